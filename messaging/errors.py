@@ -1,0 +1,35 @@
+"""Errors of messaging.
+
+MessagingError
+├── DecodeError            a message that is not one of ours, or not valid
+└── TransportError         the transport cannot do what was asked
+    ├── TransportClosed    the transport was closed, by us
+    ├── ConnectFailed      no broker of the list could be reached, or it refused us
+    └── TopologyMismatch   a queue or exchange is missing, or exists with other arguments
+"""
+
+from __future__ import annotations
+
+
+class MessagingError(Exception):
+    """The root of all errors that this package raises."""
+
+
+class DecodeError(MessagingError):
+    """A message's body is not valid: the text says which field and why."""
+
+
+class TransportError(MessagingError):
+    """The transport cannot do what was asked."""
+
+
+class TransportClosed(TransportError):
+    """The transport was closed; nothing can be published or consumed any more."""
+
+
+class ConnectFailed(TransportError):
+    """No broker could be reached, or it refused the connection; the text names each address and its reason."""
+
+
+class TopologyMismatch(TransportError):
+    """A queue or an exchange is missing, or exists with other arguments; the text names it."""
