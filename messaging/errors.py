@@ -2,6 +2,7 @@
 
 MessagingError
 ├── DecodeError            a message that is not one of ours, or not valid
+├── EncodeError            a message that holds a value that JSON does not have
 └── TransportError         the transport cannot do what was asked
     ├── TransportClosed    the transport was closed, by us
     ├── ConnectFailed      no broker of the list could be reached, or it refused us
@@ -17,6 +18,10 @@ class MessagingError(Exception):
 
 class DecodeError(MessagingError):
     """A message's body is not valid: the text says which field and why."""
+
+
+class EncodeError(MessagingError):
+    """A message holds a value that JSON does not have: the text says which kind."""
 
 
 class TransportError(MessagingError):
