@@ -128,7 +128,7 @@ def _compile(annotation: Any) -> _Codec:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is tuple and arguments[1:] == (Ellipsis,):
         return _sequence_codec(_codec(arguments[0]))
-    if origin is Union and len(arguments) == 2 and arguments[1] is type(None):  # noqa: PLR2004 - Optional[X]
+    if origin is Union and len(arguments) == 2 and arguments[1] is type(None):
         return _optional_codec(_codec(arguments[0]))
     if origin is dict or (isinstance(origin, type) and issubclass(origin, Mapping)):
         return _Codec(_plain_mapping, _mapping)

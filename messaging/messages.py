@@ -172,7 +172,8 @@ class OperationTask:
     timeout_seconds: Optional[float] = None
     #: How long after its publishing the attempt may still start.
     start_window_seconds: float = 600.0
-    #: The attempt that this one replaces: its process tree is proven empty first; if it has a result, that is sent instead.
+    #: The attempt that this one replaces: its process tree is proven empty first; if it has a result, that is sent
+    #: instead.
     previous_attempt_id: Optional[str] = None
     #: The agent refuses a task meant for another epoch of its journal.
     journal_epoch: Optional[str] = None

@@ -1,7 +1,7 @@
 """Names and shapes of the exchanges and queues (see `docs/how-it-works.md`).
 
-The dispatcher and the installer declare; an agent only checks. Routing keys of agents begin with ``<agent id>.``, which the
-broker's topic permissions enforce.
+The dispatcher and the installer declare; an agent only checks. Routing keys of agents begin with ``<agent id>.``, which
+the broker's topic permissions enforce.
 """
 
 from __future__ import annotations
@@ -91,8 +91,15 @@ def agent_topology(agent_id: str) -> Topology:
                 delivery_limit=100,
                 max_length=100_000,
                 overflow="reject-publish",
+                policy_pattern=r"^outrider\.agent\.[^.]+$",
             ),
-            Queue(control, max_length=1_000, overflow="drop-head", message_ttl_seconds=60.0),
+            Queue(
+                control,
+                max_length=1_000,
+                overflow="drop-head",
+                message_ttl_seconds=60.0,
+                policy_pattern=r"^outrider\.agent\.[^.]+\.control$",
+            ),
         ),
         bindings=(Binding(OPERATIONS, queue, agent_id), Binding(CONTROL, control, agent_id)),
     )

@@ -45,7 +45,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue. What may change later (lengths, TTLs) is in `policy`, which a broker sets aside from the queue."""
+    """A queue. What may change later (lengths, TTLs, limits) a broker keeps as policy, aside from the queue."""
 
     name: str
     #: Replicated and durable (RabbitMQ: a quorum queue). Otherwise a classic durable queue, unless `exclusive`.
@@ -60,6 +60,9 @@ class Queue:
     overflow: Optional[str] = None
     message_ttl_seconds: Optional[float] = None
     delivery_limit: Optional[int] = None
+    #: Queues that share their changeable settings share one policy of the broker: a regular expression for their
+    #: names. None = a policy for this queue alone.
+    policy_pattern: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class Outgoing:
     expires_seconds: Optional[float] = None
     message_id: Optional[str] = None
     headers: Mapping[str, Any] = field(default_factory=dict)
+    #: Messages of one lane keep their order and share a channel; another lane never waits behind it (logs, results).
+    lane: str = "default"
 
 
 class Delivery(Protocol):
@@ -131,7 +136,7 @@ class Delivery(Protocol):
         """Give it back."""
 
     def reject(self, reason: str) -> None:
-        """Send it to the dead-letter exchange; the reason is logged and reported (see `Transport.rejections`)."""
+        """Send it to the dead-letter exchange; the reason is logged and reported (see `Transport.on_rejection`)."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +173,14 @@ class Transport(Protocol):
     def on_connection_change(self, listener: Callable[[bool], None]) -> None:
         """Call `listener(connected)` at each loss and each return of the connection, from a transport's thread."""
 
+    def on_rejection(self, listener: Callable[[Delivery, str], None]) -> None:
+        """Call `listener(delivery, reason)` for each message that this transport's consumers reject."""
+
     def declare(self, topology: Topology) -> None:
         """Make sure that everything of `topology` exists (idempotent), also after a reconnection.
 
-        Raises `TopologyMismatch` if something exists with other arguments, `TransportClosed`.
+        Raises `TopologyMismatch` if something exists with other arguments, `ConnectFailed` if the broker stays away,
+        `TransportClosed`.
         """
 
     def check(self, topology: Topology) -> None:
