@@ -1,0 +1,75 @@
+"""Agents as the dispatchers know them: last heartbeat, journal epoch, and whether that journal is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from outrider.dispatcher.errors import NotFound
+from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store.database import upsert
+from outrider.dispatcher.store.schema import AGENTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A row."""
+
+    id: str
+    tenant: str = "default_tenant"
+    state: str = "started"
+    deployment_id: str | None = None
+    instance: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    heartbeat: Mapping[str, Any] | None = None
+    last_seen_at: float | None = None
+    journal_epoch: str | None = None
+    journal_sequence: int = 0
+    fenced: str | None = None
+    created_at: float = 0.0
+
+
+def get(connection: Connection, agent_id: str) -> Agent:
+    """Return one agent; raises `NotFound`."""
+    row = connection.execute(sa.select(AGENTS).where(AGENTS.c.id == agent_id)).one_or_none()
+    if row is None:
+        raise NotFound("agent", agent_id)
+    return _record(row)
+
+
+def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Agent]:
+    """Return the agents of `ids` that are known."""
+    rows = connection.execute(sa.select(AGENTS).where(AGENTS.c.id.in_(ids)))
+    return {row.id: _record(row) for row in rows}
+
+
+def listed(connection: Connection, *, tenant: str | None = None) -> list[Agent]:
+    """Return all agents by name."""
+    query = sa.select(AGENTS).order_by(AGENTS.c.id)
+    if tenant is not None:
+        query = query.where(AGENTS.c.tenant == tenant)
+    return [_record(row) for row in connection.execute(query)]
+
+
+def save(connection: Connection, agent: Agent) -> None:
+    """Insert or replace an agent."""
+    row = {name: getattr(agent, name) for name in Agent.__dataclass_fields__}
+    row["details"] = jsontext.dump(agent.details)
+    row["heartbeat"] = None if agent.heartbeat is None else jsontext.dump(agent.heartbeat)
+    upsert(connection, AGENTS, row, keys=("id",))
+
+
+def delete(connection: Connection, agent_id: str) -> None:
+    """Forget an agent."""
+    connection.execute(sa.delete(AGENTS).where(AGENTS.c.id == agent_id))
+
+
+def _record(row: Row[Any]) -> Agent:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    values["details"] = jsontext.load(values["details"])
+    values["heartbeat"] = jsontext.load(values["heartbeat"])
+    return Agent(**values)

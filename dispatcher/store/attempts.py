@@ -1,0 +1,177 @@
+"""Attempts: one try at a task each; the evidence that promises 1 and 2 rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store.schema import ATTEMPTS
+from outrider.messaging.messages import Verdict
+
+#: SQLite accepts 32,766 parameters a statement; this keeps far below and the statement cache small.
+CHUNK = 500
+
+
+class AttemptState(str, Enum):
+    """How far an attempt is known to have come."""
+
+    #: Committed; the broker may have it or not.
+    SENDING = "sending"
+    #: The broker confirmed it.
+    SENT = "sent"
+    #: The agent said that it runs.
+    STARTED = "started"
+    #: There is a verdict.
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A row without its message."""
+
+    id: str
+    task_id: str
+    execution_id: str
+    number: int
+    agent_id: str
+    token_hash: str
+    state: AttemptState
+    verdict: Verdict | None
+    applied: bool
+    created_at: float
+    sent_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    proof: str | None = None
+    result: Mapping[str, Any] | None = None
+    late_result: Mapping[str, Any] | None = None
+    property_sequence: int = 0
+    secrets: tuple[str, ...] = ()
+
+
+_COLUMNS = [ATTEMPTS.c[name] for name in Attempt.__dataclass_fields__]
+
+INSERT = sa.insert(ATTEMPTS)
+
+#: Progress that never goes backwards: a late confirmation does not turn `started` into `sent`.
+SENT = (
+    sa.update(ATTEMPTS)
+    .where(ATTEMPTS.c.id == sa.bindparam("b_id"), ATTEMPTS.c.state == AttemptState.SENDING.value)
+    .values(state=AttemptState.SENT.value, sent_at=sa.bindparam("b_at"))
+)
+STARTED = (
+    sa.update(ATTEMPTS)
+    .where(ATTEMPTS.c.id == sa.bindparam("b_id"), ATTEMPTS.c.state != AttemptState.ENDED.value)
+    .values(state=AttemptState.STARTED.value, started_at=sa.bindparam("b_at"))
+)
+#: The first terminal verdict wins: the condition makes it so.
+END = (
+    sa.update(ATTEMPTS)
+    .where(ATTEMPTS.c.id == sa.bindparam("b_id"), ATTEMPTS.c.state != AttemptState.ENDED.value)
+    .values(
+        state=AttemptState.ENDED.value,
+        verdict=sa.bindparam("b_verdict"),
+        applied=sa.bindparam("b_applied"),
+        ended_at=sa.bindparam("b_at"),
+        proof=sa.bindparam("b_proof"),
+        result=sa.bindparam("b_result"),
+        body=None,
+    )
+)
+APPLIED = sa.update(ATTEMPTS).where(ATTEMPTS.c.id == sa.bindparam("b_id")).values(applied=True)
+PROPERTY_SEQUENCE = (
+    sa.update(ATTEMPTS)
+    .where(ATTEMPTS.c.id == sa.bindparam("b_id"))
+    .values(property_sequence=sa.bindparam("b_sequence"))
+)
+LATE = sa.update(ATTEMPTS).where(ATTEMPTS.c.id == sa.bindparam("b_id")).values(late_result=sa.bindparam("b_result"))
+#: A late result takes the place of `may have run`.
+REPLACE = (
+    sa.update(ATTEMPTS)
+    .where(ATTEMPTS.c.id == sa.bindparam("b_id"))
+    .values(
+        verdict=sa.bindparam("b_verdict"),
+        proof=sa.bindparam("b_proof"),
+        result=sa.bindparam("b_result"),
+        applied=sa.bindparam("b_applied"),
+    )
+)
+
+
+def by_ids(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> dict[str, Attempt]:
+    """Return the attempts of `ids` that exist; `lock`: until the transaction's end (SQLite: it has the only one)."""
+    found: dict[str, Attempt] = {}
+    for chunk in _chunks(ids):
+        query = sa.select(*_COLUMNS).where(ATTEMPTS.c.id.in_(chunk))
+        if lock and connection.dialect.name != "sqlite":
+            query = query.order_by(ATTEMPTS.c.id).with_for_update()
+        for row in connection.execute(query):
+            found[row.id] = _record(row)
+    return found
+
+
+def of_execution(connection: Connection, execution_id: str) -> list[Attempt]:
+    """Return an execution's attempts in the order of their making."""
+    query = (
+        sa.select(*_COLUMNS)
+        .where(ATTEMPTS.c.execution_id == execution_id)
+        .order_by(ATTEMPTS.c.created_at, ATTEMPTS.c.number, ATTEMPTS.c.id)
+    )
+    return [_record(row) for row in connection.execute(query)]
+
+
+def unapplied(connection: Connection, execution_ids: Sequence[str]) -> list[Attempt]:
+    """Return ended attempts, also of other dispatchers' recording, whose owner has not acted on them yet."""
+    found: list[Attempt] = []
+    for chunk in _chunks(execution_ids):
+        query = sa.select(*_COLUMNS).where(
+            ATTEMPTS.c.execution_id.in_(chunk),
+            ATTEMPTS.c.state == AttemptState.ENDED.value,
+            ATTEMPTS.c.applied.is_(False),
+        )
+        found += [_record(row) for row in connection.execute(query)]
+    return found
+
+
+def bodies(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
+    """Return the messages of open attempts, to be published again under the same ids."""
+    found: dict[str, bytes] = {}
+    for chunk in _chunks(ids):
+        query = sa.select(ATTEMPTS.c.id, ATTEMPTS.c.body).where(ATTEMPTS.c.id.in_(chunk), ATTEMPTS.c.body.is_not(None))
+        found.update({row.id: bytes(row.body) for row in connection.execute(query)})
+    return found
+
+
+def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+    all_ids = list(ids)
+    for start in range(0, len(all_ids), CHUNK):
+        yield all_ids[start : start + CHUNK]
+
+
+def _record(row: Row[Any]) -> Attempt:
+    return Attempt(
+        id=row.id,
+        task_id=row.task_id,
+        execution_id=row.execution_id,
+        number=row.number,
+        agent_id=row.agent_id,
+        token_hash=row.token_hash,
+        state=AttemptState(row.state),
+        verdict=None if row.verdict is None else Verdict(row.verdict),
+        applied=row.applied,
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        proof=row.proof,
+        result=jsontext.load(row.result),
+        late_result=jsontext.load(row.late_result),
+        property_sequence=row.property_sequence,
+        secrets=tuple(jsontext.load(row.secrets) or ()),
+    )

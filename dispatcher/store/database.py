@@ -1,0 +1,140 @@
+"""Opens the database and gives connections: the one place that knows the two dialects apart.
+
+SQLite: write-ahead log, synchronous=FULL (a commit survives a power cut), one writer at a time by ``BEGIN IMMEDIATE``.
+PostgreSQL: psycopg 3, read committed; rows are locked by the updates that name an execution's owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from outrider.dispatcher.errors import StoreBusy, StoreUnavailable
+from outrider.dispatcher.store import migrate
+
+log = logging.getLogger(__name__)
+
+#: How long a SQLite writer waits for another process's transaction.
+BUSY_TIMEOUT_SECONDS = 20.0
+
+
+class Database:
+    """An open, migrated database. Thread-safe; `close` when done."""
+
+    def __init__(self, url: str) -> None:
+        """Open `url` (an SQLAlchemy URL, or a path of a SQLite file) and migrate it.
+
+        Raises `StoreUnavailable`, `StoreBusy`, `SchemaTooNew`.
+        """
+        self.url = _normalised(url)
+        self._engine = _create_engine(self.url)
+        self.sqlite = self._engine.dialect.name == "sqlite"
+        try:
+            with self.begin() as connection:
+                migrate.upgrade(connection, sqlite=self.sqlite)
+        except Exception:
+            self._engine.dispose()
+            raise
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes; committed at the end of the block, rolled back on an error."""
+        with _translated(self.url), self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads: one snapshot on SQLite, never in a writer's way."""
+        with _translated(self.url), self._engine.connect() as connection:
+            connection.execution_options(outrider_read_only=True)
+            yield connection
+
+    def now(self, connection: Connection) -> float:
+        """Return the database's clock, in seconds since the epoch: the clock of leases and records."""
+        return float(connection.exec_driver_sql(NOW_SQL[self._engine.dialect.name]).scalar_one())
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+NOW_SQL = {
+    "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "SELECT extract(epoch from clock_timestamp())::float8",
+}
+
+
+def insert_ignoring_duplicates(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert `rows`; those that exist already (by any unique key) are left as they are."""
+    if not rows:
+        return
+    statement: Any
+    if connection.dialect.name == "sqlite":
+        statement = sqlite.insert(table).on_conflict_do_nothing()
+    else:
+        statement = postgresql.insert(table).on_conflict_do_nothing()
+    connection.execute(statement, list(rows))
+
+
+def upsert(connection: Connection, table: sa.Table, row: Mapping[str, Any], *, keys: Sequence[str]) -> None:
+    """Insert `row`, or update the existing row of the same `keys`."""
+    build = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement: Any = build(table).values(dict(row))
+    changes = {name: statement.excluded[name] for name in row if name not in keys and name != "created_at"}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changes))
+
+
+def _normalised(url: str) -> str:
+    """Return an SQLAlchemy URL for `url`, which may be a path or a plain ``postgresql://``."""
+    if "://" not in url:
+        path = Path(url).expanduser().absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{path}"
+    for plain in ("postgresql://", "postgres://"):
+        if url.startswith(plain):
+            return "postgresql+psycopg://" + url.removeprefix(plain)
+    return url
+
+
+def _create_engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": 5})
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # sqlite3 must not begin transactions by itself
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-32000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get("outrider_read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextlib.contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Turn the driver's connection errors into ours; programming errors pass as they are."""
+    try:
+        yield
+    except OperationalError as error:
+        shown = sa.make_url(url).render_as_string(hide_password=True)
+        if "locked" in str(error.orig):
+            raise StoreBusy(f"{shown}: another process has held the database for {BUSY_TIMEOUT_SECONDS:g} s") from error
+        raise StoreUnavailable(f"{shown}: {error.orig}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreUnavailable(f"the connection to the database broke: {error.orig}") from error
+        raise

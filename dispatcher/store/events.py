@@ -1,0 +1,74 @@
+"""Events and log lines: append-only, in the order of their storing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store.database import insert_ignoring_duplicates
+from outrider.dispatcher.store.schema import EVENTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A row. Either `event_type` (an event) or `level` (a log line) is set."""
+
+    message: str
+    happened_at: float
+    tenant: str = "default_tenant"
+    execution_id: str | None = None
+    deployment_id: str | None = None
+    workflow: str | None = None
+    event_type: str | None = None
+    level: str | None = None
+    logger: str | None = None
+    operation: str | None = None
+    node: str | None = None
+    instance: str | None = None
+    target_instance: str | None = None
+    causes: tuple[Mapping[str, Any], ...] | None = None
+    attempt_id: str | None = None
+    sequence: int | None = None
+    id: int = 0
+    stored_at: float = 0.0
+
+
+_FIELDS = tuple(name for name in Event.__dataclass_fields__ if name not in ("id", "stored_at"))
+
+
+def append(connection: Connection, events: Sequence[Event], *, now: float) -> None:
+    """Store events; a record of an attempt that is stored already is left out."""
+    numbered = [_row(event, now) for event in events if event.sequence is not None]
+    plain = [_row(event, now) for event in events if event.sequence is None]
+    if plain:
+        connection.execute(sa.insert(EVENTS), plain)
+    insert_ignoring_duplicates(connection, EVENTS, numbered)
+
+
+def after(connection: Connection, last_id: int, *, execution_id: str | None = None, limit: int = 1000) -> list[Event]:
+    """Return what was stored after the event `last_id`, oldest first."""
+    query = sa.select(EVENTS).where(EVENTS.c.id > last_id)
+    if execution_id is not None:
+        query = query.where(EVENTS.c.execution_id == execution_id)
+    return [_record(row) for row in connection.execute(query.order_by(EVENTS.c.id).limit(limit))]
+
+
+def _row(event: Event, now: float) -> dict[str, Any]:
+    row = {name: getattr(event, name) for name in _FIELDS}
+    row["message"] = event.message.replace("\0", "\ufffd")
+    if event.causes is not None:
+        row["causes"] = jsontext.dump(event.causes)
+    row["stored_at"] = now
+    return row
+
+
+def _record(row: Row[Any]) -> Event:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    causes = jsontext.load(values["causes"])
+    values["causes"] = None if causes is None else tuple(causes)
+    return Event(**values)

@@ -1,0 +1,237 @@
+"""Executions: one run of a workflow each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from outrider.dispatcher.errors import Conflict, ExecutionRunning, NotFound
+from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store.schema import EXECUTIONS
+
+
+class Status(str, Enum):
+    """The states of an execution, by the names of the REST API."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    PENDING = "pending"
+    STARTED = "started"
+    CANCELLING = "cancelling"
+    FORCE_CANCELLING = "force_cancelling"
+    KILL_CANCELLING = "kill_cancelling"
+    TERMINATED = "terminated"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({Status.TERMINATED, Status.FAILED, Status.CANCELLED})
+#: Holds its deployment: another one is refused or queued meanwhile.
+ACTIVE = frozenset({Status.PENDING, Status.STARTED, Status.CANCELLING, Status.FORCE_CANCELLING, Status.KILL_CANCELLING})
+
+
+class Cancel(str, Enum):
+    """How a cancel was asked for."""
+
+    #: Nothing new starts; running operations are stopped, and their answers awaited within a bound.
+    NORMAL = "cancel"
+    #: As NORMAL, but the execution ends at once; operations that have not confirmed keep their verdict to come.
+    FORCE = "force-cancel"
+    #: As FORCE, and agents are told to kill without the grace of a SIGTERM.
+    KILL = "kill"
+
+
+CANCELLING = {
+    Cancel.NORMAL: Status.CANCELLING,
+    Cancel.FORCE: Status.FORCE_CANCELLING,
+    Cancel.KILL: Status.KILL_CANCELLING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """A row."""
+
+    id: str
+    workflow: str
+    tenant: str = "default_tenant"
+    deployment_id: str | None = None
+    blueprint_id: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    status: Status = Status.PENDING
+    error: str | None = None
+    dry_run: bool = False
+    force: bool = False
+    queue: bool = False
+    cancel: Cancel | None = None
+    wait_after_fail_seconds: float = 600.0
+    max_concurrency: int | None = None
+    created_by: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    created_at: float = 0.0
+    scheduled_for: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    total_operations: int = 0
+    finished_operations: int = 0
+    owner: str | None = None
+    owner_epoch: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.status in ENDED
+
+
+def insert(connection: Connection, execution: Execution, *, now: float) -> Execution:
+    """Store a new execution and return it as stored: `queued` if its deployment is held and `queue` was asked for.
+
+    Raises `ExecutionRunning`.
+    """
+    status = execution.status
+    if execution.scheduled_for is not None:
+        status = Status.SCHEDULED
+    elif not execution.force and execution.deployment_id is not None:
+        # Two callers at once must not both see a free deployment: both lock the deployment's row first.
+        _lock_deployment(connection, execution.tenant, execution.deployment_id)
+        holder = active_of(connection, execution.tenant, execution.deployment_id)
+        if holder is not None and not execution.queue:
+            raise ExecutionRunning(
+                f"deployment {execution.deployment_id!r} has a running execution: {holder.id} "
+                f"({holder.workflow}, {holder.status.value}); wait for it, cancel it, or start with force or queue"
+            )
+        if holder is not None:
+            status = Status.QUEUED
+    row = {name: getattr(execution, name) for name in Execution.__dataclass_fields__}
+    row |= {
+        "status": status.value,
+        "cancel": None,
+        "parameters": jsontext.dump(execution.parameters),
+        "details": jsontext.dump(execution.details),
+        "created_at": now,
+    }
+    connection.execute(sa.insert(EXECUTIONS), row)
+    return get(connection, execution.id)
+
+
+def _lock_deployment(connection: Connection, tenant: str, deployment_id: str) -> None:
+    if connection.dialect.name != "sqlite":
+        key = sa.func.hashtextextended(f"{tenant}/{deployment_id}", 0)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
+def get(connection: Connection, execution_id: str) -> Execution:
+    """Return one execution; raises `NotFound`."""
+    row = connection.execute(sa.select(EXECUTIONS).where(EXECUTIONS.c.id == execution_id)).one_or_none()
+    if row is None:
+        raise NotFound("execution", execution_id)
+    return _record(row)
+
+
+def active_of(connection: Connection, tenant: str, deployment_id: str) -> Execution | None:
+    """Return the oldest execution that holds the deployment."""
+    query = (
+        sa.select(EXECUTIONS)
+        .where(EXECUTIONS.c.tenant == tenant, EXECUTIONS.c.deployment_id == deployment_id)
+        .where(EXECUTIONS.c.status.in_([status.value for status in ACTIVE]))
+        .order_by(EXECUTIONS.c.created_at, EXECUTIONS.c.id)
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _record(row)
+
+
+def listed(
+    connection: Connection,
+    *,
+    tenant: str | None = None,
+    deployment_id: str | None = None,
+    statuses: Iterable[Status] | None = None,
+    limit: int | None = None,
+) -> list[Execution]:
+    """Return executions, oldest first (with a limit: the newest ones)."""
+    query = sa.select(EXECUTIONS)
+    if tenant is not None:
+        query = query.where(EXECUTIONS.c.tenant == tenant)
+    if deployment_id is not None:
+        query = query.where(EXECUTIONS.c.deployment_id == deployment_id)
+    if statuses is not None:
+        query = query.where(EXECUTIONS.c.status.in_([status.value for status in statuses]))
+    if limit is None:
+        return [_record(row) for row in connection.execute(query.order_by(EXECUTIONS.c.created_at, EXECUTIONS.c.id))]
+    newest = query.order_by(EXECUTIONS.c.created_at.desc(), EXECUTIONS.c.id.desc()).limit(limit)
+    return [_record(row) for row in reversed(connection.execute(newest).all())]
+
+
+def request_cancel(connection: Connection, execution_id: str, cancel: Cancel, *, now: float) -> Execution:
+    """Store the wish; the owner acts on it. What nobody runs yet ends at once. Raises `NotFound`, `Conflict`."""
+    execution = get(connection, execution_id)
+    if execution.ended:
+        raise Conflict(f"execution {execution_id} has ended already ({execution.status.value}): nothing to cancel")
+    values: dict[str, Any] = {"cancel": cancel.value, "status": CANCELLING[cancel].value}
+    if execution.status in (Status.SCHEDULED, Status.QUEUED):
+        values = {"cancel": cancel.value, "status": Status.CANCELLED.value, "ended_at": now}
+    connection.execute(sa.update(EXECUTIONS).where(EXECUTIONS.c.id == execution_id).values(**values))
+    return get(connection, execution_id)
+
+
+def request_resume(connection: Connection, execution_id: str) -> Execution:
+    """Make a failed or cancelled execution pending again. Raises `NotFound`, `Conflict`."""
+    execution = get(connection, execution_id)
+    if execution.status not in (Status.FAILED, Status.CANCELLED):
+        raise Conflict(
+            f"execution {execution_id} is {execution.status.value}: only a failed or cancelled one can be resumed"
+        )
+    if execution.deployment_id is not None and not execution.force:
+        _lock_deployment(connection, execution.tenant, execution.deployment_id)
+        holder = active_of(connection, execution.tenant, execution.deployment_id)
+        if holder is not None:
+            raise ExecutionRunning(
+                f"deployment {execution.deployment_id!r} has a running execution: {holder.id} ({holder.workflow})"
+            )
+    values = {"status": Status.PENDING.value, "cancel": None, "error": None, "ended_at": None, "owner": None}
+    connection.execute(sa.update(EXECUTIONS).where(EXECUTIONS.c.id == execution_id).values(**values))
+    return get(connection, execution_id)
+
+
+def update_owned(connection: Connection, execution: Execution, values: Mapping[str, Any]) -> bool:
+    """Write `values` if the execution is still its owner's, under the epoch it knows; False = it is not.
+
+    Locks the row until the end of the transaction, so that everything else written in it is as safe.
+    """
+    statement = (
+        sa.update(EXECUTIONS)
+        .where(EXECUTIONS.c.id == execution.id)
+        .where(EXECUTIONS.c.owner == execution.owner, EXECUTIONS.c.owner_epoch == execution.owner_epoch)
+        .values(**(values or {"owner_epoch": execution.owner_epoch}))
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def cancel_requests(connection: Connection, owner: str) -> dict[str, Cancel]:
+    """Return the cancels that were asked for of one owner's running executions."""
+    query = sa.select(EXECUTIONS.c.id, EXECUTIONS.c.cancel).where(
+        EXECUTIONS.c.owner == owner,
+        EXECUTIONS.c.cancel.is_not(None),
+        EXECUTIONS.c.status.in_([status.value for status in ACTIVE]),
+    )
+    return {row.id: Cancel(row.cancel) for row in connection.execute(query)}
+
+
+def delete(connection: Connection, ids: Sequence[str]) -> None:
+    """Delete executions with their graphs."""
+    connection.execute(sa.delete(EXECUTIONS).where(EXECUTIONS.c.id.in_(ids)))
+
+
+def _record(row: Row[Any]) -> Execution:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    values["parameters"] = jsontext.load(values["parameters"])
+    values["details"] = jsontext.load(values["details"])
+    values["status"] = Status(values["status"])
+    values["cancel"] = None if values["cancel"] is None else Cancel(values["cancel"])
+    return Execution(**values)

@@ -1,0 +1,101 @@
+"""Who runs which execution: dispatchers' leases, claims and adoptions, all by the database's clock.
+
+A dispatcher renews one lease, its own row. An execution belongs to the dispatcher named in it, under an epoch that
+rises with every claim: a dispatcher that slept through the end of its lease finds that its writes match no row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outrider.dispatcher.store.database import upsert
+from outrider.dispatcher.store.executions import ACTIVE, Status
+from outrider.dispatcher.store.schema import DISPATCHERS, EXECUTIONS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A dispatcher process."""
+
+    id: str
+    host: str
+    version: str
+    started_at: float
+    lease_until: float
+
+
+def renew(connection: Connection, member: Member) -> None:
+    """Store the lease of one dispatcher."""
+    row = {name: getattr(member, name) for name in Member.__dataclass_fields__}
+    upsert(connection, DISPATCHERS, row, keys=("id",))
+
+
+def members(connection: Connection) -> list[Member]:
+    """Return all dispatchers that have not said goodbye."""
+    rows = connection.execute(sa.select(DISPATCHERS).order_by(DISPATCHERS.c.started_at))
+    return [Member(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+
+
+def leave(connection: Connection, dispatcher_id: str) -> None:
+    """Give up all executions at once, on an orderly stop."""
+    connection.execute(sa.update(EXECUTIONS).where(EXECUTIONS.c.owner == dispatcher_id).values(owner=None))
+    connection.execute(sa.delete(DISPATCHERS).where(DISPATCHERS.c.id == dispatcher_id))
+
+
+def forget_dead(connection: Connection, *, before: float) -> None:
+    """Delete the rows of dispatchers whose lease ended before `before`."""
+    connection.execute(sa.delete(DISPATCHERS).where(DISPATCHERS.c.lease_until < before))
+
+
+def claim(connection: Connection, dispatcher_id: str, *, now: float, limit: int) -> list[str]:
+    """Take executions that nobody owns or whose owner's lease is over; return their ids."""
+    living = sa.select(DISPATCHERS.c.id).where(DISPATCHERS.c.lease_until >= now)
+    free = (
+        sa.select(EXECUTIONS.c.id)
+        .where(EXECUTIONS.c.status.in_([status.value for status in ACTIVE]))
+        .where(sa.or_(EXECUTIONS.c.owner.is_(None), EXECUTIONS.c.owner.not_in(living)))
+        .order_by(EXECUTIONS.c.created_at)
+        .limit(limit)
+    )
+    if connection.dialect.name != "sqlite":
+        free = free.with_for_update(skip_locked=True)
+    ids = list(connection.execute(free).scalars())
+    if ids:
+        connection.execute(
+            sa.update(EXECUTIONS)
+            .where(EXECUTIONS.c.id.in_(ids))
+            .values(owner=dispatcher_id, owner_epoch=EXECUTIONS.c.owner_epoch + 1)
+        )
+    return ids
+
+
+def release_waiting(connection: Connection, *, now: float) -> None:
+    """Make scheduled executions whose time has come, and queued ones whose deployment is free, pending."""
+    held = EXECUTIONS.alias("held")
+    earlier = EXECUTIONS.alias("earlier")
+    active = [status.value for status in ACTIVE]
+    connection.execute(
+        sa.update(EXECUTIONS)
+        .where(EXECUTIONS.c.status == Status.SCHEDULED.value, EXECUTIONS.c.scheduled_for <= now)
+        .values(status=Status.QUEUED.value)
+    )
+    same = (EXECUTIONS.c.tenant == held.c.tenant) & (EXECUTIONS.c.deployment_id == held.c.deployment_id)
+    busy = sa.exists().where(same, held.c.status.in_(active))
+    before = sa.exists().where(
+        earlier.c.tenant == EXECUTIONS.c.tenant,
+        earlier.c.deployment_id == EXECUTIONS.c.deployment_id,
+        earlier.c.status == Status.QUEUED.value,
+        sa.or_(
+            earlier.c.created_at < EXECUTIONS.c.created_at,
+            sa.and_(earlier.c.created_at == EXECUTIONS.c.created_at, earlier.c.id < EXECUTIONS.c.id),
+        ),
+    )
+    connection.execute(
+        sa.update(EXECUTIONS)
+        .where(EXECUTIONS.c.status == Status.QUEUED.value)
+        .where(sa.or_(EXECUTIONS.c.force, ~busy & ~before))
+        .values(status=Status.PENDING.value)
+    )
