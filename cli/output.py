@@ -1,0 +1,65 @@
+"""How commands print: tables and messages for people, one JSON document for programs, errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from outrider.cli.exit_codes import ExitCode
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print rows below headings, or say `empty` when there are none."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    count = 0
+    for row in rows:
+        count += 1
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    console.print(table if count else Text(empty, style="dim"))
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Print names and values, one a line."""
+    width = max((len(name) for name in fields), default=0)
+    for name, value in fields.items():
+        console.print(Text(f"{name:<{width}}  ", style="bold").append(Text(str(value), style="not bold")))
+
+
+def fail(message: str, code: ExitCode = ExitCode.BAD_INPUT) -> NoReturn:
+    """Say on standard error what is wrong and what to do; end the command."""
+    errors.print(Text("error: ", style="bold red").append(Text(message, style="not bold default")), soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def key_values(pairs: Iterable[str], *, what: str) -> dict[str, Any]:
+    """Read ``name=value`` arguments; a value that is JSON (a number, true, a list …) is taken as such.
+
+    Ends the command if one of them has no ``=``.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            fail(f"{what} {pair!r} is not of the form name=value")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found

@@ -1,0 +1,97 @@
+"""Connects to a Docker Engine: local socket, TCP with TLS, or SSH; and translates its errors.
+
+The engine is named by the node's `client_config`, else by the plugin's property of the same name, else by the
+environment of the agent (``DOCKER_HOST``), else it is the local socket.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Optional
+
+import requests.exceptions
+
+import docker
+import docker.errors
+import docker.tls
+from outrider.plugins.docker.ssh_tunnel import SshTunnel
+from outrider.plugins.sdk import NonRecoverableError, RecoverableError, ctx
+
+DEFAULT_TIMEOUT_SECONDS = 60
+#: Answers that will be the same at the next try.
+_FINAL = frozenset({400, 401, 403, 404, 405, 406, 422})
+#: What the engine reports for want of room or addresses.
+_QUOTA = ("no space left", "could not find an available", "quota")
+
+
+def configuration(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the engine's connection settings for a node with these properties."""
+    declared = (ctx.plugin.properties or {}).get("client_config") or {}
+    from_plugin = declared.get("value") if "value" in declared else declared
+    return {**(from_plugin or {}), **(properties.get("client_config") or {})}
+
+
+@contextmanager
+def engine(properties: Mapping[str, Any]) -> Iterator[docker.DockerClient]:
+    """Connect to the engine for the time of the block; the errors inside it become the SDK's.
+
+    Raises `RecoverableError` if the engine is away or busy, `NonRecoverableError` if it refuses.
+    """
+    settings = configuration(properties)
+    with ExitStack() as stack:
+        with translated_errors(settings.get("url") or "the local engine"):
+            client = _connect(settings, stack)
+            stack.callback(client.close)
+        with translated_errors(settings.get("url") or "the local engine"):
+            yield client
+
+
+def _connect(settings: Mapping[str, Any], stack: ExitStack) -> docker.DockerClient:
+    url: Optional[str] = settings.get("url")
+    timeout = settings.get("timeout_seconds") or DEFAULT_TIMEOUT_SECONDS
+    if url is None:
+        return docker.from_env(timeout=timeout)
+    if url.startswith("ssh://"):
+        tunnel = stack.enter_context(SshTunnel.open(url, settings.get("ssh") or {}, timeout_seconds=timeout))
+        url = f"unix://{tunnel.socket_path}"
+    return docker.DockerClient(base_url=url, timeout=timeout, tls=_tls(settings, stack))
+
+
+def _tls(settings: Mapping[str, Any], stack: ExitStack) -> Any:
+    """Return docker's TLS settings; certificates are given as PEM texts and live in files for this operation only."""
+    tls = settings.get("tls")
+    if not tls:
+        return str(settings.get("url") or "").startswith("https://")
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docker-tls-")))
+    files = {}
+    for name in ("ca", "certificate", "key"):
+        if tls.get(name):
+            file = folder / f"{name}.pem"
+            file.touch(mode=0o600)
+            file.write_text(tls[name], encoding="utf-8")
+            files[name] = str(file)
+    pair = (files["certificate"], files["key"]) if {"certificate", "key"} <= set(files) else None
+    return docker.tls.TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=True)
+
+
+@contextmanager
+def translated_errors(where: str) -> Iterator[None]:
+    """Turn the docker library's errors into the SDK's: final ones stop the workflow, others are tried again."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        status = error.status_code or 0
+        text = f"{where}: {error.explanation or error}"
+        # Throttling and a full or restarting engine pass; what it refuses stays refused.
+        if status in _FINAL or any(word in text.lower() for word in _QUOTA):
+            raise NonRecoverableError(text) from error
+        raise RecoverableError(text) from error
+    except (docker.errors.BuildError, docker.errors.ContainerError, docker.errors.ImageLoadError) as error:
+        raise NonRecoverableError(f"{where}: {error}") from error
+    except docker.errors.TLSParameterError as error:
+        raise NonRecoverableError(f"{where}: the TLS settings are not usable: {error}") from error
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        raise RecoverableError(f"{where} is not reachable: {error}") from error
