@@ -147,4 +147,7 @@ class Workflow:
     stages: tuple[Stage, ...]
     resumable: bool = True
     #: (recovery name, failed subgraph, view) → the graph that replaces the subgraph.
+    #: Tasks outside that waited for a task of the failed subgraph then wait for all last tasks of the replacement.
     recover: Callable[[str, Subgraph, DeploymentView], TaskGraph] | None = None
+    #: (interrupted task, view) → what a resumed execution runs before it sends the task again; None = nothing.
+    prepare_resume: Callable[[Task, DeploymentView], TaskGraph | None] | None = None
