@@ -6,6 +6,8 @@ MessagingError
 └── TransportError         the transport cannot do what was asked
     ├── TransportClosed    the transport was closed, by us
     ├── ConnectFailed      no broker of the list could be reached, or it refused us
+    ├── InvalidSettings    an address or an option that cannot be used
+    ├── ManagementFailed   the broker's management API could not be reached, or refused
     └── TopologyMismatch   a queue or exchange is missing, or exists with other arguments
 """
 
@@ -34,6 +36,14 @@ class TransportClosed(TransportError):
 
 class ConnectFailed(TransportError):
     """No broker could be reached, or it refused the connection; the text names each address and its reason."""
+
+
+class InvalidSettings(TransportError):
+    """An address or an option cannot be used; the text names it and says what is expected."""
+
+
+class ManagementFailed(TransportError):
+    """The broker's management API could not be reached, or refused; the text names the request and the answer."""
 
 
 class TopologyMismatch(TransportError):
