@@ -1,0 +1,161 @@
+"""`outrider execution …`: list, show, watch, cancel and resume executions, from any terminal, through the store."""
+
+from __future__ import annotations
+
+import getpass
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from outrider.cli.exit_codes import ExitCode
+from outrider.cli.follow import follow, spans_of
+from outrider.cli.home import find_home
+from outrider.cli.output import console, fail, print_fields, print_json, print_table
+from outrider.cli.progress import display_for
+from outrider.cli.waterfall import seconds, waterfall
+from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.store import decisions, executions
+from outrider.dispatcher.store.database import Database
+from outrider.dispatcher.store.executions import Cancel, Execution, Status
+
+app = typer.Typer(help="Executions: runs of a workflow.", no_args_is_help=True)
+
+ExecutionId = Annotated[str, typer.Argument(help="Id of the execution, or its first characters.", metavar="ID")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+EXIT_CODES = {
+    Status.TERMINATED: ExitCode.SUCCESS,
+    Status.FAILED: ExitCode.FAILED,
+    Status.CANCELLED: ExitCode.CANCELLED,
+}
+
+
+def open_database() -> Database:
+    """Open the store that the settings name, or end the command."""
+    home = find_home()
+    try:
+        return Database(home.make().database_url)
+    except DispatcherError as error:
+        fail(str(error), ExitCode.UNAVAILABLE)
+
+
+def find(database: Database, prefix: str) -> Execution:
+    """Return the execution whose id begins with `prefix`, or end the command."""
+    with database.read() as connection:
+        found = [one for one in executions.listed(connection) if one.id.startswith(prefix)]
+    if len(found) != 1:
+        what = "no execution has" if not found else f"{len(found)} executions have"
+        fail(f"{what} an id that begins with {prefix!r}; see: outrider execution list")
+    return found[0]
+
+
+def moment(time: float | None) -> str:
+    """Write a moment as local date and time."""
+    return "–" if time is None else datetime.fromtimestamp(time, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def took(execution: Execution) -> str:
+    """Write how long an execution took, or that it goes on."""
+    if execution.started_at is None:
+        return "–"
+    return "…" if execution.ended_at is None else seconds(execution.ended_at - execution.started_at)
+
+
+@app.command("list")
+def list_executions(
+    deployment: Annotated[str | None, typer.Option("--deployment", "-d", help="Only those of this one.")] = None,
+    json: Json = False,  # noqa: FBT002 - an option of the command line
+) -> None:
+    """List executions, the newest last."""
+    with closing(open_database()) as database, database.read() as connection:
+        found = executions.listed(connection)
+    if deployment is not None:
+        found = [one for one in found if one.deployment_id == deployment]
+    found.sort(key=lambda one: one.created_at)
+    if json:
+        print_json([asdict(one) for one in found])
+        return
+    print_table(
+        ("id", "workflow", "deployment", "status", "operations", "started", "took"),
+        (
+            (
+                one.id,
+                one.workflow,
+                one.deployment_id or "–",
+                one.status.value,
+                f"{one.finished_operations}/{one.total_operations}",
+                moment(one.started_at),
+                took(one),
+            )
+            for one in found
+        ),
+        empty="No executions yet. Start one: outrider run blueprint.yaml",
+    )
+
+
+@app.command()
+def show(execution_id: ExecutionId, json: Json = False) -> None:  # noqa: FBT002 - an option of the command line
+    """Show one execution, with where the time of its operations went."""
+    with closing(open_database()) as database:
+        execution = find(database, execution_id)
+        spans = spans_of(database, execution)
+        with database.read() as connection:
+            decided = decisions.of_execution(connection, execution.id)
+    if json:
+        print_json(
+            {**asdict(execution), "attempts": [asdict(s) for s in spans], "decisions": [asdict(d) for d in decided]}
+        )
+        return
+    print_fields(
+        {
+            "execution": execution.id,
+            "workflow": execution.workflow,
+            "deployment": execution.deployment_id or "–",
+            "status": execution.status.value,
+            "started": moment(execution.started_at),
+            "took": took(execution),
+            "error": execution.error or "–",
+        }
+    )
+    for decision in decided:
+        console.print(f"{moment(decision.decided_at)}  {decision.decided_by}: {decision.decision} {decision.task_id}")
+    console.print()
+    console.print(waterfall(spans, width=console.width))
+
+
+@app.command()
+def watch(execution_id: ExecutionId) -> None:
+    """Follow an execution until it ends; the exit code is the execution's."""
+    with closing(open_database()) as database:
+        execution = find(database, execution_id)
+        with display_for(console, json=False) as display:
+            try:
+                execution = follow(database, execution.id, display)
+            except KeyboardInterrupt:
+                console.print(
+                    f"It goes on without this terminal; stop it with: outrider execution cancel {execution.id}"
+                )
+                raise typer.Exit(ExitCode.SUCCESS) from None
+    console.print(f"{execution.workflow} {execution.status.value} after {took(execution)}")
+    raise typer.Exit(EXIT_CODES[execution.status])
+
+
+@app.command()
+def cancel(
+    execution_id: ExecutionId,
+    force: Annotated[bool, typer.Option(help="Do not wait for the answers of running operations.")] = False,  # noqa: FBT002
+    kill: Annotated[bool, typer.Option(help="End running operations without grace.")] = False,  # noqa: FBT002
+) -> None:
+    """Ask for a cancel: nothing new starts, running operations are ended."""
+    how = Cancel.KILL if kill else Cancel.FORCE if force else Cancel.NORMAL
+    with closing(open_database()) as database:
+        execution = find(database, execution_id)
+        try:
+            with database.begin() as connection:
+                executions.request_cancel(connection, execution.id, how, now=database.now(connection))
+        except DispatcherError as error:
+            fail(str(error))
+    console.print(f"{how.value} of {execution.id} asked for by {getpass.getuser()}")

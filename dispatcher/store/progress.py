@@ -1,0 +1,157 @@
+"""Reads what people watch: the operations under way, and where the time of those that ended went.
+
+For the command line and the manager's page; an execution may have 100,000 tasks, so only what is shown is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store.attempts import AttemptState
+from outrider.dispatcher.store.schema import AGENTS, ATTEMPTS, TASKS
+from outrider.dispatcher.store.tasks import TaskState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOperation:
+    """An attempt without a verdict."""
+
+    attempt_id: str
+    number: int
+    operation: str
+    instance: str | None
+    agent_id: str
+    state: AttemptState
+    created_at: float
+    started_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingRetry:
+    """A task that waits for the time of its next attempt."""
+
+    operation: str
+    instance: str | None
+    not_before: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedAttempt:
+    """An attempt with its verdict and, if the agent told, the durations of its stages in seconds."""
+
+    operation: str
+    instance: str | None
+    agent_id: str
+    number: int
+    verdict: str
+    created_at: float
+    ended_at: float
+    durations: Mapping[str, float | None]
+
+
+def open_operations(connection: Connection, execution_id: str, *, limit: int = 100) -> list[OpenOperation]:
+    """Return the open attempts, oldest first."""
+    columns = (
+        ATTEMPTS.c.id,
+        ATTEMPTS.c.number,
+        TASKS.c.operation,
+        TASKS.c.instance,
+        ATTEMPTS.c.agent_id,
+        ATTEMPTS.c.state,
+        ATTEMPTS.c.created_at,
+        ATTEMPTS.c.started_at,
+    )
+    query = (
+        sa.select(*columns)
+        .join(TASKS, TASKS.c.id == ATTEMPTS.c.task_id)
+        .where(ATTEMPTS.c.execution_id == execution_id, ATTEMPTS.c.state != AttemptState.ENDED.value)
+        .order_by(ATTEMPTS.c.created_at)
+        .limit(limit)
+    )
+    return [
+        OpenOperation(
+            attempt_id=row.id,
+            number=row.number,
+            operation=row.operation or "",
+            instance=row.instance,
+            agent_id=row.agent_id,
+            state=AttemptState(row.state),
+            created_at=row.created_at,
+            started_at=row.started_at,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def waiting_retries(connection: Connection, execution_id: str, *, limit: int = 100) -> list[WaitingRetry]:
+    """Return the tasks that wait for their next attempt, the next one first."""
+    query = (
+        sa.select(TASKS.c.operation, TASKS.c.instance, TASKS.c.not_before, TASKS.c.error)
+        .where(TASKS.c.execution_id == execution_id, TASKS.c.state == TaskState.RESCHEDULED.value)
+        .order_by(TASKS.c.not_before)
+        .limit(limit)
+    )
+    return [
+        WaitingRetry(
+            operation=row.operation or "", instance=row.instance, not_before=row.not_before or 0.0, error=row.error
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def ended_attempts(connection: Connection, execution_id: str, *, limit: int = 10_000) -> list[EndedAttempt]:
+    """Return the attempts that have a verdict, in the order in which they were sent."""
+    columns = (
+        TASKS.c.operation,
+        TASKS.c.instance,
+        ATTEMPTS.c.agent_id,
+        ATTEMPTS.c.number,
+        ATTEMPTS.c.verdict,
+        ATTEMPTS.c.created_at,
+        ATTEMPTS.c.ended_at,
+        ATTEMPTS.c.result,
+    )
+    query = (
+        sa.select(*columns)
+        .join(TASKS, TASKS.c.id == ATTEMPTS.c.task_id)
+        .where(ATTEMPTS.c.execution_id == execution_id, ATTEMPTS.c.state == AttemptState.ENDED.value)
+        .order_by(ATTEMPTS.c.created_at)
+        .limit(limit)
+    )
+    return [
+        EndedAttempt(
+            operation=row.operation or "",
+            instance=row.instance,
+            agent_id=row.agent_id,
+            number=row.number,
+            verdict=row.verdict,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
+            durations=_durations(row.result),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def doing(connection: Connection, agent_ids: set[str]) -> dict[str, str]:
+    """Return what agents said in their last heartbeat that attempts are doing: attempt id → words."""
+    if not agent_ids:
+        return {}
+    query = sa.select(AGENTS.c.heartbeat).where(AGENTS.c.id.in_(sorted(agent_ids)), AGENTS.c.heartbeat.is_not(None))
+    said: dict[str, str] = {}
+    for (text,) in connection.execute(query):
+        heartbeat: Mapping[str, Any] = jsontext.load(text) or {}
+        said.update({attempt: str(words) for attempt, words in (heartbeat.get("doing") or {}).items()})
+    return said
+
+
+def _durations(result: str | None) -> dict[str, float | None]:
+    found = (jsontext.load(result) or {}).get("durations") or {}
+    return {name: value for name, value in found.items() if value is None or isinstance(value, (int, float))}
