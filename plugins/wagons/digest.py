@@ -1,0 +1,29 @@
+"""SHA-256 of files and streams: what wagons, wheels and RECORD entries are known by."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+
+
+def file_sha256(path: Path) -> str:
+    """Return the file's SHA-256 in hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while True:
+            data = stream.read(_CHUNK_BYTES)
+            if not data:
+                return digest.hexdigest()
+            digest.update(data)
+
+
+def record_hash(data: bytes, algorithm: str = "sha256") -> str:
+    """Return ``data``'s hash as RECORD files write it: ``sha256=`` and URL-safe base64 without padding.
+
+    The format is that of https://packaging.python.org/en/latest/specifications/recording-installed-packages/.
+    """
+    value = hashlib.new(algorithm, data).digest()
+    return f"{algorithm}={base64.urlsafe_b64encode(value).rstrip(b'=').decode('ascii')}"
