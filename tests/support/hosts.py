@@ -1,0 +1,239 @@
+"""Real hosts for tests: containers with systemd, sshd and addresses of their own.
+
+Fixtures: `engine` (a Docker Engine), `host_image`, `start_host` (makes hosts, of any variant) and `host` (one host).
+A test folder takes them by importing them in its conftest.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import paramiko
+import pytest
+
+from tests.support.docker_engine import DockerEngine, docker_engine
+from tests.support.host_image import ensure_host_image
+from tests.support.waiting import wait_until
+
+# The reaper container would have to be pulled; the fixtures stop what they start.
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+from testcontainers.core.container import DockerContainer  # noqa: E402 - reads the environment at import
+
+#: The accounts of the image, with their passwords.
+PASSWORDS = {
+    "root": "root-pass",
+    "deploy": "deploy-pass",
+    "admin": "admin-pass",
+    "guest": "guest-pass",
+}
+WITHOUT_SYSTEMD = "ssh-keygen -A && mkdir -p /run/sshd && exec /usr/sbin/sshd -D"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command in a host gave."""
+
+    code: int
+    output: str
+
+
+@dataclass
+class Host:
+    """One host that runs. Its commands go through the engine, so they work also when its network is cut."""
+
+    container: DockerContainer
+    address: str
+    #: The machine that the tests run on, as this host sees it.
+    gateway: str
+    systemd: bool
+    private_key: Path
+    _rules: list[str] = field(default_factory=list)
+
+    def run(self, command: str, *, user: str = "root", check: bool = True) -> Answer:
+        """Run a shell command on the host."""
+        wrapped = self.container.get_wrapped_container()
+        code, output = wrapped.exec_run(["sh", "-c", command], user=user)
+        answer = Answer(code, output.decode(errors="replace"))
+        assert not check or code == 0, f"{command!r} on {self.address} gave {code}: {answer.output}"
+        return answer
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file, folder or link is there."""
+        return self.run(f"test -e {shlex.quote(path)} || test -L {shlex.quote(path)}", check=False).code == 0
+
+    def read(self, path: str) -> str:
+        """Return a file's text."""
+        return self.run(f"cat {shlex.quote(path)}").output
+
+    def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
+        """Write a small file."""
+        self.run(f"printf %s {shlex.quote(text)} > {shlex.quote(path)} && chmod {mode:o} {shlex.quote(path)}")
+
+    def authorize(self, user: str, public_key: str) -> None:
+        """Let the holder of a key log in."""
+        home = "/root" if user == "root" else f"/home/{user}"
+        self.run(
+            f"install -d -m 700 -o {user} {home}/.ssh && printf '%s\\n' {shlex.quote(public_key)} "
+            f">> {home}/.ssh/authorized_keys && chown {user} {home}/.ssh/authorized_keys"
+        )
+
+    def host_key(self) -> paramiko.PKey:
+        """Return the public key that the host shows now."""
+        text = self.read("/etc/ssh/ssh_host_ed25519_key.pub").split()
+        return paramiko.Ed25519Key(data=base64.b64decode(text[1]))
+
+    def change_host_keys(self) -> None:
+        """Give the host other keys, as a reinstalled machine has."""
+        self.run("rm -f /etc/ssh/ssh_host_* && ssh-keygen -A && systemctl restart ssh")
+        self._wait_for_sshd()
+
+    def reboot(self) -> None:
+        """Restart the machine: all processes end, `/run` and `/tmp` are empty afterwards."""
+        wrapped = self.container.get_wrapped_container()
+        wrapped.restart(timeout=20)
+        self._rules.clear()
+        wrapped.reload()
+        address = _address(self.container)
+        assert address == self.address, f"the host came back with another address: {address}, was {self.address}"
+        self.wait_until_up()
+
+    def cut_network(self) -> None:
+        """Drop everything to and from the host, silently."""
+        self._add_rules("INPUT ! -i lo -j DROP", "OUTPUT ! -o lo -j DROP")
+
+    def cut_port(self, port: int) -> None:
+        """Drop what the host sends to a port elsewhere."""
+        self._add_rules(f"OUTPUT -p tcp --dport {port} -j DROP")
+
+    def restore_network(self) -> None:
+        """Undo all cuts."""
+        while self._rules:
+            self.run(f"iptables -D {self._rules.pop()}")
+
+    def cut_ssh(self) -> None:
+        """End all SSH sessions at once, as when the line breaks; new ones are possible."""
+        self.run("for pid in $(pgrep -f '^sshd: ' || true); do kill -9 $pid; done", check=False)
+
+    def fill_disk(self, path: str, *, size: str = "4m") -> None:
+        """Mount a small, full file system at a folder."""
+        quoted = shlex.quote(path)
+        self.run(f"mkdir -p {quoted} && mount -t tmpfs -o size={size} tmpfs {quoted}")
+        self.run(f"dd if=/dev/zero of={quoted}/filler bs=64k 2>/dev/null", check=False)
+
+    def empty_disk(self, path: str) -> None:
+        """Undo `fill_disk`."""
+        self.run(f"umount {shlex.quote(path)}")
+
+    def wait_until_up(self) -> None:
+        """Wait until sshd answers and, where there is systemd, the system has started."""
+        if self.systemd:
+            wait_until(self._system_state, 60, f"systemd on {self.address} to be up")
+        self._wait_for_sshd()
+
+    def _system_state(self) -> bool:
+        state = self.run("systemctl is-system-running 2>&1", check=False).output.strip()
+        return state in {"running", "degraded"}
+
+    def _wait_for_sshd(self) -> None:
+        def answers() -> bool:
+            try:
+                with socket.create_connection((self.address, 22), timeout=2) as connection:
+                    return connection.recv(4) == b"SSH-"
+            except OSError:
+                return False
+
+        wait_until(answers, 30, f"sshd on {self.address} to answer")
+
+    def _add_rules(self, *rules: str) -> None:
+        for rule in rules:
+            self.run(f"iptables -I {rule}")
+            self._rules.append(rule)
+
+
+class StartHost(Protocol):
+    """Start a host; it is removed when the test ends."""
+
+    def __call__(self, *, systemd: bool = True) -> Host: ...
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerEngine]:
+    """Return a Docker Engine, a private one where none runs."""
+    with docker_engine() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def host_image(engine: DockerEngine) -> str:
+    """Return the name of the hosts' image."""
+    client = engine.client()
+    try:
+        return ensure_host_image(client)
+    finally:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def host_login_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a private key that every account of every host takes."""
+    path = tmp_path_factory.mktemp("login") / "id_ecdsa"
+    paramiko.ECDSAKey.generate().write_private_key_file(str(path))
+    return path
+
+
+@pytest.fixture
+def start_host(engine: DockerEngine, host_image: str, host_login_key: Path) -> Iterator[StartHost]:
+    """Return a function that starts hosts."""
+    started: list[DockerContainer] = []
+
+    def start(*, systemd: bool = True) -> Host:
+        container = _container(engine, host_image, systemd=systemd)
+        started.append(container)
+        container.start()
+        container.get_wrapped_container().reload()
+        host = Host(container, _address(container), engine.gateway, systemd, host_login_key)
+        host.wait_until_up()
+        key = paramiko.ECDSAKey.from_private_key_file(str(host_login_key))
+        for user in PASSWORDS:
+            host.authorize(user, f"{key.get_name()} {key.get_base64()}")
+        return host
+
+    yield start
+    for container in started:
+        client = container.get_docker_client().client
+        container.stop()
+        client.close()
+
+
+@pytest.fixture
+def host(start_host: StartHost) -> Host:
+    """Return a host that has just booted."""
+    return start_host()
+
+
+def _container(engine: DockerEngine, image: str, *, systemd: bool) -> DockerContainer:
+    container = DockerContainer(image, docker_client_kw={"environment": {"DOCKER_HOST": engine.url}, "timeout": 120})
+    container.with_command(["/sbin/init"] if systemd else ["sh", "-c", WITHOUT_SYSTEMD])
+    container.with_volume_mapping("/sys/fs/cgroup", "/sys/fs/cgroup", "rw")
+    for folder in ("/run", "/run/lock", "/tmp"):  # noqa: S108 - a mount point inside the host
+        container.with_tmpfs_mount(folder)
+    return container.with_kwargs(
+        cap_add=["SYS_ADMIN", "NET_ADMIN"],
+        security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+        cgroupns="host",
+        # Without systemd something has to reap what daemons leave behind.
+        init=not systemd,
+        stop_signal="SIGRTMIN+3" if systemd else "SIGTERM",
+    )
+
+
+def _address(container: DockerContainer) -> str:
+    settings = container.get_wrapped_container().attrs["NetworkSettings"]
+    return str(settings["IPAddress"] or next(iter(settings["Networks"].values()))["IPAddress"])
