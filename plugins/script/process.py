@@ -1,0 +1,188 @@
+"""Runs a script's process: its output becomes log lines as it appears, and it is ended when the script says so."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+#: A longer line is logged in pieces.
+MAX_LINE_BYTES = 16 * 1024
+#: How much of each stream is kept for the error of a failed script.
+KEPT_BYTES = 64 * 1024
+#: How long a script may go on after it aborted the operation, or asked for a retry, before it is ended.
+STOP_GRACE_SECONDS = 10.0
+#: From SIGTERM to SIGKILL.
+KILL_GRACE_SECONDS = 5.0
+#: How long output is read after the script ended, if a process that it left behind holds the stream.
+DRAIN_SECONDS = 1.0
+_POLL_SECONDS = 0.25
+_CHUNK = 65536
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a process ended."""
+
+    exit_code: int
+    #: The last part of what it printed.
+    stdout: str
+    stderr: str
+
+
+class OutputStream:
+    """One stream of the process: bytes in, log lines out; the last part is kept."""
+
+    def __init__(self, log: Optional[Callable[[str], None]]) -> None:
+        self._log = log
+        self._line = bytearray()
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read."""
+        self._kept.append(data)
+        self._kept_bytes += len(data)
+        while self._kept_bytes - len(self._kept[0]) >= KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popleft())
+        if self._log is not None:
+            self._line += data
+            for line in self._lines():
+                self._log(decode(line))
+
+    def finish(self) -> None:
+        """Log what is left without a newline."""
+        if self._log is not None and self._line:
+            self._log(decode(bytes(self._line)))
+            self._line.clear()
+
+    @property
+    def tail(self) -> str:
+        """The last part of what was read."""
+        return decode(b"".join(self._kept)[-KEPT_BYTES:])
+
+    def _lines(self) -> Iterator[bytes]:
+        *complete, rest = bytes(self._line).split(b"\n")
+        for line in complete:
+            yield from _pieces(line.rstrip(b"\r"))
+        while len(rest) > MAX_LINE_BYTES:
+            yield rest[:MAX_LINE_BYTES]
+            rest = rest[MAX_LINE_BYTES:]
+        self._line[:] = rest
+
+
+def decode(data: bytes) -> str:
+    """Return printable text of any bytes: what is not UTF-8, and NUL, which databases refuse, is escaped."""
+    return data.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+
+
+def _pieces(line: bytes) -> Iterator[bytes]:
+    if len(line) <= MAX_LINE_BYTES:
+        yield line
+        return
+    for start in range(0, len(line), MAX_LINE_BYTES):
+        yield line[start : start + MAX_LINE_BYTES]
+
+
+def run_process(
+    command: str,
+    *,
+    environment: Mapping[str, str],
+    cwd: Optional[str],
+    log_stdout: Optional[Callable[[str], None]],
+    log_stderr: Optional[Callable[[str], None]],
+    stderr_to_stdout: bool,
+    stopped: Callable[[], bool],
+) -> Finished:
+    """Run a shell command to its end; `stopped` says whether it was asked to end early."""
+    process = subprocess.Popen(  # noqa: S602 - a script's arguments are written for the shell, by the blueprint's author
+        command,
+        shell=True,
+        env=dict(environment),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if stderr_to_stdout else subprocess.PIPE,
+        start_new_session=True,
+    )
+    stdout, stderr = OutputStream(log_stdout), OutputStream(log_stderr)
+    with process:
+        try:
+            _pump(process, {process.stdout: stdout, process.stderr: stderr}, _Ending(process, stopped))
+        except BaseException:
+            _signal(process, signal.SIGKILL)
+            raise
+    stdout.finish()
+    stderr.finish()
+    return Finished(exit_code=process.returncode, stdout=stdout.tail, stderr=stderr.tail)
+
+
+def _pump(process: subprocess.Popen[bytes], streams: Mapping[object, OutputStream], ending: _Ending) -> None:
+    """Read all streams until they end, or until the process has ended and nothing more comes."""
+    with selectors.DefaultSelector() as selector:
+        for pipe, stream in streams.items():
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ, stream)  # type: ignore[arg-type]  # a pipe of Popen
+        ended_at: Optional[float] = None
+        while selector.get_map():
+            ready = selector.select(_POLL_SECONDS)
+            for key, _ in ready:
+                data = os.read(key.fd, _CHUNK)
+                if data:
+                    key.data.feed(data)
+                else:
+                    selector.unregister(key.fileobj)
+            ending.check()
+            if process.poll() is None:
+                continue
+            ended_at = ended_at or time.monotonic()
+            if time.monotonic() - ended_at > DRAIN_SECONDS:
+                break
+    ending.wait()
+
+
+class _Ending:
+    """Ends a process that was asked to end and does not: SIGTERM, then SIGKILL, to its whole process group."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> None:
+        self._process = process
+        self._stopped = stopped
+        self._since: Optional[float] = None
+        self._sent: Optional[signal.Signals] = None
+
+    def check(self) -> None:
+        """Send the next signal if its time has come."""
+        if self._process.poll() is not None or not self._stopped():
+            return
+        now = time.monotonic()
+        self._since = self._since or now
+        if self._sent is None and now - self._since >= STOP_GRACE_SECONDS:
+            self._send(signal.SIGTERM)
+        elif self._sent is signal.SIGTERM and now - self._since >= STOP_GRACE_SECONDS + KILL_GRACE_SECONDS:
+            self._send(signal.SIGKILL)
+
+    def wait(self) -> None:
+        """Wait for the process, which closed its streams and may go on."""
+        while self._process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_POLL_SECONDS)
+            self.check()
+
+    def _send(self, which: signal.Signals) -> None:
+        self._sent = which
+        _signal(self._process, which)
+
+
+def _signal(process: subprocess.Popen[bytes], which: signal.Signals) -> None:
+    """Signal the process's group; it leads one, since it was started in a session of its own."""
+    try:
+        os.killpg(process.pid, which)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,229 @@
+"""The built-in plugin `script`: scripts as operations, and the `ctx` command inside them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outrider.plugins.script import process as process_module
+from outrider.plugins.sdk.testing import OperationRun, call, instance_data
+
+RUN = "outrider.plugins.script.tasks.run"
+
+
+def shell(text: str, **more: Any) -> OperationRun:
+    """Run an inline shell script."""
+    inputs = {"script_source": f"#!/bin/sh\n{text}", **more.pop("inputs", {})}
+    return call(RUN, inputs=inputs, **more)
+
+
+def python(text: str, **more: Any) -> OperationRun:
+    """Run an inline Python script."""
+    inputs = {"script_source": text, **more.pop("inputs", {})}
+    return call(RUN, inputs=inputs, **more)
+
+
+def test_a_script_of_the_blueprint_runs_with_its_inputs_as_environment() -> None:
+    resources = {"scripts/show.sh": '#!/bin/sh\necho "$port $flag $list"; ctx returns "$extra"\n'}
+    inputs = {
+        "script_path": "scripts/show.sh",
+        "port": 80,
+        "flag": True,
+        "list": [1, "a"],
+        "process": {"env": {"extra": {"a": 1}}},
+    }
+    run = call(RUN, inputs=inputs, resources=resources)
+    assert run.value_or_raise() == '{"a": 1}'
+    assert run.messages == ['<out> 80 true [1, "a"]']
+
+
+def test_the_ctx_command_reads_and_sets_properties() -> None:
+    run = shell(
+        """
+        set -e
+        ctx instance runtime-properties copied "$(ctx node properties port)"
+        ctx instance runtime_properties servers[0].name web
+        ctx instance runtime_properties made.on.the.way @'[1, 2]'
+        ctx -j instance runtime_properties servers
+        ctx returns "$(ctx instance id)"
+        """,
+        node=instance_data(properties={"port": 80}, runtime_properties={"servers": [{}]}),
+    )
+    assert run.value_or_raise() == "node_1"
+    assert run.runtime_properties == {
+        "copied": "80",
+        "servers": [{"name": "web"}],
+        "made": {"on": {"the": {"way": [1, 2]}}},
+    }
+    assert run.messages == ['<out> [{"name": "web"}]']
+
+
+def test_the_ctx_command_logs_downloads_and_renders() -> None:
+    run = shell(
+        """
+        set -e
+        ctx logger info "hello ümlaut"
+        file=$(ctx download-resource conf.txt)
+        rendered=$(ctx download-resource-and-render conf.txt "$PWD/out.txt" @'{"port": 8080}')
+        cat "$file" "$rendered"
+        """,
+        inputs={"process": {"cwd": "/tmp"}},
+        resources={"conf.txt": "port={{ port }}\n"},
+    )
+    try:
+        assert run.value_or_raise() is None
+        assert run.messages == ["hello ümlaut", "<out> port={{ port }}", "<out> port=8080"]
+    finally:
+        Path("/tmp/out.txt").unlink(missing_ok=True)
+
+
+def test_what_the_ctx_command_cannot_do_is_said_on_stderr() -> None:
+    run = shell("ctx instance runtime_properties no.such; ctx no_such_thing; exit 3")
+    assert run.error is not None
+    assert run.messages == [
+        "<err> WalkError: illegal path: no.such",
+        "<err> WalkError: illegal attribute: no_such_thing (of Context)",
+    ]
+    assert run.error["recoverable"] is True
+    assert "exit code 3" in run.error["message"]
+
+
+def test_a_failed_script_is_recoverable_and_says_what_it_said_last() -> None:
+    run = shell("echo fine; echo broken >&2; exit 7")
+    assert run.error is not None
+    assert (run.error["type"], run.error["recoverable"]) == ("ProcessException", True)
+    assert "exit code 7; it said last: broken" in run.error["message"]
+    assert sorted(run.messages) == ["<err> broken", "<out> fine"]
+
+
+def test_a_script_can_abort_or_ask_for_a_retry() -> None:
+    aborted = shell('ctx abort_operation "no more disks"')
+    assert aborted.error is not None
+    assert (aborted.error["message"], aborted.error["recoverable"]) == ("no more disks", False)
+    retried = shell('ctx retry_operation "not up yet" 12')
+    assert (retried.verdict, retried.retry_after) == ("rescheduled", 12.0)
+
+
+def test_only_one_end_may_be_asked_for() -> None:
+    run = shell("ctx returns 1; ctx returns 2")
+    assert run.error is not None
+    assert run.error["recoverable"] is False
+    assert "only abort or return once" in run.error["message"]
+
+
+def test_a_script_that_goes_on_after_an_abort_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_module, "STOP_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(process_module, "KILL_GRACE_SECONDS", 0.2)
+    began = time.monotonic()
+    run = shell("trap '' TERM; ctx abort_operation enough; while :; do sleep 0.1; done")
+    assert run.error is not None
+    assert run.error["message"] == "enough"
+    assert time.monotonic() - began < 30
+
+
+def test_output_of_any_kind_becomes_log_lines() -> None:
+    run = shell("printf 'a\\r\\n\\377\\000b\\nno newline'; printf 'x%.0s' $(seq 40000) >&2")
+    assert [line for line in run.messages if line.startswith("<out>")] == [
+        "<out> a",
+        "<out> \\xff\\x00b",
+        "<out> no newline",
+    ]
+    pieces = [line[len("<err> ") :] for line in run.messages if line.startswith("<err>")]
+    assert "".join(pieces) == "x" * 40000
+    assert max(map(len, pieces)) <= process_module.MAX_LINE_BYTES
+
+
+def test_output_can_be_kept_from_the_log_or_joined() -> None:
+    quiet = shell("echo a; echo b >&2", inputs={"process": {"log_stdout": False, "log_stderr": False}})
+    assert quiet.messages == []
+    joined = shell("echo b >&2", inputs={"process": {"stderr_to_stdout": True}})
+    assert joined.messages == ["<out> b"]
+
+
+def test_a_process_that_a_script_leaves_behind_does_not_hold_the_operation(tmp_path: Path) -> None:
+    began = time.monotonic()
+    run = shell(f"sleep 60 & echo $! > {tmp_path}/pid; echo started")
+    pid = int((tmp_path / "pid").read_text())
+    os.kill(pid, 9)
+    assert run.value_or_raise() is None
+    assert time.monotonic() - began < 30
+
+
+def test_arguments_prefix_and_folder_are_used(tmp_path: Path) -> None:
+    run = shell(
+        'echo "$1|$2|$PWD"', inputs={"process": {"args": ["a", "b"], "command_prefix": "sh", "cwd": str(tmp_path)}}
+    )
+    assert run.messages == [f"<out> a|b|{tmp_path}"]
+
+
+def test_without_a_proxy_there_is_no_ctx_address() -> None:
+    run = shell('echo "[$CTX_SOCKET_URL]"', inputs={"process": {"ctx_proxy_type": "none"}})
+    assert run.messages == ["<out> []"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [
+        ({}, "exactly one of the inputs"),
+        ({"script_path": "a", "script_source": "b"}, "exactly one of the inputs"),
+        ({"script_source": "#!/bin/sh\nid", "process": {"ctx_proxy_type": "tcp"}}, "auto, http, none"),
+        ({"script_source": "#!/bin/sh\nid", "process": {"args": "x"}}, "list of arguments"),
+        ({"script_source": "#!/bin/sh\nid", "process": {"cwd": "/no/such"}}, "in /no/such"),
+        ({"script_source": "#!/bin/sh\nid", "big": "x" * 3_000_000}, "big (3000000 characters)"),
+        ({"script_path": "file:///no/such/script.sh"}, "cannot copy the script"),
+        ({"script_path": "http://127.0.0.1:9/script.sh"}, "cannot fetch the script"),
+        ({"script_path": "missing.sh"}, "no resource 'missing.sh'"),
+    ],
+)
+def test_what_cannot_work_fails_for_good_with_its_reason(inputs: dict[str, Any], named: str) -> None:
+    run = call(RUN, inputs=inputs)
+    assert run.error is not None
+    assert run.error["recoverable"] is False
+    assert named in run.error["message"]
+
+
+def test_a_misspelt_setting_is_logged() -> None:
+    assert "commandprefix" in shell(":", inputs={"process": {"commandprefix": "x"}}).messages[0]
+
+
+def test_a_python_script_runs_inside_the_process() -> None:
+    run = python(
+        """
+        from outrider.plugins.sdk import ctx
+        from outrider.plugins.sdk.current import current
+
+        ctx.instance.runtime_properties["port"] = current.get().parameters["port"]
+        assert __name__ == "__main__"
+        ctx.returns(__file__.rsplit("/", 1)[1])
+        """,
+        inputs={"port": 80},
+    )
+    assert run.value_or_raise() == "script.py"
+    assert run.runtime_properties == {"port": 80}
+
+
+def test_a_python_script_ends_by_abort_retry_and_exit() -> None:
+    start = "from outrider.plugins.sdk import ctx\n"
+    aborted = python(start + "try:\n    pass\nfinally:\n    ctx.abort_operation('no')\nprint('not reached')")
+    assert aborted.error is not None
+    assert (aborted.error["message"], aborted.error["recoverable"]) == ("no", False)
+    assert python(start + "ctx.retry_operation('soon', 3)").retry_after == 3.0
+    assert python("import sys\nsys.exit(0)").succeeded
+    failed = python("import sys\nsys.exit(4)")
+    assert failed.error is not None
+    assert "exit code 4" in failed.error["message"]
+
+
+def test_globals_of_a_python_script_do_not_reach_the_next() -> None:
+    assert python("left_over = 1").succeeded
+    assert python("left_over").failed
+
+
+def test_an_inline_script_is_python_if_it_can_be_and_says_nothing_else() -> None:
+    assert python("x = 1").messages == []
+    assert call(RUN, inputs={"script_source": "echo one two"}).messages == ["<out> one two"]
+    assert call(RUN, inputs={"script_source": "#!/bin/sh\nid"}).messages[0].startswith("<out> uid=")
