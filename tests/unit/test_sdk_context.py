@@ -6,7 +6,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import pytest
 
@@ -150,7 +150,10 @@ def test_plugins_may_hang_attributes_on_ctx() -> None:
 
 
 def test_resources_are_read_copied_and_rendered() -> None:
-    resources = {"conf/app.ini": "port={{ port }}\nnode={{ ctx.node.id }}\n", "conf/b/raw": b"\x00{"}
+    resources: dict[str, Union[str, bytes]] = {
+        "conf/app.ini": "port={{ port }}\nnode={{ ctx.node.id }}\n",
+        "conf/b/raw": b"\x00{",
+    }
     with made_up_context(resources=resources):
         assert ctx.get_resource("conf/b/raw") == b"\x00{"
         copy = Path(ctx.download_resource_and_render("conf/app.ini", template_variables={"port": 80}))
