@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 
 # The reaper container would have to be pulled; the fixtures stop what they start.
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
-from testcontainers.core.container import DockerContainer  # noqa: E402 - reads the environment at import
+from testcontainers.core.container import DockerContainer
 
 #: The accounts of the image, with their passwords.
 PASSWORDS = {
@@ -222,7 +222,7 @@ def _container(engine: DockerEngine, image: str, *, systemd: bool) -> DockerCont
     container = DockerContainer(image, docker_client_kw={"environment": {"DOCKER_HOST": engine.url}, "timeout": 120})
     container.with_command(["/sbin/init"] if systemd else ["sh", "-c", WITHOUT_SYSTEMD])
     container.with_volume_mapping("/sys/fs/cgroup", "/sys/fs/cgroup", "rw")
-    for folder in ("/run", "/run/lock", "/tmp"):  # noqa: S108 - a mount point inside the host
+    for folder in ("/run", "/run/lock", "/tmp"):
         container.with_tmpfs_mount(folder)
     return container.with_kwargs(
         cap_add=["SYS_ADMIN", "NET_ADMIN"],

@@ -9,7 +9,11 @@ T = TypeVar("T")
 
 
 def wait_until(
-    condition: Callable[[], T], timeout_seconds: float = 10.0, describe: str = "the condition", *, poll_seconds: float = 0.02
+    condition: Callable[[], T],
+    timeout_seconds: float = 10.0,
+    describe: str = "the condition",
+    *,
+    poll_seconds: float = 0.02,
 ) -> T:
     """Return the condition's first true value; raises AssertionError with `describe` at the deadline."""
     deadline = time.monotonic() + timeout_seconds
