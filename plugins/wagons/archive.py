@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import stat
 import tarfile
 import zipfile
@@ -25,6 +26,7 @@ CHUNK_BYTES = 1 << 20
 _NEW_COPY = "get a new copy of the archive"
 _BUILD_AGAIN = "build the archive again from a source you trust"
 _RAISE_LIMIT = "raise the limit in the settings if you trust where the archive comes from"
+_UNFIT = re.compile(r"[\x00-\x1f\\]")
 #: What zipfile, tarfile and zlib raise for damaged input.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError)
 
@@ -42,7 +44,7 @@ def unsafe_name(name: str) -> Optional[str]:
     """Return why ``name`` must not be used as a path below a folder, or None when it may."""
     if not name:
         return "the name is empty"
-    if any(ord(character) < 32 or character == "\\" for character in name):
+    if _UNFIT.search(name):
         return "the name holds control characters or backslashes"
     if name.startswith("/"):
         return "the path is absolute"
@@ -55,7 +57,7 @@ def unsafe_name(name: str) -> Optional[str]:
         encoded = name.encode("utf-8")
     except UnicodeEncodeError:
         return "the name is not valid text"
-    if len(encoded) > 2048 or any(len(part.encode("utf-8")) > 255 for part in parts):
+    if len(encoded) > 2048 or (len(encoded) > 255 and any(len(part.encode("utf-8")) > 255 for part in parts)):
         return "the name is too long"
     return None
 

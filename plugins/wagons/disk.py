@@ -105,42 +105,44 @@ def write_durably(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def share_file(source: str, target: str) -> None:
-    """Make ``target`` a file with the content of ``source``, as cheaply as the file system can.
+class FileSharing:
+    """Makes files with the content of others, as cheaply as the file system can.
 
-    A clone (copy on write) where there is such a thing, else a hard link, else a copy. ``target`` is replaced when
-    it exists, never written through: its old content may be shared as well.
+    A clone (copy on write) where there is such a thing, else a hard link, else a copy. The first file shows what
+    works; asking again for each of a plugin's 8,000 files would cost more than the links themselves.
     """
-    if _clone(source, target):
-        return
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        Path(target).unlink()
-        share_file(source, target)
-    except OSError as error:
-        # EXDEV: another file system; EMLINK: too many links; EPERM: the file system, or a security module, has none.
-        if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP):
-            raise
-        shutil.copy2(source, target)
 
+    def __init__(self) -> None:
+        self._clone_works = True
 
-#: Devices on which cloning failed once; asking for each of 8,000 files would cost more than the links.
-_CANNOT_CLONE: set[int] = set()
+    def share(self, source: str, target: str) -> None:
+        """Make ``target`` a file like ``source``; an existing one is replaced, never written through."""
+        if self._clone_works:
+            self._clone_works = _clone(source, target)
+            if self._clone_works:
+                return
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            Path(target).unlink()
+            self.share(source, target)
+        except OSError as error:
+            # EXDEV: another file system; EMLINK: too many links; EPERM: the file system or a policy has none.
+            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP):
+                raise
+            shutil.copy2(source, target)
 
 
 def _clone(source: str, target: str) -> bool:
+    """Try to clone; False leaves no ``target`` behind."""
     with open(source, "rb") as reader:  # noqa: PTH123 - 8,000 times: strings are cheaper than Paths
         found = os.fstat(reader.fileno())
-        if found.st_dev in _CANNOT_CLONE:
-            return False
         with suppress(FileNotFoundError):
             Path(target).unlink()
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, stat.S_IMODE(found.st_mode))
         try:
             fcntl.ioctl(descriptor, _FICLONE, reader.fileno())
         except OSError:
-            _CANNOT_CLONE.add(found.st_dev)
             Path(target).unlink()
             return False
         else:

@@ -1,7 +1,7 @@
 """Wheels unpacked once, kept by hash: the images that environments are made of.
 
 ``wheels/<sha256>/tree/SCHEME/…`` holds the files, ``wheels/<sha256>/image.json`` says what they were when they
-were verified. Environments share these files (see `disk.share_file`), so a plugin that writes into its own installed
+were verified. Environments share these files (see `disk.FileSharing`), so a plugin that writes into its own installed
 files may write into an image. File modes cannot prevent that for root, and read-only files would follow every
 ``shutil.copy`` of a template out of a package. Therefore size, time and mode of each file are compared before it
 is shared again: a changed image is dropped and unpacked anew.

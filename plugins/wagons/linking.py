@@ -15,7 +15,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .disk import share_file
+from .disk import FileSharing
 from .images import Image, require_unchanged
 from .scripts import script_text, with_interpreter
 from .wheel import WheelFile
@@ -33,13 +33,15 @@ class EnvironmentBuilder:
     #: Relative to the environment: ``lib/python3.11/site-packages``.
     site_packages: str
     python_name: str = "python"
+    _sharing: FileSharing = field(default_factory=FileSharing)
     _made: set[str] = field(default_factory=set)
     #: Path in the environment -> who brought it, to tell when two wheels bring the same file.
     _owners: dict[str, str] = field(default_factory=dict)
 
     def install(self, image: Image, *, requested: bool) -> None:
         """Lay one wheel into the environment. Raises CorruptStore when the image was changed."""
-        rows = [self._lay(image, file, seen) for file, seen in zip(image.wheel.files, image.stamps)]
+        tree = str(image.tree)
+        rows = [self._lay(image, file, seen, tree) for file, seen in zip(image.wheel.files, image.stamps)]
         rows += [self._write_entry_point(name, reference) for _, name, reference in image.wheel.entry_points]
         dist_info = image.wheel.dist_info
         rows.append(self._write(f"{self.site_packages}/{dist_info}/INSTALLER", f"{INSTALLER}\n".encode()))
@@ -48,14 +50,14 @@ class EnvironmentBuilder:
         record = f"{self.site_packages}/{dist_info}/RECORD"
         self._write(record, self._record([*rows, (record, "", "")]))
 
-    def _lay(self, image: Image, file: WheelFile, seen: tuple[int, int, int]) -> tuple[str, str, str]:
-        source = f"{image.tree}/{file.stored_path}"
+    def _lay(self, image: Image, file: WheelFile, seen: tuple[int, int, int], tree: str) -> tuple[str, str, str]:
+        source = f"{tree}/{file.stored_path}"
         require_unchanged(image, seen, source)
         place = self._place(image, file)
         if file.scheme == "scripts":
             return self._write_script(place, Path(source).read_bytes())
         target = self._claim(place, image.wheel.name.filename)
-        share_file(source, target)
+        self._sharing.share(source, target)
         return place, file.hash, str(file.size_bytes)
 
     def _place(self, image: Image, file: WheelFile) -> str:

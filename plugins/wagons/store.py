@@ -6,6 +6,7 @@ Layout below the root::
     wagons/<sha256>.json                 which wheels a verified wagon has
     plugins/<name>/<version>-<hash>/     the environments; complete as soon as they are there
     locks/                               who builds or removes what
+    virtualenvs/<hash>/                  an empty virtualenv per interpreter, copied into each environment
     aside/                               what is being built; leftovers of killed processes are removed by the next
 
 The agent calls `EnvironmentStore.ensure` before a plugin's first operation; the command line lists and collects.
@@ -34,7 +35,7 @@ from .locks import locked, locked_if_free
 from .progress import Progress, ProgressCallback, ignore
 from .target import Target, interpreter_key, probe
 from .unpacking import UnpackedWagon, WagonUnpacker
-from .virtualenvs import DEFAULT_VIRTUALENV, create_virtualenv
+from .virtualenvs import DEFAULT_VIRTUALENV, Virtualenvs
 from .wheelname import normalize
 
 _logger = logging.getLogger(__name__)
@@ -65,7 +66,6 @@ class EnvironmentStore:
     ) -> None:
         """``virtualenv`` is the command that makes environments: the library's, or ``[python, "virtualenv.pyz"]``."""
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - links in the path stay: scripts name it as given
-        self._virtualenv = tuple(virtualenv)
         self._lock_timeout_seconds = lock_timeout_seconds
         self._plugins = self.root / "plugins"
         self._aside = self.root / "aside"
@@ -73,6 +73,7 @@ class EnvironmentStore:
         self._wagons = self.root / "wagons"
         self._in_use = self._locks / "in-use.lock"
         self._images = WheelImages(self.root, limits=limits, lock_timeout_seconds=lock_timeout_seconds)
+        self._virtualenvs = Virtualenvs(self.root, command=virtualenv, lock_timeout_seconds=lock_timeout_seconds)
         self._unpacker = WagonUnpacker(self._images, index=self._wagons, limits=limits)
         self._known: dict[Path, Environment] = {}
 
@@ -164,6 +165,7 @@ class EnvironmentStore:
                         self._known.pop(path, None)
                         removed.append(path)
             wheels, wheel_bytes = self._drop_unused_wheels()
+            self._virtualenvs.clear()
             self._remove_leftovers()
         return Collected(tuple(removed), wheels, freed + wheel_bytes)
 
@@ -187,14 +189,7 @@ class EnvironmentStore:
     def _assemble(self, plan: _Plan, unpacked: UnpackedWagon, target: Target) -> Environment:
         """Build the environment aside, make it durable, mark it, and rename it into place."""
         folder = plan.aside / "environment"
-        folder.mkdir()
-        site_packages = create_virtualenv(
-            folder,
-            final=plan.final,
-            python=plan.python,
-            command=self._virtualenv,
-            app_data=self.root / "virtualenv",
-        )
+        site_packages = self._virtualenvs.lay(folder, final=plan.final, python=plan.python)
         builder = EnvironmentBuilder(folder, plan.final, site_packages)
         for count, image in enumerate(unpacked.images, 1):
             builder.install(image, requested=image.sha256 == unpacked.plugin_sha256)
