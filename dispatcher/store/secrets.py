@@ -34,6 +34,14 @@ def save(connection: Connection, secret: StoredSecret) -> None:
     upsert(connection, SECRETS, row, keys=("tenant", "name"))
 
 
+def exchange(connection: Connection, tenant: str, name: str, *, old: bytes, new: bytes) -> bool:
+    """Replace a ciphertext that nobody changed meanwhile; the value, and so `updated_at`, stays the same."""
+    statement = sa.update(SECRETS).where(
+        SECRETS.c.tenant == tenant, SECRETS.c.name == name, SECRETS.c.ciphertext == old
+    )
+    return connection.execute(statement.values(ciphertext=new)).rowcount == 1
+
+
 def get(connection: Connection, tenant: str, name: str) -> StoredSecret:
     """Return one secret; raises `NotFound`."""
     query = sa.select(SECRETS).where(SECRETS.c.tenant == tenant, SECRETS.c.name == name)
@@ -46,6 +54,18 @@ def get(connection: Connection, tenant: str, name: str) -> StoredSecret:
 def listed(connection: Connection, tenant: str) -> list[StoredSecret]:
     """Return a tenant's secrets by name."""
     query = sa.select(SECRETS).where(SECRETS.c.tenant == tenant).order_by(SECRETS.c.name)
+    return [_record(row) for row in connection.execute(query)]
+
+
+def named(connection: Connection, name: str) -> list[StoredSecret]:
+    """Return the secrets of this name in all tenants, by tenant: some may be visible to every tenant."""
+    query = sa.select(SECRETS).where(SECRETS.c.name == name).order_by(SECRETS.c.tenant)
+    return [_record(row) for row in connection.execute(query)]
+
+
+def of_all_tenants(connection: Connection) -> list[StoredSecret]:
+    """Return all secrets by tenant and name, to encrypt them with a new key."""
+    query = sa.select(SECRETS).order_by(SECRETS.c.tenant, SECRETS.c.name)
     return [_record(row) for row in connection.execute(query)]
 
 
