@@ -1,1 +1,69 @@
-"""TODO."""
+"""The blueprint language: DSL 1.0 to 1.5, from text to a deployment's node instances.
+
+Called by the dispatcher's engine and workflows, the command line and the manager. The stages are values::
+
+    text → documents with positions → sections → typed model → plan → deployment plan with node instances
+
+`load` runs the first five and raises `BlueprintInvalid` with every mistake; `prepare_deployment` makes the last.
+"""
+
+from __future__ import annotations
+
+from outrider.dispatcher.blueprint.deployment import prepare_deployment
+from outrider.dispatcher.blueprint.errors import (
+    BlueprintError,
+    BlueprintFailure,
+    BlueprintInvalid,
+    DeploymentInvalid,
+    FunctionFailed,
+    ScalingRefused,
+)
+from outrider.dispatcher.blueprint.evaluation import evaluate
+from outrider.dispatcher.blueprint.functions import has_functions
+from outrider.dispatcher.blueprint.functions.markers import has_markers, redeem, secret_names
+from outrider.dispatcher.blueprint.functions.scope import NO_SCOPE, Instance, Scope, Storage
+from outrider.dispatcher.blueprint.inputs import complete_parameters
+from outrider.dispatcher.blueprint.instances import Hints, IdMaker, id_maker, reconcile
+from outrider.dispatcher.blueprint.kinds import Kind
+from outrider.dispatcher.blueprint.loading import Blueprint, load
+from outrider.dispatcher.blueprint.settings import (
+    BlueprintCatalogue,
+    CatalogueBlueprint,
+    CataloguePlugin,
+    PluginCatalogue,
+    ResolverRule,
+    Settings,
+)
+
+__all__ = [
+    "NO_SCOPE",
+    "Blueprint",
+    "BlueprintCatalogue",
+    "BlueprintError",
+    "BlueprintFailure",
+    "BlueprintInvalid",
+    "CatalogueBlueprint",
+    "CataloguePlugin",
+    "DeploymentInvalid",
+    "FunctionFailed",
+    "Hints",
+    "IdMaker",
+    "Instance",
+    "Kind",
+    "PluginCatalogue",
+    "ResolverRule",
+    "ScalingRefused",
+    "Scope",
+    "Settings",
+    "Storage",
+    "complete_parameters",
+    "evaluate",
+    "has_functions",
+    "has_markers",
+    "id_maker",
+    "load",
+    "prepare_deployment",
+    "reconcile",
+    "redeem",
+    "secret_names",
+]
