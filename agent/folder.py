@@ -1,0 +1,106 @@
+"""An attempt's folder ``run/<attempt>/``: what its process left there is the evidence of what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from outrider.agent.runner.capture import read_tail
+from outrider.agent.runner.protocol import RESULT_NAME, STARTED_NAME, UPDATES_NAME
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_SHIPPED_NAME = "shipped"
+
+
+def is_safe_id(attempt_id: str) -> bool:
+    """Return whether an attempt's id can be a folder's name."""
+    return _SAFE_ID.fullmatch(attempt_id) is not None
+
+
+class Shipped(NamedTuple):
+    """How much of the updates the broker has: bytes of the file, and the last record's number."""
+
+    offset: int = 0
+    sequence: int = 0
+
+
+class AttemptFolder:
+    """One attempt's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self) -> None:
+        """Make the folder, readable by this user alone."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it; what an operation made unreadable stays, and is tried at the next start."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    @property
+    def started(self) -> bool:
+        """Whether the operation's process came as far as calling the plugin."""
+        return (self.path / STARTED_NAME).exists()
+
+    @property
+    def updates(self) -> Path:
+        """The file with the numbered records."""
+        return self.path / UPDATES_NAME
+
+    def outcome(self) -> Optional[dict[str, Any]]:
+        """Return what the process, or the runner for it, wrote as its result; None if nobody did."""
+        try:
+            found = json.loads((self.path / RESULT_NAME).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def properties(self) -> tuple[list[dict[str, Any]], int]:
+        """Return all property changes, and the number of the last record, of an operation that could not tell them."""
+        changes: list[dict[str, Any]] = []
+        last = 0
+        for record in read_records(self.updates, 0)[0]:
+            last = record["sequence"]
+            if record["kind"] == "property":
+                changes.append({key: value for key, value in record.items() if key != "kind"})
+        return changes, last
+
+    def tail(self, name: str, *, limit_bytes: int) -> str:
+        """Return the end of what the operation printed to ``stdout`` or ``stderr``."""
+        return read_tail(self.path / name, limit_bytes=limit_bytes)
+
+    def shipped(self) -> Shipped:
+        """Return how much of the updates was confirmed before; an old answer only means sending some twice."""
+        with contextlib.suppress(OSError, ValueError):
+            offset, sequence = (self.path / _SHIPPED_NAME).read_text(encoding="ascii").split()
+            return Shipped(int(offset), int(sequence))
+        return Shipped()
+
+    def note_shipped(self, shipped: Shipped) -> None:
+        """Remember how much was confirmed."""
+        with contextlib.suppress(OSError):
+            (self.path / _SHIPPED_NAME).write_text(f"{shipped.offset} {shipped.sequence}", encoding="ascii")
+
+
+def read_records(path: Path, offset: int, *, limit_bytes: int = -1) -> tuple[list[dict[str, Any]], int]:
+    """Return the whole records from `offset` on, and the offset after them; a half-written last line waits."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(limit_bytes)
+            if limit_bytes >= 0 and len(data) == limit_bytes and b"\n" not in data:
+                # One record longer than the limit: it has to travel whole.
+                data += file.readline()
+    except OSError:
+        return [], offset
+    whole = data[: data.rfind(b"\n") + 1]
+    records = []
+    for line in whole.splitlines():
+        with contextlib.suppress(ValueError):
+            records.append(json.loads(line))
+    return records, offset + len(whole)

@@ -1,0 +1,171 @@
+"""Receiving tasks: decode, recognise, journal, acknowledge, put into a slot; and taking no more than can be kept.
+
+A delivery is never held for an operation's duration. If a slot is idle, the attempt goes there at once and is journaled
+with its start, in one commit; otherwise it is journaled as accepted, acknowledged, and waits here.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from pathlib import Path
+from typing import Optional
+
+from outrider.agent import journal as journaling
+from outrider.agent.attempts import Attempt, Attempts
+from outrider.agent.folder import AttemptFolder, is_safe_id
+from outrider.agent.journal import Entry, Journal, State
+from outrider.agent.launch import attempt_folder
+from outrider.agent.lease import Lease
+from outrider.agent.worker import Worker
+from outrider.messaging.codec import decode
+from outrider.messaging.errors import DecodeError
+from outrider.messaging.messages import OperationTask
+from outrider.messaging.topology import agent_queue
+from outrider.messaging.transport import Consumer, Delivery, Transport
+
+logger = logging.getLogger(__name__)
+
+
+class Intake:
+    """The consumer of the agent's queue."""
+
+    def __init__(
+        self,
+        *,
+        agent_id: str,
+        state_dir: Path,
+        slots: int,
+        backlog_limit: int,
+        disk_reserve_bytes: int,
+        transport: Transport,
+        journal: Journal,
+        attempts: Attempts,
+        worker: Worker,
+        lease: Lease,
+    ) -> None:
+        self._agent_id = agent_id
+        self._state_dir = state_dir
+        self._prefetch = max(16, 2 * slots)
+        self._backlog_limit = backlog_limit
+        self._disk_reserve = disk_reserve_bytes
+        self._transport = transport
+        self._journal = journal
+        self._attempts = attempts
+        self._worker = worker
+        self._lease = lease
+        self._lock = threading.Lock()
+        self._consumer: Optional[Consumer] = None
+        self._draining = False
+        self._disk_full = False
+        self._backlog_full = False
+
+    @property
+    def state(self) -> str:
+        """What the heartbeat says: whether tasks are taken, and why not."""
+        if self._draining:
+            return "draining"
+        if self._disk_full:
+            return "disk-full"
+        return "backlog-full" if self._backlog_full else "running"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the broker serves the consumer, or there is a reason that it should not."""
+        consumer = self._consumer
+        return consumer.alive if consumer is not None else self.state != "running"
+
+    def start(self) -> None:
+        """Begin to consume."""
+        self.review()
+
+    def drain(self) -> None:
+        """Take no more tasks, for good."""
+        self._draining = True
+        self.review()
+
+    def review(self) -> None:
+        """Consume, or stop consuming, as backlog, disk and draining demand; called every second and at each change."""
+        waiting = self._attempts.waiting()
+        with self._lock:
+            # Between the bound and half of it, it stays as it is.
+            self._backlog_full = waiting >= self._backlog_limit or (
+                self._backlog_full and waiting > self._backlog_limit // 2
+            )
+            self._disk_full = self._free_bytes() < self._disk_reserve
+            wanted = self.state == "running"
+            if wanted and self._consumer is None:
+                self._consumer = self._transport.consume(
+                    agent_queue(self._agent_id), self.receive, prefetch=self._prefetch
+                )
+                logger.info("taking tasks from %s", agent_queue(self._agent_id))
+            elif not wanted and self._consumer is not None:
+                consumer, self._consumer = self._consumer, None
+                consumer.cancel()
+                logger.warning("taking no tasks: %s", self.state)
+
+    def receive(self, delivery: Delivery) -> None:
+        """Handle one delivery; on the transport's thread."""
+        try:
+            task = decode(delivery.body)
+        except DecodeError as error:
+            delivery.reject(f"not a task: {error}")
+            return
+        if not isinstance(task, OperationTask):
+            delivery.reject(f"a task is expected on this queue, this is a {type(task).__name__}")
+            return
+        if not is_safe_id(task.attempt_id):
+            delivery.reject(f"the attempt id {task.attempt_id!r} cannot be used: letters, digits, '.', '_', '-' only")
+            return
+        folder = AttemptFolder(attempt_folder(self._state_dir, task.attempt_id))
+        attempt = Attempt(task, delivery.body, folder, silences=self._lease.silences)
+        known = self._attempts.add(attempt)
+        known.hold(delivery)
+        if known is attempt:
+            self._take(attempt)
+
+    def _take(self, attempt: Attempt) -> None:
+        if self._worker.reserve():
+            self._worker.put(attempt, reserved=True)
+            return
+        self._journal.submit(
+            journaling.accept(attempt.attempt_id, attempt.body),
+            lambda known, error: self._accepted(attempt, known, error),
+        )
+
+    def _accepted(self, attempt: Attempt, known: Optional[Entry], error: Optional[Exception]) -> None:
+        """The journal has it, or not; on the journal's thread."""
+        if error is not None:
+            logger.error("attempt %s is given back: %s", attempt.attempt_id, error)
+            self._attempts.remove(attempt.attempt_id)
+            self._stop_for_disk()
+            attempt.give_back()
+            return
+        attempt.settle()
+        if known is None or (known.state is State.ACCEPTED and not known.cancelled):
+            self._worker.put(attempt)
+            if not self._backlog_full and self._attempts.waiting() >= self._backlog_limit:
+                self._stop_for_backlog()
+        elif known.state is State.ACCEPTED:
+            self._worker.conclude_cancelled(attempt)
+        else:
+            self._worker.answer_known(attempt, known)
+
+    def _stop_for_backlog(self) -> None:
+        self._backlog_full = True
+        threading.Thread(target=self.review, name="backlog", daemon=True).start()
+
+    def _stop_for_disk(self) -> None:
+        # Before the delivery is given back, or it would come again at once.
+        with self._lock:
+            self._disk_full = True
+            consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.cancel()
+
+    def _free_bytes(self) -> int:
+        try:
+            return shutil.disk_usage(self._state_dir).free
+        except OSError:
+            return 0

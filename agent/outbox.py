@@ -1,0 +1,88 @@
+"""Results on their way to the dispatcher: published until the broker confirms, then marked done in the journal."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from typing import Callable
+
+from outrider.agent import journal as journaling
+from outrider.agent.journal import Journal
+from outrider.messaging import topology
+from outrider.messaging.errors import MessagingError
+from outrider.messaging.transport import Confirmation, Outgoing, Transport
+
+logger = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 1.0
+
+
+class ResultOutbox:
+    """Sends results; what is not confirmed stays in the journal and is sent again."""
+
+    def __init__(self, agent_id: str, transport: Transport, journal: Journal, done: Callable[[str], None]) -> None:
+        self._key = f"{agent_id}.result"
+        self._transport = transport
+        self._journal = journal
+        self._done = done
+        self._lock = threading.Lock()
+        #: Attempt → its message, and when it was last published (None: under way).
+        self._pending: dict[str, tuple[bytes, float]] = {}
+        self._under_way: set[str] = set()
+
+    def send(self, attempt_id: str, body: bytes) -> None:
+        """Send a result that the journal has."""
+        with self._lock:
+            self._pending[attempt_id] = (body, time.monotonic())
+            self._under_way.add(attempt_id)
+        self._publish(attempt_id, body)
+
+    def send_again(self) -> None:
+        """Publish what was not confirmed; called every second, and when the connection comes back."""
+        if not self._transport.connected:
+            return
+        now = time.monotonic()
+        with self._lock:
+            due = [
+                (attempt_id, body)
+                for attempt_id, (body, sent) in self._pending.items()
+                if attempt_id not in self._under_way and now - sent >= _RETRY_SECONDS
+            ]
+            for attempt_id, body in due:
+                self._pending[attempt_id] = (body, now)
+                self._under_way.add(attempt_id)
+        for attempt_id, body in due:
+            self._publish(attempt_id, body)
+
+    @property
+    def empty(self) -> bool:
+        """Whether all results are confirmed."""
+        return not self._pending
+
+    def _publish(self, attempt_id: str, body: bytes) -> None:
+        try:
+            future = self._transport.publish(
+                Outgoing(topology.RESULTS, self._key, body, mandatory=True, message_id=attempt_id)
+            )
+        except MessagingError as error:
+            logger.warning("the result of attempt %s waits in the journal: %s", attempt_id, error)
+            self._settle(attempt_id, confirmed=False)
+            return
+        future.add_done_callback(lambda finished: self._published(attempt_id, finished))
+
+    def _published(self, attempt_id: str, future: Future[Confirmation]) -> None:
+        if future.cancelled() or future.exception() is not None or future.result() is not Confirmation.CONFIRMED:
+            reason = "cancelled" if future.cancelled() else future.exception() or future.result().value
+            logger.debug("the result of attempt %s was not confirmed (%s); it is sent again", attempt_id, reason)
+            self._settle(attempt_id, confirmed=False)
+            return
+        self._settle(attempt_id, confirmed=True)
+        self._journal.submit(journaling.done(attempt_id), lambda _value, _error: self._done(attempt_id))
+
+    def _settle(self, attempt_id: str, *, confirmed: bool) -> None:
+        with self._lock:
+            self._under_way.discard(attempt_id)
+            if confirmed:
+                self._pending.pop(attempt_id, None)

@@ -1,0 +1,65 @@
+"""The attempt before a new one: two attempts of a task must not overlap, and a result that exists is not made twice."""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, Optional
+
+from outrider.agent.attempts import Attempt, Attempts
+from outrider.agent.errors import Refused
+from outrider.agent.journal import Entry, Journal, State
+from outrider.agent.runner.processes import boot_id
+from outrider.agent.runner.tree import PROOF_NONE, Tree
+from outrider.messaging.messages import Verdict
+
+logger = logging.getLogger(__name__)
+
+#: After these, what the operation left running was left on purpose.
+_ON_PURPOSE = (Verdict.SUCCEEDED.value, Verdict.RESCHEDULED.value)
+
+
+class PreviousAttempts:
+    """Settles what a new attempt names as its predecessor."""
+
+    def __init__(self, journal: Journal, attempts: Attempts, *, cancel: Callable[[str], str]) -> None:
+        self._journal = journal
+        self._attempts = attempts
+        self._cancel = cancel
+
+    def settle(self, attempt: Attempt) -> None:
+        """Make sure that the attempt before this one is over. Raises `Refused` if it has a result, or will not end."""
+        previous_id = attempt.task.previous_attempt_id
+        if previous_id is None:
+            return
+        entry = self._journal.entry(previous_id)
+        if entry is None:
+            return
+        if entry.state is State.FINISHED:
+            raise Refused(
+                "PreviousHasResult", f"the attempt before it, {previous_id}, has a result, which is being sent"
+            )
+        if entry.state in (State.ACCEPTED, State.STARTING):
+            attempt.doing = f"ending the attempt before it, {previous_id}"
+            answer = self._cancel(previous_id)
+            logger.warning("attempt %s: the one before it, %s, was ended: %s", attempt.attempt_id, previous_id, answer)
+            if answer == "finished":
+                raise Refused("PreviousHasResult", f"the attempt before it, {previous_id}, has just ended")
+            if answer == "not_confirmed":
+                raise Refused(
+                    "PreviousStillRuns", f"the attempt before it, {previous_id}, cannot be proven to have ended"
+                )
+            return
+        self._end_leftovers(previous_id, entry)
+
+    def _end_leftovers(self, previous_id: str, entry: Entry) -> None:
+        tree = _tree(entry)
+        if tree is None or entry.verdict in _ON_PURPOSE or not tree.members():
+            return
+        if tree.end(grace_seconds=0) == PROOF_NONE and tree.members():
+            raise Refused("PreviousStillRuns", f"processes of the attempt before it, {previous_id}, cannot be ended")
+
+
+def _tree(entry: Entry) -> Optional[Tree]:
+    if entry.identity is None or entry.identity.get("boot_id") != boot_id():
+        return None
+    return Tree.of(entry.attempt_id, entry.identity)

@@ -1,0 +1,276 @@
+"""One operation's process: waits for a task on the runner's socket, runs it, writes the result, ends.
+
+Forked ahead by `main` (or started fresh by `spawned`). Nothing of an operation runs before a whole task frame arrived,
+and the `started` marker is on the disk before the plugin's code is called: that is the evidence by which the agent
+later tells *never started* from *may have run*.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, Optional
+
+from outrider.agent.runner import processes
+from outrider.agent.runner.capture import unread_bytes
+from outrider.agent.runner.cgroups import Group
+from outrider.agent.runner.channel import FileChannel
+from outrider.agent.runner.config import RunnerConfig
+from outrider.agent.runner.protocol import (
+    MARKER,
+    RESULT_NAME,
+    STARTED_NAME,
+    VERSION,
+    receive_frame,
+    send_body,
+    send_frame,
+    write_aside,
+)
+from outrider.plugins.sdk.execute import execute
+
+#: How long a connected agent may take between *hello* and *go*: its journal's commit, on a slow disk.
+_GO_SECONDS = 60.0
+_FLUSH_SECONDS = 5.0
+_END_SECONDS = 5.0
+#: Ends a child that waits; ignored from the moment that a child has accepted a connection.
+RETIRE_SIGNAL = signal.SIGUSR1
+#: Exit statuses, for whoever reads the runner's log.
+EXIT_ENDED, EXIT_NOTHING_TO_RUN, EXIT_STOPPED, EXIT_BROKEN = 0, 0, 143, 70
+
+
+class Place(NamedTuple):
+    """What the runner prepared for a child before it waits."""
+
+    config: RunnerConfig
+    listener: socket.socket
+    #: To the runner: which attempt this child runs; and back: that its output is drained.
+    control: socket.socket
+    group: Optional[Group]
+
+
+class _Stopped(BaseException):
+    """SIGTERM arrived: lets an operation's `finally` clauses run. Not an `Exception`, so that handlers let it pass."""
+
+
+class _Stop:
+    """Turns SIGTERM into an exception while the operation runs, and into nothing while its result is written."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._may_raise = False
+
+    def arm(self) -> None:
+        signal.signal(signal.SIGTERM, self._on_signal)
+        self._may_raise = True
+
+    def disarm(self) -> None:
+        self._may_raise = False
+
+    def _on_signal(self, _signal: int, _frame: object) -> None:
+        self.requested = True
+        if self._may_raise:
+            raise _Stopped
+
+
+def serve(place: Place) -> NoReturn:
+    """Wait for one task, run it, end the process."""
+    status = EXIT_BROKEN
+    try:
+        status = _serve(place)
+    except BaseException:  # noqa: BLE001 - the last line of defence: the runner reports what its log says
+        logging.getLogger(__name__).exception("the operation's process failed")
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
+
+
+def _serve(place: Place) -> int:
+    connection, _ = place.listener.accept()
+    # From here on this process belongs to an attempt, and outlives the runner.
+    # A handler, not SIG_IGN, which would be inherited by what the operation starts.
+    signal.signal(RETIRE_SIGNAL, lambda _number, _frame: None)
+    processes.die_with_parent(0)
+    place.listener.close()
+    connection.settimeout(_GO_SECONDS)
+    send_frame(
+        connection,
+        {
+            "protocol": VERSION,
+            "pid": os.getpid(),
+            "start_ticks": processes.start_ticks(os.getpid()),
+            "boot_id": processes.boot_id(),
+            "runner_id": place.config.runner_id,
+            "mode": place.config.mode,
+            "group": place.group.describe() if place.group else None,
+        },
+    )
+    try:
+        request = receive_frame(connection)
+    except socket.timeout:
+        request = None
+    if request is None:
+        return EXIT_NOTHING_TO_RUN
+    connection.settimeout(None)
+    return _Operation(place, connection, request).run()
+
+
+class _Operation:
+    """One attempt, from its task frame to its result."""
+
+    def __init__(self, place: Place, connection: socket.socket, request: dict[str, Any]) -> None:
+        self._place = place
+        self._connection = connection
+        self._attempt_id = str(request["attempt_id"])
+        self._directory = Path(request["directory"])
+        # The task as the dispatcher sent it, or as JSON with its secrets filled in.
+        self._task: dict[str, Any] = request["task"] if "task" in request else json.loads(request["envelope"])["body"]
+        self._environment: dict[str, str] = request.get("environment") or {}
+        self._stop = _Stop()
+
+    def run(self) -> int:
+        """Run the operation; returns the exit status."""
+        self._announce()
+        self._prepare_process()
+        self._directory.joinpath(STARTED_NAME).write_bytes(str(os.getpid()).encode())
+        began = time.monotonic()
+        channel = FileChannel(
+            self._directory,
+            self._task,
+            limit_bytes=self._place.config.updates_limit_bytes,
+            resources_folder=Path(self._place.config.resources_folder),
+        )
+        outcome = self._execute(channel)
+        self._stop.disarm()
+        if outcome["verdict"] == "failed":
+            # What a failed operation left behind would run beside the next try.
+            end_survivors(self._place.group)
+            if self._stop.requested:
+                # Whoever stopped it knows why, and writes the result.
+                return EXIT_STOPPED
+        self._finish(outcome, channel, run_seconds=time.monotonic() - began)
+        return EXIT_ENDED
+
+    def _announce(self) -> None:
+        """Tell the runner what it has to supervise; it never sees the task itself."""
+        message = {
+            "pid": os.getpid(),
+            "attempt_id": self._attempt_id,
+            "timeout_seconds": self._task.get("timeout_seconds"),
+            "directory": str(self._directory),
+            "module": str(self._task["operation"]).rpartition(".")[0],
+        }
+        with contextlib.suppress(OSError):
+            self._place.control.sendall(json.dumps(message).encode() + b"\n")
+
+    def _prepare_process(self) -> None:
+        os.chdir(self._directory)
+        os.environ.update(self._environment)
+        os.environ[MARKER] = self._attempt_id
+        random.seed()
+        if self._place.group is None or self._place.group.memory is None:
+            _limit_address_space(self._place.config.memory_limit_bytes)
+
+    def _execute(self, channel: FileChannel) -> dict[str, Any]:
+        try:
+            self._stop.arm()
+            return execute(self._task, channel)
+        except _Stopped:
+            return {"verdict": "failed", "value": None, "error": None}
+        finally:
+            self._stop.disarm()
+
+    def _finish(self, outcome: dict[str, Any], channel: FileChannel, *, run_seconds: float) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        channel.close()
+        self._flush_output()
+        outcome.update(
+            attempt_id=self._attempt_id,
+            properties=channel.properties,
+            last_sequence=channel.last_sequence,
+            run_seconds=run_seconds,
+            usage=_usage(),
+        )
+        body = json.dumps(outcome).encode()
+        # Not forced to the disk: the agent has it in its journal before it reports it, and a power cut in between is
+        # told from the journal. Without an agent, it is forced below.
+        write_aside(self._directory / RESULT_NAME, body, durable=False)
+        # Threads of the operation live until this process ends, so the agent waits for that.
+        lingering = threading.active_count() > 1
+        try:
+            send_body(self._connection, b'{"lingering":%s,"result":%s}' % (b"true" if lingering else b"false", body))
+        except OSError:
+            write_aside(self._directory / RESULT_NAME, body, durable=True)
+
+    def _flush_output(self) -> None:
+        """Wait until the runner has drained what was printed, so that the result's tail is complete."""
+        printed = any(
+            unread_bytes(descriptor) or self._directory.joinpath(name).exists()
+            for descriptor, name in ((1, "stdout"), (2, "stderr"))
+        )
+        if not printed:
+            return
+        with contextlib.suppress(OSError):
+            self._place.control.settimeout(_FLUSH_SECONDS)
+            self._place.control.sendall(b'{"flush":true}\n')
+            self._place.control.recv(1)
+
+
+def end_survivors(group: Optional[Group]) -> None:
+    """Kill everything that the operation started and that still runs, but not this process."""
+    deadline = time.monotonic() + _END_SECONDS
+    own = os.getpid()
+    while time.monotonic() < deadline:
+        if group is not None:
+            found = [status for pid in group.pids() if pid != own and (status := processes.status(pid)) is not None]
+            found = [status for status in found if status.state not in "ZX"]
+        else:
+            found = processes.descendants(own)
+        if not found:
+            return
+        for process in found:
+            processes.kill(process, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def enter_own_space(group: Optional[Group], keep: set[int]) -> None:
+    """Become a process of its own right after the fork: session, group, descriptors, signals, logging."""
+    processes.die_with_parent(signal.SIGKILL)
+    os.setsid()
+    if group is not None:
+        group.enter()
+    processes.become_subreaper()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names suffice
+        if int(name) > 2 and int(name) not in keep:  # noqa: PLR2004 - stdin, stdout, stderr stay
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+    logging.getLogger().handlers.clear()
+
+
+def _limit_address_space(limit_bytes: Optional[int]) -> None:
+    # Without a control group there is only this, coarser, limit: it counts what is mapped, not what is used.
+    if limit_bytes is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard))
+
+
+def _usage() -> dict[str, Any]:
+    own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "cpu_seconds": round(own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime, 6),
+        "peak_memory_bytes": max(own.ru_maxrss, below.ru_maxrss) * 1024,
+    }

@@ -1,0 +1,327 @@
+"""The runner: imports a plugin once, keeps children forked ahead, supervises those that run an operation.
+
+One per plugin environment, single-threaded (a process that forks must be), and independent of the agent: timeouts, the
+draining of output and the verdict on an operation that died go on while no agent lives. It never sees a task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn, Optional, Union
+
+from outrider.agent.runner import cgroups, processes
+from outrider.agent.runner.capture import Capture
+from outrider.agent.runner.child import RETIRE_SIGNAL, Place, enter_own_space, serve
+from outrider.agent.runner.config import RunnerConfig
+from outrider.agent.runner.protocol import SOCKET_NAME, STATE_NAME, VERSION, listen, write_aside
+from outrider.agent.runner.spawned import become_fresh
+from outrider.agent.runner.supervised import Supervised
+from outrider.agent.runner.warm import Warm
+
+_BACKLOG = 512
+_GROUP_RETRY_SECONDS = 1.0
+_RETIRE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 60.0
+#: So many waiting children may die in a row, without a task, before the runner says that it cannot work.
+_MOST_EARLY_DEATHS = 20
+
+
+def run(folder: Path, root: Path) -> NoReturn:
+    """Be the runner that lives in `folder`, with the code below `root`; ends the process."""
+    config = RunnerConfig.read(folder)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] - a text file, since the agent opened it
+    warm = Warm(limit_seconds=config.import_seconds)
+    if config.mode == "fork":
+        for module in config.modules:
+            warm.load(module)
+    objection = warm.objection()
+    if config.mode == "fork" and objection:
+        _start_again_as_spawn(folder, config, root, objection)
+    try:
+        objection = Runner(folder, config, root, warm).run()
+        if objection:
+            _start_again_as_spawn(folder, config, root, objection)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+    os._exit(0)
+
+
+def _start_again_as_spawn(folder: Path, config: RunnerConfig, root: Path, objection: str) -> NoReturn:
+    """Start over in this process, with fresh interpreters for operations: threads do not survive `exec`."""
+    print(f"this plugin's operations run in fresh interpreters: {objection}", file=sys.stderr, flush=True)  # noqa: T201 - this is the runner's log
+    config._replace(mode="spawn", objection=objection).write(folder)
+    os.execv(sys.executable, [sys.executable, str(_boot(root)), "runner", str(folder)])  # noqa: S606 - the same program
+
+
+def _boot(root: Path) -> Path:
+    return root / "outrider" / "agent" / "runner" / "boot.py"
+
+
+class Runner:
+    """The event loop."""
+
+    def __init__(self, folder: Path, config: RunnerConfig, root: Path, warm: Warm) -> None:
+        self._folder = folder
+        self._config = config
+        self._root = root
+        self._warm = warm
+        self._selector = selectors.DefaultSelector()
+        self._children: dict[int, Supervised] = {}
+        #: Output of processes that outlived their operation.
+        self._lingering: list[Capture] = []
+        self._old_groups: list[cgroups.Group] = []
+        self._wanted_modules: list[str] = []
+        #: Waiting children are sent away, and no new ones are made; set for good.
+        self._closing = False
+        self._objection: Optional[str] = None
+        self._told_to_stop = False
+        self._early_deaths = 0
+        self._last_active = time.monotonic()
+        with contextlib.suppress(FileNotFoundError):
+            (folder / SOCKET_NAME).unlink()
+        self._listener = listen(folder, backlog=_BACKLOG)
+        self._groups = cgroups.detect(f"outrider-{config.runner_id}-") if config.use_groups else None
+        processes.become_subreaper()
+
+    def run(self) -> Optional[str]:
+        """Serve until idle for long enough, or told to stop, and nothing is left to supervise.
+
+        Returns why operations must not be forked here any more, if that is the reason.
+        """
+        self._watch_signals()
+        self._warm.settle()
+        self._top_up()
+        self._write_state()
+        while self._children or self._lingering or not self._closing:
+            for key, _ in self._selector.select(self._pause()):
+                self._handle(key.fileobj, key.data)
+            self._reap()
+            self._supervise()
+        for group in self._old_groups:
+            group.remove()
+        return self._objection
+
+    def _watch_signals(self) -> None:
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._wakeup = (reader, writer)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._selector.register(reader, selectors.EVENT_READ, None)
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        # Only a note: the handler may run in the middle of anything. The wakeup socket ends the select.
+        self._told_to_stop = True
+
+    def _write_state(self) -> None:
+        state = {
+            "protocol": VERSION,
+            "pid": os.getpid(),
+            "start_ticks": processes.start_ticks(os.getpid()),
+            "boot_id": processes.boot_id(),
+            "mode": self._config.mode,
+            "objection": self._config.objection,
+            "failures": self._warm.failures,
+            "group_folders": self._groups.folders if self._groups is not None else [],
+            "limits_memory": self._groups is not None and self._groups.limits_memory,
+        }
+        write_aside(self._folder / STATE_NAME, json.dumps(state).encode(), durable=False)
+
+    def _pause(self) -> float:
+        """Return for how long nothing has to be done by the clock."""
+        now = time.monotonic()
+        due = [child.due for child in self._children.values() if child.due is not None]
+        if self._old_groups:
+            due.append(now + _GROUP_RETRY_SECONDS)
+        if self._closing:
+            due.append(now + _RETIRE_SECONDS)
+        elif not self._busy():
+            due.append(self._last_active + self._config.idle_seconds + 0.01)
+        if not due:
+            return _LONGEST_PAUSE_SECONDS
+        return max(0.0, min(due) - now)
+
+    # Children
+
+    def _top_up(self) -> None:
+        """Fork until enough children wait."""
+        waiting = sum(1 for child in self._children.values() if not child.attempt_id)
+        for _ in range(waiting, 0 if self._closing else self._config.waiting_children):
+            self._fork()
+
+    def _fork(self) -> None:
+        group = self._make_group()
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            self._become_child(Place(self._config, self._listener, theirs, group), out_write, err_write)
+        os.close(out_write)
+        os.close(err_write)
+        theirs.close()
+        ours.setblocking(False)
+        limit = self._config.output_limit_bytes
+        child = Supervised(pid, ours, Capture(out_read, limit_bytes=limit), Capture(err_read, limit_bytes=limit), group)
+        self._children[pid] = child
+        self._selector.register(ours, selectors.EVENT_READ, child)
+        for capture in child.captures:
+            self._selector.register(capture.descriptor, selectors.EVENT_READ, child)
+
+    def _become_child(self, place: Place, out: int, err: int) -> NoReturn:
+        try:
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            enter_own_space(place.group, {place.listener.fileno(), place.control.fileno()})
+            if self._config.mode == "spawn":
+                become_fresh(place, str(_boot(self._root)))
+            serve(place)
+        finally:
+            # Only an error comes here; this process must never go on as a second runner.
+            os._exit(1)
+
+    def _make_group(self) -> Optional[cgroups.Group]:
+        if self._groups is None:
+            return None
+        try:
+            return self._groups.create(memory_limit_bytes=self._config.memory_limit_bytes)
+        except OSError as error:
+            print(f"operations run without control groups from now on: {error}", file=sys.stderr)  # noqa: T201 - this is the runner's log
+            self._groups = None
+            return None
+
+    def _busy(self) -> bool:
+        return bool(self._lingering) or any(child.attempt_id for child in self._children.values())
+
+    def _close(self) -> None:
+        """Take no more tasks; what runs goes on, and is supervised to its end."""
+        self._closing = True
+        self._listener.close()
+        with contextlib.suppress(OSError):
+            (self._folder / SOCKET_NAME).unlink()
+
+    def _retire_waiting(self) -> None:
+        """Send children away that have no task. One that just got its task ignores this signal."""
+        for child in self._children.values():
+            if not child.attempt_id:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, RETIRE_SIGNAL)
+
+    # Events
+
+    def _handle(self, source: object, data: Union[Supervised, Capture, None]) -> None:
+        if isinstance(data, Supervised):
+            if source is data.control:
+                self._read_control(data)
+            else:
+                # A child announces its attempt before it prints; without that, output has no place to go to.
+                self._read_control(data)
+                self._drain(data)
+        elif isinstance(data, Capture):
+            if not data.drain():
+                self._selector.unregister(data.descriptor)
+                self._lingering.remove(data)
+                data.close()
+        else:
+            with contextlib.suppress(BlockingIOError):
+                self._wakeup[0].recv(4096)
+
+    def _read_control(self, child: Supervised) -> None:
+        messages = child.read_control()
+        if messages is None:
+            if child.control.fileno() >= 0:
+                self._selector.unregister(child.control)
+                child.control.close()
+            return
+        for message in messages:
+            if "attempt_id" in message:
+                child.begin(message)
+                self._last_active = time.monotonic()
+                self._early_deaths = 0
+                module = str(message.get("module"))
+                if self._config.mode == "fork" and not self._warm.knows(module):
+                    self._wanted_modules.append(module)
+                self._top_up()
+            elif "flush" in message:
+                self._drain(child)
+                with contextlib.suppress(OSError):
+                    child.control.send(b"1")
+
+    def _drain(self, child: Supervised) -> None:
+        for capture in list(child.captures):
+            if not capture.drain():
+                self._selector.unregister(capture.descriptor)
+                child.captures.remove(capture)
+                capture.close()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._children.pop(pid, None)
+            if child is not None:
+                self._end(child, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+    def _end(self, child: Supervised, status: int, cpu_seconds: float, peak_memory_bytes: int) -> None:
+        self._read_control(child)
+        self._drain(child)
+        if child.attempt_id:
+            known = {pid for pid, other in self._children.items() if other.pid != child.pid}
+            child.judge(status, cpu_seconds, peak_memory_bytes, config=self._config, known=known)
+            self._last_active = time.monotonic()
+        else:
+            self._early_deaths += status != 0 and os.WIFEXITED(status)
+            if self._early_deaths > _MOST_EARLY_DEATHS:
+                raise RuntimeError(f"{_MOST_EARLY_DEATHS} children ended in a row before they got a task")
+        if child.control.fileno() >= 0:
+            self._selector.unregister(child.control)
+            child.control.close()
+        for capture in child.captures:
+            # Somebody who outlived the operation still holds the other end: read on, or the next print would kill it.
+            self._selector.modify(capture.descriptor, selectors.EVENT_READ, capture)
+            self._lingering.append(capture)
+        if child.group is not None and not child.group.remove():
+            self._old_groups.append(child.group)
+        self._top_up()
+
+    def _supervise(self) -> None:
+        now = time.monotonic()
+        for child in list(self._children.values()):
+            if child.due is not None and now >= child.due:
+                child.enforce(grace_seconds=self._config.grace_seconds)
+        self._old_groups = [group for group in self._old_groups if not group.remove()]
+        if self._closing:
+            self._retire_waiting()
+        elif self._told_to_stop or (not self._busy() and now - self._last_active > self._config.idle_seconds):
+            self._close()
+            self._retire_waiting()
+        elif self._wanted_modules and not self._busy():
+            self._learn()
+
+    def _learn(self) -> None:
+        """Import modules that operations asked for meanwhile, and replace the children that wait without them."""
+        wanted, self._wanted_modules = set(self._wanted_modules), []
+        for module in sorted(wanted):
+            self._warm.load(module)
+        self._objection = self._warm.objection()
+        if self._objection:
+            self._close()
+        self._warm.settle()
+        self._retire_waiting()

@@ -1,0 +1,218 @@
+"""The agent's settings: one typed object from a TOML file, the environment (``OUTRIDER_…``) and flags, in rising order.
+
+All errors are reported at once, and each value's origin is remembered for `outrider config show`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from outrider.agent.errors import SettingsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_PREFIX = "OUTRIDER_"
+_AGENT_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def _default_slots() -> int:
+    # Operations mostly wait for clouds; what they compute is bounded by the host anyway.
+    return max(8, 4 * (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that an agent goes by. Names are those of the file; the environment has ``OUTRIDER_<NAME>``."""
+
+    #: Names the agent's queues; letters, digits, ``_`` and ``-``.
+    agent_id: str
+    state_dir: Path = Path("/var/lib/outrider")
+    #: AMQP addresses, tried in turn.
+    broker_urls: tuple[str, ...] = ()
+    broker_ca_file: Optional[Path] = None
+    broker_certificate_file: Optional[Path] = None
+    broker_key_file: Optional[Path] = None
+    #: Operations at once.
+    slots: int = field(default_factory=_default_slots)
+    #: Accepted and waiting tasks, as a multiple of the slots, at which the agent takes no more.
+    backlog_factor: int = 4
+    heartbeat_seconds: float = 5.0
+    #: Must be the dispatcher's: nothing starts when the last confirmed heartbeat is older than half of it.
+    lease_seconds: float = 180.0
+    #: Between SIGTERM and SIGKILL when an operation is stopped.
+    grace_seconds: float = 5.0
+    #: How long running operations may go on when the service is stopped for good.
+    drain_seconds: float = 60.0
+    #: Per operation; 0 = no limit.
+    memory_limit_mib: int = 0
+    #: Children that a runner keeps forked ahead.
+    waiting_children: int = 4
+    runner_idle_seconds: float = 900.0
+    #: For the import of a plugin's modules.
+    import_seconds: float = 60.0
+    #: Of each stream that an operation prints to, three parts of this size are kept: the first and the last two.
+    output_limit_mib: float = 4.0
+    #: Logs and events of one attempt on the disk.
+    updates_limit_mib: float = 64.0
+    #: Of one message to the broker.
+    result_limit_mib: float = 16.0
+    #: How long finished attempts are remembered, against redeliveries.
+    journal_keep_seconds: float = 7 * 86400.0
+    #: Free space of the state folder's disk below which no tasks are taken.
+    disk_reserve_mib: int = 64
+    #: Whether operations may be put into control groups where the host allows it.
+    control_groups: bool = True
+    log_level: str = "info"
+    #: Name → ``default``, ``flag``, ``OUTRIDER_…`` or the file's path.
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def memory_limit_bytes(self) -> Optional[int]:
+        """The memory limit of an operation, None if there is none."""
+        return self.memory_limit_mib * 2**20 or None
+
+    @property
+    def output_limit_bytes(self) -> int:
+        """The size of one part of a captured stream."""
+        return int(self.output_limit_mib * 2**20)
+
+    @property
+    def updates_limit_bytes(self) -> int:
+        """The size of an attempt's logs and events."""
+        return int(self.updates_limit_mib * 2**20)
+
+    @property
+    def result_limit_bytes(self) -> int:
+        """The size of the largest message."""
+        return int(self.result_limit_mib * 2**20)
+
+    @property
+    def backlog_limit(self) -> int:
+        """How many accepted attempts may wait."""
+        return self.slots * self.backlog_factor
+
+
+def load(file: Optional[Path], *, environment: Mapping[str, str], flags: Mapping[str, Optional[str]]) -> Settings:
+    """Return the settings; flags win over the environment, which wins over the file. Raises `SettingsError`."""
+    problems: list[str] = []
+    raw: dict[str, tuple[Any, str]] = {"agent_id": (_host_name(), "default")}
+    _read_file(file, raw, problems)
+    for name in _NAMES:
+        if (text := environment.get(_PREFIX + name.upper())) is not None:
+            raw[name] = (text, _PREFIX + name.upper())
+        if (flag := flags.get(name)) is not None:
+            raw[name] = (flag, "flag")
+    values: dict[str, Any] = {}
+    for name, (value, origin) in raw.items():
+        try:
+            values[name] = _CONVERT[_NAMES[name]](value)
+        except (TypeError, ValueError) as error:
+            problems.append(f"{name} = {value!r} (from {origin}): {error}")
+    problems.extend(_contradictions(values))
+    if problems:
+        raise SettingsError(problems)
+    origins = {name: raw[name][1] if name in raw else "default" for name in _NAMES}
+    return Settings(**values, origins=origins)
+
+
+def _read_file(file: Optional[Path], raw: dict[str, tuple[Any, str]], problems: list[str]) -> None:
+    if file is None:
+        return
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        problems.append(f"the file {file} cannot be read: {error}")
+        return
+    for name, value in content.items():
+        if name in _NAMES:
+            raw[name] = (value, str(file))
+        else:
+            problems.append(f"{name} (from {file}): there is no such setting; known are {', '.join(sorted(_NAMES))}")
+
+
+def _host_name() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname()) or "agent"
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    found = []
+    heartbeat = values.get("heartbeat_seconds", Settings.heartbeat_seconds)
+    lease = values.get("lease_seconds", Settings.lease_seconds)
+    if lease < 4 * heartbeat:
+        found.append(f"lease_seconds = {lease:g} must be at least four times heartbeat_seconds = {heartbeat:g}")
+    if not _AGENT_ID.fullmatch(str(values.get("agent_id", "x"))):
+        found.append(f"agent_id = {values['agent_id']!r}: only letters, digits, '_' and '-' (at most 100) may be in it")
+    found.extend(
+        f"{name} = {values[name]!r}: must be greater than 0"
+        for name in _POSITIVE
+        if name in values and not values[name] > 0
+    )
+    if ("broker_certificate_file" in values) != ("broker_key_file" in values):
+        found.append("broker_certificate_file and broker_key_file: give both or none")
+    return found
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if str(value).lower() not in words:
+        raise ValueError("must be true or false")
+    return words[str(value).lower()]
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, (bool, float)):
+        raise TypeError("must be a whole number")
+    return int(value)
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError("must be a number")
+    return float(value)
+
+
+def _to_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("must be a text")
+    return value
+
+
+def _to_list(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        raise TypeError("must be a list of texts")
+    return tuple(value)
+
+
+def _to_path(value: Any) -> Path:
+    return Path(_to_text(value)).expanduser()
+
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "str": _to_text,
+    "int": _to_int,
+    "float": _to_float,
+    "bool": _to_bool,
+    "Path": _to_path,
+    "Optional[Path]": _to_path,
+    "tuple[str, ...]": _to_list,
+}
+#: Name → type, as written in the class.
+_NAMES: dict[str, str] = {item.name: str(item.type) for item in fields(Settings) if item.name != "origins"}
+_POSITIVE = (
+    "slots", "backlog_factor", "heartbeat_seconds", "lease_seconds", "waiting_children", "runner_idle_seconds",
+    "import_seconds", "output_limit_mib", "updates_limit_mib", "result_limit_mib", "journal_keep_seconds",
+)  # fmt: skip

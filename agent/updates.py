@@ -1,0 +1,195 @@
+"""Logs, events and property changes on their way to the dispatcher, while operations run and after.
+
+The attempt's own file is the spool: a thread reads what was appended, sends it in numbered batches, one batch per
+attempt under way at a time so that their order is kept, and goes on behind a batch only when the broker confirmed it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any, Callable, Optional
+
+from outrider.agent.folder import AttemptFolder, Shipped, read_records
+from outrider.messaging import topology
+from outrider.messaging.codec import encode
+from outrider.messaging.errors import MessagingError
+from outrider.messaging.messages import EventRecord, LogRecord, OperationTask, OperationUpdate, PropertyChange
+from outrider.messaging.transport import Confirmation, Outgoing, Transport
+
+logger = logging.getLogger(__name__)
+
+_BATCH_BYTES = 512 * 1024
+_RETRY_SECONDS = 1.0
+
+
+class _Spool:
+    """One attempt's records, as far as they were read and confirmed."""
+
+    def __init__(self, task: OperationTask, folder: AttemptFolder) -> None:
+        self.task = task
+        self.folder = folder
+        self.confirmed = folder.shipped()
+        self.under_way = False
+        self.not_before = 0.0
+        #: Set when the operation has ended: the number that the last record has.
+        self.last_sequence: Optional[int] = None
+
+    @property
+    def complete(self) -> bool:
+        return self.last_sequence is not None and self.confirmed.sequence >= self.last_sequence
+
+
+class UpdateShipper:
+    """Ships the records of all attempts in hand."""
+
+    def __init__(
+        self, agent_id: str, transport: Transport, complete: Callable[[str], None], *, interval_seconds: float = 0.1
+    ) -> None:
+        self._agent_id = agent_id
+        self._transport = transport
+        self._complete = complete
+        self._interval = interval_seconds
+        self._condition = threading.Condition()
+        self._spools: dict[str, _Spool] = {}
+        self._urgent = False
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="updates", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ship."""
+        self._thread.start()
+
+    def watch(self, task: OperationTask, folder: AttemptFolder) -> None:
+        """Ship the attempt's records from now on, as they are written."""
+        with self._condition:
+            if task.attempt_id not in self._spools:
+                self._spools[task.attempt_id] = _Spool(task, folder)
+                self._condition.notify()
+
+    def finish(self, attempt_id: str, last_sequence: int) -> None:
+        """The operation has ended with this record; `complete` is called once all are confirmed."""
+        with self._condition:
+            spool = self._spools.get(attempt_id)
+            if spool is None:
+                return
+            spool.last_sequence = last_sequence
+            if spool.complete:
+                del self._spools[attempt_id]
+            else:
+                self._urgent = True
+                self._condition.notify()
+                return
+        self._complete(attempt_id)
+
+    def close(self, *, limit_seconds: float = 5.0) -> None:
+        """Stop; what was not shipped lies in the attempts' folders."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        if self._thread.is_alive():
+            self._thread.join(limit_seconds)
+
+    @property
+    def empty(self) -> bool:
+        """Whether all records of ended operations are confirmed."""
+        return not any(spool.last_sequence is not None for spool in list(self._spools.values()))
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                if not self._urgent and not self._closed:
+                    # Without attempts there is nothing to look at until one comes.
+                    self._condition.wait(self._interval if self._spools else None)
+                self._urgent = False
+                if self._closed:
+                    return
+                spools = [spool for spool in self._spools.values() if not spool.under_way]
+            now = time.monotonic()
+            for spool in spools:
+                if now >= spool.not_before and self._transport.connected:
+                    self._ship(spool)
+
+    def _ship(self, spool: _Spool) -> None:
+        records, offset = read_records(spool.folder.updates, spool.confirmed.offset, limit_bytes=_BATCH_BYTES)
+        if not records:
+            if spool.last_sequence is not None:
+                # The file has less than the result says: a full disk, or a lost one. Nothing more will come.
+                logger.warning("attempt %s: its update records are incomplete", spool.task.attempt_id)
+                self._forget(spool)
+            return
+        spool.under_way = True
+        reached = Shipped(offset, int(records[-1]["sequence"]))
+        body = encode(_update(spool.task, self._agent_id, records))
+        try:
+            future = self._transport.publish(
+                Outgoing(topology.UPDATES, f"{self._agent_id}.update", body, mandatory=True)
+            )
+        except MessagingError:
+            self._published(spool, reached, confirmed=False)
+            return
+        future.add_done_callback(lambda finished: self._published(spool, reached, confirmed=_confirmed(finished)))
+
+    def _published(self, spool: _Spool, reached: Shipped, *, confirmed: bool) -> None:
+        if confirmed:
+            spool.confirmed = reached
+            if not spool.complete:
+                spool.folder.note_shipped(reached)
+        else:
+            # Also a full queue on the broker (it refuses): the spool waits.
+            spool.not_before = time.monotonic() + _RETRY_SECONDS
+        spool.under_way = False
+        if spool.complete:
+            self._forget(spool)
+        elif confirmed and spool.last_sequence is not None:
+            with self._condition:
+                self._urgent = True
+                self._condition.notify()
+
+    def _forget(self, spool: _Spool) -> None:
+        with self._condition:
+            known = self._spools.pop(spool.task.attempt_id, None)
+        if known is not None:
+            self._complete(spool.task.attempt_id)
+
+
+def _confirmed(future: Future[Confirmation]) -> bool:
+    return not future.cancelled() and future.exception() is None and future.result() is Confirmation.CONFIRMED
+
+
+def _update(task: OperationTask, agent_id: str, records: list[dict[str, Any]]) -> OperationUpdate:
+    logs, events, properties = [], [], []
+    for record in records:
+        kind = record["kind"]
+        if kind == "log":
+            logs.append(
+                LogRecord(record["sequence"], record["time"], record["level"], record["logger"], record["message"])
+            )
+        elif kind == "event":
+            events.append(EventRecord(record["sequence"], record["time"], record["event_type"], record["message"]))
+        else:
+            properties.append(property_change(record))
+    return OperationUpdate(
+        attempt_id=task.attempt_id,
+        task_id=task.task_id,
+        execution_id=task.execution_id,
+        agent_id=agent_id,
+        token=task.token,
+        logs=tuple(logs),
+        events=tuple(events),
+        properties=tuple(properties),
+    )
+
+
+def property_change(record: dict[str, Any]) -> PropertyChange:
+    """Return the message's form of a property change that an operation recorded."""
+    return PropertyChange(
+        instance=record["instance"],
+        set=record["set"],
+        delete=tuple(record["delete"]),
+        base_version=record["base_version"],
+        sequence=record["sequence"],
+        replace=record["replace"],
+    )
