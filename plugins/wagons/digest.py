@@ -20,10 +20,14 @@ def file_sha256(path: Path) -> str:
             digest.update(data)
 
 
-def record_hash(data: bytes, algorithm: str = "sha256") -> str:
-    """Return ``data``'s hash as RECORD files write it: ``sha256=`` and URL-safe base64 without padding.
+def record_hash(algorithm: str, digest: bytes) -> str:
+    """Return a digest as RECORD files write it: ``sha256=`` and URL-safe base64 without padding.
 
     The format is that of https://packaging.python.org/en/latest/specifications/recording-installed-packages/.
     """
-    value = hashlib.new(algorithm, data).digest()
-    return f"{algorithm}={base64.urlsafe_b64encode(value).rstrip(b'=').decode('ascii')}"
+    return f"{algorithm}={base64.urlsafe_b64encode(digest).rstrip(b'=').decode('ascii')}"
+
+
+def record_row(place: str, content: bytes) -> tuple[str, str, str]:
+    """Return the row of RECORD for a file with this content."""
+    return place, record_hash("sha256", hashlib.sha256(content).digest()), str(len(content))

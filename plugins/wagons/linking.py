@@ -6,15 +6,14 @@ scripts are written for ``final``, files go to ``aside``.
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .digest import record_row
 from .disk import FileSharing
 from .images import Image, require_unchanged
 from .scripts import script_text, with_interpreter
@@ -101,8 +100,7 @@ class EnvironmentBuilder:
         target.write_bytes(content)
         if executable:
             target.chmod(0o755)
-        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode("ascii")
-        return place, f"sha256={digest}", str(len(content))
+        return record_row(place, content)
 
     def _record(self, rows: list[tuple[str, str, str]]) -> bytes:
         """Return RECORD: paths relative to site-packages, as the specification asks."""

@@ -81,3 +81,24 @@ def _generic_abi(target: Target) -> str:
     """``pypy39-pp73-x86_64-linux-gnu`` as SOABI means the ABI tag ``pypy39_pp73``."""
     parts = target.soabi.split("-")
     return "_".join(parts[:2]) if len(parts) >= 2 else "none"
+
+
+def marker_environment(target: Target) -> dict[str, str]:
+    """Return the values of environment markers (``python_version < "3.11"``) on a target."""
+    system = {"linux": "Linux", "macosx": "Darwin", "win": "Windows"}
+    kind = re.split(r"[-0-9]", target.platform)[0]
+    machine = target.platform.rpartition("-")[2]
+    full = ".".join(map(str, target.python))
+    return {
+        "implementation_name": target.implementation,
+        "implementation_version": full,
+        "os_name": "nt" if kind == "win" else "posix",
+        "platform_machine": machine,
+        "platform_python_implementation": {"cpython": "CPython", "pypy": "PyPy"}.get(target.implementation, ""),
+        "platform_release": "",
+        "platform_system": system.get(kind, ""),
+        "platform_version": "",
+        "python_full_version": full,
+        "python_version": target.python_version,
+        "sys_platform": {"linux": "linux", "macosx": "darwin", "win": "win32"}.get(kind, kind),
+    }

@@ -58,7 +58,7 @@ class Wagon:
     requires_python: str = ""
     files: tuple[str, ...] = ()
     #: package.json as it is.
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def filename(self) -> str:

@@ -7,7 +7,6 @@ points become scripts. The folder that is made here is the same for all environm
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import io
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO, Optional
 
 from .archive import CHUNK_BYTES, Member, ZipArchive
+from .digest import record_hash
 from .errors import BadMetadata, BadRecord
 from .limits import DEFAULT_LIMITS, Limits
 from .scripts import parse_entry_points
@@ -146,7 +146,7 @@ class Wheel:
         finally:
             if output is not None:
                 output.close()
-        found = f"{algorithm}={base64.urlsafe_b64encode(digest.digest()).rstrip(b'=').decode('ascii')}"
+        found = record_hash(algorithm, digest.digest())
         if found != expected:
             reason = f"its content ({found}) is not what RECORD says ({expected})"
             raise BadRecord(self.label, reason, member=member.name, remedy=_GET_AGAIN)
