@@ -1,0 +1,5 @@
+"""Both ends of the connection between a script's process and its operation's context."""
+
+from outrider_facade import fall_through
+
+__path__ = fall_through(__path__, __name__)

@@ -1,0 +1,15 @@
+"""The workflow side of the interface: `ctx` and `parameters` of the current workflow."""
+
+from outrider_facade import fall_through
+from outrider_facade.workflows import current_workflow
+
+from cloudify.state import Proxy
+
+__path__ = fall_through(__path__, __name__)
+
+ctx = Proxy(current_workflow.get_ctx)
+workflow_ctx = ctx
+parameters = Proxy(current_workflow.get_parameters)
+workflow_parameters = parameters
+
+__all__ = ["ctx", "parameters", "workflow_ctx", "workflow_parameters"]

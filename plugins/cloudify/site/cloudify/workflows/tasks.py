@@ -1,0 +1,59 @@
+"""States, constants and results of workflow tasks."""
+
+from outrider_facade import missing_from
+
+__getattr__ = missing_from(__name__)
+
+INFINITE_TOTAL_RETRIES = -1
+DEFAULT_TOTAL_RETRIES = INFINITE_TOTAL_RETRIES
+DEFAULT_RETRY_INTERVAL = 30
+DEFAULT_SUBGRAPH_TOTAL_RETRIES = 0
+DEFAULT_SEND_TASK_EVENTS = True
+
+TASK_PENDING = "pending"
+TASK_SENDING = "sending"
+TASK_SENT = "sent"
+TASK_STARTED = "started"
+TASK_RESPONSE_SENT = "response-sent"
+TASK_RESCHEDULED = "rescheduled"
+TASK_SUCCEEDED = "succeeded"
+TASK_FAILED = "failed"
+
+TERMINATED_STATES = [TASK_RESCHEDULED, TASK_FAILED, TASK_SUCCEEDED]
+
+DISPATCH_TASK = "cloudify.dispatch.dispatch"
+
+
+class HandlerResult:
+    """What a task's handler decides."""
+
+    HANDLER_RETRY = "handler_retry"
+    HANDLER_FAIL = "handler_fail"
+    HANDLER_IGNORE = "handler_ignore"
+    HANDLER_CONTINUE = "handler_continue"
+
+    def __init__(self, action, ignore_total_retries=False, retry_after=None):
+        self.action = action
+        self.ignore_total_retries = ignore_total_retries
+        self.retry_after = retry_after
+        self.retried_task = None
+
+    @classmethod
+    def retry(cls, ignore_total_retries=False, retry_after=None):
+        """Try the task again."""
+        return cls(cls.HANDLER_RETRY, ignore_total_retries, retry_after)
+
+    @classmethod
+    def fail(cls):
+        """Let the workflow fail."""
+        return cls(cls.HANDLER_FAIL)
+
+    @classmethod
+    def cont(cls):
+        """Go on."""
+        return cls(cls.HANDLER_CONTINUE)
+
+    @classmethod
+    def ignore(cls):
+        """Go on in spite of the failure."""
+        return cls(cls.HANDLER_IGNORE)

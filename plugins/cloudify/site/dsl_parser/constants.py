@@ -1,0 +1,25 @@
+"""Keys of plans that plugins read."""
+
+PLUGIN_NAME_KEY = "name"
+PLUGIN_EXECUTOR_KEY = "executor"
+PLUGIN_SOURCE_KEY = "source"
+PLUGIN_INSTALL_KEY = "install"
+PLUGIN_INSTALL_ARGUMENTS_KEY = "install_arguments"
+PLUGIN_PACKAGE_NAME = "package_name"
+PLUGIN_PACKAGE_VERSION = "package_version"
+
+HOST_AGENT = "host_agent"
+CENTRAL_DEPLOYMENT_AGENT = "central_deployment_agent"
+PLUGIN_EXECUTORS = [HOST_AGENT, CENTRAL_DEPLOYMENT_AGENT]
+
+HOST_TYPE = "cloudify.nodes.Compute"
+COMPUTE_NODE_TYPE = HOST_TYPE
+ROOT_TYPE = "cloudify.nodes.Root"
+CONTAINED_IN_REL_TYPE = "cloudify.relationships.contained_in"
+CONNECTED_TO_REL_TYPE = "cloudify.relationships.connected_to"
+DEPENDS_ON_REL_TYPE = "cloudify.relationships.depends_on"
+
+NODES = "nodes"
+OUTPUTS = "outputs"
+INPUTS = "inputs"
+CAPABILITIES = "capabilities"

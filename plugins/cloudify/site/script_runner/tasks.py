@@ -1,0 +1,66 @@
+"""The operation ``script.script_runner.tasks.run``, and those of its parts that other plugins import."""
+
+from cloudify.exceptions import NonRecoverableError
+from cloudify.proxy.client import ScriptException
+from outrider_facade import missing_from
+
+from outrider.plugins.script.environment import script_environment
+from outrider.plugins.script.errors import ProcessException
+from outrider.plugins.script.tasks import run
+
+__all__ = [
+    "ILLEGAL_CTX_OPERATION_ERROR",
+    "POLL_LOOP_INTERVAL",
+    "POLL_LOOP_LOG_ITERATIONS",
+    "UNSUPPORTED_SCRIPT_FEATURE_ERROR",
+    "ProcessException",
+    "ScriptException",
+    "execute_workflow",
+    "process_ctx_request",
+    "run",
+    "start_ctx_proxy",
+]
+
+__getattr__ = missing_from(__name__)
+
+ILLEGAL_CTX_OPERATION_ERROR = RuntimeError("ctx may only abort or return once")
+UNSUPPORTED_SCRIPT_FEATURE_ERROR = RuntimeError("this feature is not supported by the script")
+
+#: How often callers look after their process, in seconds, and how often they say so.
+POLL_LOOP_INTERVAL = 0.1
+POLL_LOOP_LOG_ITERATIONS = 200
+
+#: What ``process.ctx_proxy_type`` may be.
+_PROXY_TYPES = ("auto", "http", "none")
+
+
+def start_ctx_proxy(ctx, process):
+    """Serve the context to a script; return the proxy, whose `close` ends it."""
+    from cloudify.proxy.server import SecretHTTPCtxProxy, StubCtxProxy
+
+    kind = process.get("ctx_proxy_type") or "auto"
+    if kind not in _PROXY_TYPES:
+        raise NonRecoverableError(f"process.ctx_proxy_type is one of {', '.join(_PROXY_TYPES)}, not {kind!r}")
+    return StubCtxProxy() if kind == "none" else SecretHTTPCtxProxy(ctx)
+
+
+def process_ctx_request(proxy):
+    """Do nothing: proxies answer in threads of their own."""
+
+
+def _get_process_environment(process, proxy):
+    """Return the environment of a script's process."""
+    from cloudify.state import NotInContext, current_ctx
+
+    try:
+        work_dir = getattr(current_ctx.get_ctx(), "work_dir", None)
+    except NotInContext:
+        work_dir = None
+    return script_environment(
+        inputs={}, extra=process.get("env") or {}, ctx_url=proxy.socket_url or None, work_dir=work_dir
+    )
+
+
+def execute_workflow(*_args, **_kwargs):
+    """Refuse: workflows do not run in operations' processes."""
+    raise NonRecoverableError("workflows that are scripts are not provided in an operation's process")
