@@ -12,9 +12,9 @@ import typer
 
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.follow import follow, spans_of
-from outrider.cli.home import find_home
 from outrider.cli.output import console, fail, print_fields, print_json, print_table
 from outrider.cli.progress import display_for
+from outrider.cli.stores import open_database
 from outrider.cli.waterfall import seconds, waterfall
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.store import decisions, executions
@@ -31,15 +31,6 @@ EXIT_CODES = {
     Status.FAILED: ExitCode.FAILED,
     Status.CANCELLED: ExitCode.CANCELLED,
 }
-
-
-def open_database() -> Database:
-    """Open the store that the settings name, or end the command."""
-    home = find_home()
-    try:
-        return Database(home.make().database_url)
-    except DispatcherError as error:
-        fail(str(error), ExitCode.UNAVAILABLE)
 
 
 def find(database: Database, prefix: str) -> Execution:
@@ -67,7 +58,7 @@ def took(execution: Execution) -> str:
 @app.command("list")
 def list_executions(
     deployment: Annotated[str | None, typer.Option("--deployment", "-d", help="Only those of this one.")] = None,
-    json: Json = False,  # noqa: FBT002 - an option of the command line
+    json: Json = False,
 ) -> None:
     """List executions, the newest last."""
     with closing(open_database()) as database, database.read() as connection:
@@ -97,7 +88,7 @@ def list_executions(
 
 
 @app.command()
-def show(execution_id: ExecutionId, json: Json = False) -> None:  # noqa: FBT002 - an option of the command line
+def show(execution_id: ExecutionId, json: Json = False) -> None:
     """Show one execution, with where the time of its operations went."""
     with closing(open_database()) as database:
         execution = find(database, execution_id)
@@ -146,8 +137,8 @@ def watch(execution_id: ExecutionId) -> None:
 @app.command()
 def cancel(
     execution_id: ExecutionId,
-    force: Annotated[bool, typer.Option(help="Do not wait for the answers of running operations.")] = False,  # noqa: FBT002
-    kill: Annotated[bool, typer.Option(help="End running operations without grace.")] = False,  # noqa: FBT002
+    force: Annotated[bool, typer.Option(help="Do not wait for the answers of running operations.")] = False,
+    kill: Annotated[bool, typer.Option(help="End running operations without grace.")] = False,
 ) -> None:
     """Ask for a cancel: nothing new starts, running operations are ended."""
     how = Cancel.KILL if kill else Cancel.FORCE if force else Cancel.NORMAL

@@ -23,7 +23,7 @@ def main() -> None:
         if (error.name or "").startswith("outrider"):
             raise
         sys.exit(f"outrider: {error.name} is missing; install the command with: pip install 'outrider[manager]'")
-    sys.exit(run())
+    run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What Outrider is measured beside, in the same run on the same machine."""

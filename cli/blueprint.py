@@ -1,0 +1,91 @@
+"""`outrider blueprint …`: check blueprints and look at what Outrider makes of them, without running anything."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from outrider.cli.catalogue import StoredPlugins
+from outrider.cli.output import console, errors, fail, key_values, print_json
+from outrider.dispatcher.blueprint import Blueprint, BlueprintInvalid, Settings, load, prepare_deployment
+
+app = typer.Typer(help="Blueprints: check them, see what they mean.", no_args_is_help=True)
+
+BlueprintFile = Annotated[Path, typer.Argument(help="The blueprint's main file.", metavar="BLUEPRINT")]
+Inputs = Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+class StageName(str, Enum):
+    """What `show` can show."""
+
+    SECTIONS = "sections"
+    PLAN = "plan"
+    DEPLOYMENT = "deployment"
+
+
+def settings() -> Settings:
+    """Return how the command reads blueprints: local files, URLs, and the plugins that it knows."""
+    return Settings(allow_http=True, plugins=StoredPlugins())
+
+
+def read(path: Path, *, json: bool = False) -> Blueprint:
+    """Read a blueprint; on mistakes, print all of them and end the command."""
+    try:
+        return load(path, settings=settings())
+    except BlueprintInvalid as invalid:
+        report(invalid, json=json)
+        raise typer.Exit(2) from None
+
+
+def report(invalid: BlueprintInvalid, *, json: bool) -> None:
+    """Print every mistake."""
+    if json:
+        print_json({"valid": False, "errors": invalid.to_json()})
+    else:
+        errors.print(Text(invalid.render()), soft_wrap=True)
+
+
+def prepare(blueprint: Blueprint, inputs: dict[str, Any], *, json: bool = False) -> dict[str, Any]:
+    """Make a deployment plan; on mistakes in the inputs, print all of them and end the command."""
+    try:
+        return dict(prepare_deployment(blueprint.plan, inputs=inputs))
+    except BlueprintInvalid as invalid:
+        report(invalid, json=json)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def validate(path: BlueprintFile, json: Json = False) -> None:
+    """Say whether a blueprint is sound; every mistake at once, with its place."""
+    blueprint = read(path, json=json)
+    nodes = len(blueprint.plan["nodes"])
+    if json:
+        print_json({"valid": True, "nodes": nodes, "errors": []})
+    else:
+        console.print(f"{path} is valid: {nodes} node template{'s' if nodes != 1 else ''}", soft_wrap=True)
+
+
+@app.command()
+def show(
+    path: BlueprintFile,
+    stage: Annotated[StageName, typer.Option(help="How far to go.")] = StageName.PLAN,
+    inputs: Inputs = None,
+) -> None:
+    """Print a stage of the blueprint's way to a deployment, as JSON."""
+    blueprint = read(path)
+    if stage is StageName.SECTIONS:
+        print_json(blueprint.sections)
+    elif stage is StageName.PLAN:
+        print_json(blueprint.plan)
+    else:
+        print_json(prepare(blueprint, key_values(inputs or (), what="input")))
+
+
+def unknown_workflow(name: str, known: list[str]) -> None:
+    """End the command because the blueprint has no such workflow."""
+    fail(f"there is no workflow {name!r}; known are: {', '.join(sorted(known))}")
