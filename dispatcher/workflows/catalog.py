@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from outrider.dispatcher.workflows.agents import plan_install_new_agents, plan_validate_agents
+from outrider.dispatcher.workflows.checks import plan_check_drift, plan_check_status
 from outrider.dispatcher.workflows.definition import FILTERS, Definition, Rules
 from outrider.dispatcher.workflows.errors import UnknownWorkflowError
 from outrider.dispatcher.workflows.execute_operation import (
@@ -16,8 +18,13 @@ from outrider.dispatcher.workflows.execute_operation import (
     plan_stop,
 )
 from outrider.dispatcher.workflows.graph import Workflow
+from outrider.dispatcher.workflows.heal import plan_heal
 from outrider.dispatcher.workflows.install import plan_install
 from outrider.dispatcher.workflows.parameters import fill_parameters
+from outrider.dispatcher.workflows.reinstall import plan_reinstall
+from outrider.dispatcher.workflows.rollback import plan_rollback
+from outrider.dispatcher.workflows.scale import plan_scale
+from outrider.dispatcher.workflows.topology import COMPUTE
 from outrider.dispatcher.workflows.uninstall import plan_uninstall
 from outrider.dispatcher.workflows.view import DeploymentView
 
@@ -38,6 +45,18 @@ _KWARGS = _parameter("dict", "Inputs for the operation; they win over the bluepr
 
 _INSTALLING = Rules(node_instances_active=("none", "partial"))
 _INSTALLED = Rules(node_instances_active=("all", "partial"))
+_WITH_HOSTS = Rules(node_types_required=(COMPUTE,))
+
+_AGENT_FILTERS: Json = {
+    **FILTERS,
+    "install_methods": {
+        "type": "list",
+        "item_type": "string",
+        "default": [],
+        "description": "Only hosts whose agent was installed in one of these ways",
+    },
+}
+_INSTANCE_LIST: Json = {"type": "list", "item_type": "string", "default": []}
 
 _DEFINITIONS = (
     Definition(
@@ -99,6 +118,93 @@ _DEFINITIONS = (
             "run_by_dependency_order": {**_ORDERED, "default": False},
             **FILTERS,
         },
+    ),
+    Definition(
+        name="reinstall",
+        description="Uninstall instances, then install them",
+        plan=plan_reinstall,
+        parameters={"ignore_failure": _IGNORE_FAILURE, **FILTERS},
+        rules=_INSTALLED,
+    ),
+    Definition(
+        name="heal",
+        description="Heal what is ill, and reinstall what cannot be healed",
+        plan=plan_heal,
+        parameters={
+            "node_instance_id": _parameter(
+                "string", "Heal what is on this instance's host; null: the whole deployment", default=None
+            ),
+            "diagnose_value": _parameter("string", "Why, for the record", default="Not provided"),
+            "ignore_failure": {**_IGNORE_FAILURE, "default": True},
+            "check_status": _parameter("boolean", "Ask for the status first", default=True),
+            "allow_reinstall": _parameter("boolean", "Reinstall what cannot be healed", default=True),
+            "force_reinstall": _parameter("boolean", "Reinstall without asking for the status", default=False),
+        },
+        rules=_INSTALLED,
+        resumable=False,
+    ),
+    Definition(
+        name="scale",
+        description="Add or remove instances of a node or a scaling group",
+        plan=plan_scale,
+        parameters={
+            "scalable_entity_name": {"type": "string", "description": "A node or a scaling group"},
+            "delta": _parameter("integer", "How many more, or fewer if negative", default=1),
+            "scale_compute": _parameter("boolean", "Scale the host that the node is on", default=False),
+            "include_instances": {**_INSTANCE_LIST, "description": "Instances that shall go first"},
+            "exclude_instances": {**_INSTANCE_LIST, "description": "Instances that shall stay if possible"},
+            "ignore_failure": _IGNORE_FAILURE,
+            "rollback_if_failed": _parameter("boolean", "Undo a scale-out that fails", default=True),
+            "abort_started": _parameter("boolean", "Undo an earlier scale-out that is not finished", default=False),
+        },
+        rules=_INSTALLED,
+    ),
+    Definition(
+        name="rollback",
+        description="Undo what a failed install left half-way",
+        plan=plan_rollback,
+        parameters={
+            **FILTERS,
+            "full_rollback": _parameter("boolean", "Uninstall everything afterwards", default=False),
+        },
+        rules=_INSTALLED,
+    ),
+    Definition(
+        name="check_status",
+        description="Ask every instance whether it is well",
+        plan=plan_check_status,
+        parameters={"run_by_dependency_order": {**_ORDERED, "default": False}, **FILTERS},
+        rules=_INSTALLED,
+    ),
+    Definition(
+        name="check_drift",
+        description="Ask every instance and relationship whether reality has drifted from the blueprint",
+        plan=plan_check_drift,
+        parameters={"run_by_dependency_order": _ORDERED, **FILTERS},
+        rules=_INSTALLED,
+    ),
+    Definition(
+        name="install_new_agents",
+        description="Put new agents on started hosts",
+        plan=plan_install_new_agents,
+        parameters={
+            "install_agent_timeout": _parameter("integer", "Seconds for one host", default=300),
+            **_AGENT_FILTERS,
+            "validate": _parameter("boolean", "Look at the present agents first", default=True),
+            "install": _parameter("boolean", "Install the new agents", default=True),
+            "install_script": _parameter("string", "Another script to install with", default=None),
+            "manager_ip": _parameter("string", "Address that the new agents connect to", default=None),
+            "manager_certificate": _parameter("string", "Certificate that the new agents trust", default=None),
+            "stop_old_agent": _parameter("boolean", "Stop the present agent afterwards", default=False),
+        },
+        rules=_WITH_HOSTS,
+    ),
+    Definition(
+        name="validate_agents",
+        description="See whether the agents of the hosts answer",
+        plan=plan_validate_agents,
+        parameters=_AGENT_FILTERS,
+        rules=_WITH_HOSTS,
     ),
     Definition(
         name="pull",

@@ -38,6 +38,8 @@ class Record(str, Enum):
     """Where the dispatcher keeps an operation's result besides the task: the instance's system properties."""
 
     STATUS = "status"
+    #: What the last `heal` did to it, in the same form.
+    HEAL = "heal"
     DRIFT = "configuration_drift"
     SOURCE_DRIFT = "source_relationships_configuration_drift"
     TARGET_DRIFT = "target_relationships_configuration_drift"

@@ -127,9 +127,10 @@ def add_install(
     parent: str | None = None,
     prefix: str = "install_",
     state: str | None = None,
+    recovery: str | None = REINSTALL,
 ) -> InstanceChain:
     """Add the install chain of an instance, as far as its state (or `state`, if given) leaves something to do."""
-    chain = _begin(builder, view, instance, name=f"{prefix}{instance.id}", parent=parent, recovery=REINSTALL)
+    chain = _begin(builder, view, instance, name=f"{prefix}{instance.id}", parent=parent, recovery=recovery)
     current = state or instance.state
     if current == STARTED:
         return chain
@@ -152,10 +153,11 @@ def add_uninstall(
     options: Options = DEFAULT_OPTIONS,
     parent: str | None = None,
     prefix: str = "",
+    recovery: str | None = UNINSTALL,
 ) -> InstanceChain:
     """Add the uninstall chain of an instance, as far as its state leaves something to do."""
     name = f"{prefix}{instance.id}"
-    chain = _begin(builder, view, instance, name=name, parent=parent, recovery=UNINSTALL, options=options)
+    chain = _begin(builder, view, instance, name=name, parent=parent, recovery=recovery, options=options)
     if instance.state in {DELETED, UNINITIALIZED}:
         return chain
     done = UNINSTALL_DONE.get(instance.state, ())

@@ -39,11 +39,19 @@ def recover(name: str, failed: Subgraph, view: DeploymentView) -> TaskGraph:
     instance = _instance(view, failed)
     builder = GraphBuilder()
     if name == REINSTALL:
-        # One subgraph that fails as one; the two chains are its children.
+        # One subgraph that fails as one: its two halves have no recovery of their own.
         outer = f"reinstall_{failed.id}"
         builder.add_subgraph(Subgraph(id=outer, parent=failed.parent, instance=instance.id, recovery=REINSTALL))
-        down = add_uninstall(builder, view, instance, parent=outer, prefix=f"{outer}.uninstall_")
-        up = add_install(builder, view, instance, parent=outer, prefix=f"{outer}.install_", state=UNINITIALIZED)
+        down = add_uninstall(builder, view, instance, parent=outer, prefix=f"{outer}.uninstall_", recovery=None)
+        up = add_install(
+            builder,
+            view,
+            instance,
+            parent=outer,
+            prefix=f"{outer}.install_",
+            state=UNINITIALIZED,
+            recovery=None,
+        )
         builder.wait(up.chain.first, down.chain.last)
     elif name == UNINSTALL:
         add_uninstall(builder, view, instance, parent=failed.parent, prefix=f"again_{failed.id}.")

@@ -1,0 +1,100 @@
+"""What holds for every topology: no cycles, everything after what it needs, install and uninstall are opposites."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outrider.dispatcher.workflows import TaskKind, get_workflow
+from tests.support.deployments import deployment, node, relationship
+from tests.support.graphs import ancestors, run_order
+
+OPERATIONS = ("precreate", "create", "configure", "start", "stop", "delete", "postdelete")
+LINKS = ("preconfigure", "establish", "unlink")
+
+
+@st.composite
+def topologies(draw):
+    """Nodes that depend on earlier ones, in every way, with any operations."""
+    nodes = {}
+    for number in range(draw(st.integers(1, 6))):
+        targets = draw(st.lists(st.sampled_from(sorted(nodes)), max_size=3)) if nodes else []
+        links = [
+            relationship(
+                target,
+                kind=draw(st.sampled_from(("depends_on", "connected_to", "depends_on_lifecycle_operation"))),
+                source=draw(st.sets(st.sampled_from(LINKS))),
+                target_side=draw(st.sets(st.sampled_from(LINKS))),
+                properties={"operation": draw(st.sampled_from(("create", "precreate", "start")))},
+            )
+            for target in targets
+        ]
+        nodes[f"n{number}"] = node(draw(st.sets(st.sampled_from(OPERATIONS))), relationships=links)
+    counts = {name: draw(st.integers(0, 3)) for name in nodes}
+    return deployment(nodes, counts=counts)
+
+
+def graph_of(workflow, view, **parameters):
+    [stage] = get_workflow(workflow, parameters, view).stages
+    return stage.plan(view).graph
+
+
+def started(view):
+    return replace(view, instances={key: replace(each, state="started") for key, each in view.instances.items()})
+
+
+def state_tasks(graph, state):
+    return {task.instance: task.id for task in graph.tasks.values() if task.state == state}
+
+
+@settings(max_examples=60, deadline=None)
+@given(topologies())
+def test_install_has_no_cycle_and_each_instance_comes_after_those_it_depends_on(view):
+    graph = graph_of("install", view)
+    run_order(graph)
+    ends = state_tasks(graph, "started")
+    assert set(ends) == set(view.instances)
+    for instance in view.instances.values():
+        before = ancestors(graph, ends[instance.id])
+        for each in instance.relationships:
+            if not each.type.endswith("depends_on_lifecycle_operation"):
+                assert ends[each.target_instance] in before
+
+
+@settings(max_examples=60, deadline=None)
+@given(topologies())
+def test_uninstall_visits_everything_once_in_the_opposite_order(view):
+    installed = state_tasks(graph_of("install", view), "started")
+    graph = graph_of("uninstall", started(view))
+    run_order(graph)
+    ends = state_tasks(graph, "deleted")
+    assert set(ends) == set(installed)
+    for instance in view.instances.values():
+        for each in instance.relationships:
+            assert ends[instance.id] in ancestors(graph, ends[each.target_instance])
+
+
+@settings(max_examples=60, deadline=None)
+@given(topologies(), st.data())
+def test_any_selection_keeps_the_order_of_the_whole(view, data):
+    chosen = data.draw(st.lists(st.sampled_from(sorted(view.nodes)), min_size=1, unique=True))
+    whole, part = (graph_of("install", view, **each) for each in ({}, {"node_ids": chosen}))
+    run_order(part)
+    of_part = {key for key, task in part.tasks.items() if task.kind is not TaskKind.JOIN}
+    assert of_part <= set(whole.tasks)
+    for task_id in of_part:
+        # Whatever both graphs have is in the same order; a selection may only wait for less.
+        assert ancestors(part, task_id) & of_part <= ancestors(whole, task_id)
+
+
+@settings(max_examples=60, deadline=None)
+@given(topologies())
+def test_a_graph_names_only_what_it_has(view):
+    for workflow, now in (("install", view), ("uninstall", started(view)), ("stop", view), ("check_drift", view)):
+        graph = graph_of(workflow, now)
+        assert set(graph.dependencies) <= set(graph.tasks)
+        assert {each for waits in graph.dependencies.values() for each in waits} <= set(graph.tasks)
+        assert {task.subgraph for task in graph.tasks.values() if task.subgraph} <= set(graph.subgraphs)
+        assert all(len(waits) == len(set(waits)) for waits in graph.dependencies.values())
