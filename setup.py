@@ -51,7 +51,6 @@ MANAGER = [
     'cryptography>=42; python_version >= "3.11"',
     'fastapi>=0.110; python_version >= "3.11"',
     'jinja2>=3.1; python_version >= "3.11"',
-    'kombu>=5.3; python_version >= "3.11"',
     'paramiko>=3.4; python_version >= "3.11"',
     'psycopg[binary]>=3.1; python_version >= "3.11"',
     'python-multipart>=0.0.9; python_version >= "3.11"',

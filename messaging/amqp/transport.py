@@ -34,6 +34,7 @@ class AmqpTransport:
     """Connects in the background from the start, and comes back by itself until `close`."""
 
     def __init__(self, settings: AmqpSettings) -> None:
+        _ = settings.tls_context  # unusable TLS files are the caller's error, not the background's
         self._settings = settings
         self._lock = threading.Lock()
         self._closed = False
@@ -48,7 +49,6 @@ class AmqpTransport:
         self._publisher = Publisher(user_id=lambda: account)
         self._publishing = Link(settings, "publish", on_up=self._publishing_up, on_down=self._publishing_down)
         self._consuming = Link(settings, "consume", on_up=self._consuming_up, on_down=self._consuming_down)
-        _ = settings.tls_context  # unusable TLS files are the caller's error, not the background's
         self._publishing.start()
         self._consuming.start()
 
