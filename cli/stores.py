@@ -1,19 +1,23 @@
-"""Opens what lies in the command's home folder, or ends the command with the reason."""
+"""Opens what the settings name, or ends the command with the reason."""
 
 from __future__ import annotations
 
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import find_home
 from outrider.cli.output import fail
+from outrider.cli.settings import command_settings
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.files.content import ContentStore
+from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.store.database import Database
 
 
 def open_database() -> Database:
     """Open the store."""
+    settings = command_settings()
+    settings.home.make()
     try:
-        return Database(find_home().make().database_url)
+        return Database(settings.database_url)
     except DispatcherError as error:
         fail(str(error), ExitCode.UNAVAILABLE)
 
@@ -24,3 +28,8 @@ def open_files() -> ContentStore:
         return ContentStore(find_home().make().files)
     except OSError as error:
         fail(f"{find_home().files} cannot be used: {error}", ExitCode.UNAVAILABLE)
+
+
+def open_secrets(database: Database) -> SecretStore:
+    """Open the encrypted secrets; their key is made at first use."""
+    return SecretStore(DatabaseTable(database), KeyRing(find_home().make().secret_key))

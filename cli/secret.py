@@ -1,0 +1,69 @@
+"""`outrider secret …`: values that operations use and nobody reads. A value is read from a prompt, a file or a pipe."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from outrider.cli.output import console, fail, print_json, print_table
+from outrider.cli.stores import open_database, open_secrets
+from outrider.dispatcher.secrets import SecretError, SecretInfo
+
+app = typer.Typer(help="Secrets: values that operations may use.", no_args_is_help=True)
+
+TENANT = "default_tenant"
+Name = Annotated[str, typer.Argument(help="What get_secret calls it.", metavar="NAME")]
+
+
+@app.command("set")
+def set_secret(
+    name: Name,
+    file: Annotated[Path | None, typer.Option("--file", "-f", exists=True, help="Read the value from here.")] = None,
+) -> None:
+    """Store a value. It is asked for, or read from a pipe or a file: never an argument, which everybody could see."""
+    if file is not None:
+        value = file.read_text(encoding="utf-8")
+    elif sys.stdin.isatty():
+        value = getpass.getpass(f"value of {name}: ")
+    else:
+        value = sys.stdin.read().removesuffix("\n")
+    if not value:
+        fail(f"the value of {name} is empty; nothing was stored")
+    with closing(open_database()) as database:
+        try:
+            open_secrets(database).set(SecretInfo(tenant=TENANT, name=name), value)
+        except SecretError as error:
+            fail(str(error))
+    console.print(f"stored {name}")
+
+
+@app.command("list")
+def list_secrets(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+    """List names; values are never shown."""
+    with closing(open_database()) as database:
+        found = open_secrets(database).list(TENANT)
+    if json:
+        print_json([asdict(secret) for secret in found])
+        return
+    print_table(
+        ("name", "visibility"),
+        ((secret.name, secret.visibility.value) for secret in found),
+        empty="No secrets yet. Store one: outrider secret set NAME",
+    )
+
+
+@app.command()
+def delete(name: Name) -> None:
+    """Remove a secret."""
+    with closing(open_database()) as database:
+        try:
+            open_secrets(database).delete(TENANT, name)
+        except SecretError as error:
+            fail(str(error))
+    console.print(f"removed {name}")
