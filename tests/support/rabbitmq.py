@@ -114,12 +114,18 @@ class RabbitNode:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the broker at once, as a power cut does."""
+        """End the broker at once, as a crash does.
+
+        Waits first until the broker has written down its new quorum queues: RabbitMQ 3.10 does that some seconds
+        after their declaration, and one that is killed earlier comes back with such a queue empty or not serving.
+        """
+        if self._server is not None and self._server.poll() is None:
+            wait_until(self._quorum_queues_are_saved, 30, "new quorum queues to be on the broker's disk")
         self._end(signal.SIGKILL)
 
     def close(self) -> None:
         """End everything and remove the folder."""
-        self.kill()
+        self._end(signal.SIGKILL)
         if self._epmd is not None:
             self._epmd.kill()
             self._epmd.wait()
@@ -151,6 +157,11 @@ class RabbitNode:
         except (ManagementFailed, OSError):
             return False
         return True
+
+    def _quorum_queues_are_saved(self) -> bool:
+        made = [file.stat().st_mtime for file in self.data_dir.glob("*/quorum/*/*/config")]
+        saved = [file.stat().st_mtime for file in self.data_dir.glob("*/quorum/*/names.dets")]
+        return not made or min(saved, default=0.0) > max(made)
 
     def _end(self, how: signal.Signals) -> None:
         server, self._server = self._server, None
