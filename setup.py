@@ -42,8 +42,7 @@ AGENT = [
     "pika>=1.3,<2",
     "psutil>=5.9",
     "virtualenv>=20.26",
-    "wagon[dist]>=1.0.1",
-    "installer>=0.7",
+    "packaging>=22",
     'tomli>=2; python_version < "3.11"',
 ]
 MANAGER = [
@@ -78,6 +77,7 @@ DEV = [
     "setuptools>=77,<81",
     "testcontainers>=4",
     "types-psutil",
+    "wagon[dist]>=1.0.1",
     "types-PyYAML",
     "types-paramiko",
     "types-docker",

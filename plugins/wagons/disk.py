@@ -31,11 +31,16 @@ def room_on(path: Path, *, needed_bytes: Optional[int] = None) -> Iterator[None]
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in _FULL or tells_full_disk(str(error)):  # shutil.Error has texts, but no number
             raise _disk_full(path, needed_bytes) from error
         raise StoreError(
             f"{error.filename or path}: {error.strerror or error}; check the folder and its permissions"
         ) from error
+
+
+def tells_full_disk(text: str) -> bool:
+    """Say whether a tool's output, or a collected error, speaks of a full disk or quota."""
+    return any(f"[Errno {number}]" in text for number in _FULL)
 
 
 def require_room(path: Path, *, needed_bytes: int, files: int) -> None:

@@ -42,6 +42,7 @@ _logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,127}")
 #: An image that was changed behind the store's back is made again; twice in one install means somebody keeps at it.
 _ATTEMPTS = 3
+_WORK = ".work"
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class EnvironmentStore:
             return found
         final = self.path_of(name, version, sha256=sha256, python=python)
         self._make_folders(final.parent)
-        with locked(self._lock_of(final), timeout_seconds=self._lock_timeout_seconds):
+        with room_on(self.root), locked(self._lock_of(final), timeout_seconds=self._lock_timeout_seconds):
             found = self.find(name, version, sha256=sha256, python=python)
             if found is not None:
                 return found
@@ -126,7 +127,7 @@ class EnvironmentStore:
             self._clear(plan.aside, final)
             try:
                 # Shared with all who build; whoever collects garbage needs it alone, so no image vanishes meanwhile.
-                with room_on(self.root), locked(self._in_use, timeout_seconds=self._lock_timeout_seconds, shared=True):
+                with locked(self._in_use, timeout_seconds=self._lock_timeout_seconds, shared=True):
                     return self._build(plan, Path(wagon_file))
             except BaseException:
                 remove_tree(plan.aside)
@@ -171,30 +172,33 @@ class EnvironmentStore:
 
     def _build(self, plan: _Plan, wagon_file: Path) -> Environment:
         target = probe(plan.python)
-        for attempt in range(1, _ATTEMPTS + 1):
+        for _ in range(_ATTEMPTS):
             remove_tree(plan.aside)
-            plan.aside.mkdir()
-            work = plan.aside / "work"
-            work.mkdir()
-            unpacked = self._unpacker.unpack(wagon_file, plan.sha256, target=target, work=work, progress=plan.progress)
+            unpacked = self._unpack(plan, wagon_file, target)
             try:
                 return self._assemble(plan, unpacked, target)
             except CorruptStore as error:
                 _logger.warning("%s", error, extra={"action": "wheel_image_dropped"})
                 self._images.drop(error.wheel_sha256)
-                if attempt == _ATTEMPTS:
-                    raise
-        raise AssertionError("the loop returns or raises")
+                last = error
+        raise last
+
+    def _unpack(self, plan: _Plan, wagon_file: Path, target: Target) -> UnpackedWagon:
+        work = _work_folder(plan.aside)
+        work.mkdir()
+        try:
+            return self._unpacker.unpack(wagon_file, plan.sha256, target=target, work=work, progress=plan.progress)
+        finally:
+            remove_tree(work)
 
     def _assemble(self, plan: _Plan, unpacked: UnpackedWagon, target: Target) -> Environment:
         """Build the environment aside, make it durable, mark it, and rename it into place."""
-        folder = plan.aside / "environment"
-        site_packages = self._virtualenvs.lay(folder, final=plan.final, python=plan.python)
-        builder = EnvironmentBuilder(folder, plan.final, site_packages)
+        site_packages = self._virtualenvs.lay(plan.aside, final=plan.final, python=plan.python)
+        builder = EnvironmentBuilder(plan.aside, plan.final, site_packages)
         for count, image in enumerate(unpacked.images, 1):
             builder.install(image, requested=image.sha256 == unpacked.plugin_sha256)
             plan.progress(Progress("link", count, len(unpacked.images), image.wheel.name.filename))
-        make_durable(folder)
+        make_durable(plan.aside)
         environment = Environment(
             name=plan.name,
             version=plan.version,
@@ -207,10 +211,9 @@ class EnvironmentStore:
             created_at=time.time(),
             wheels=tuple(image.sha256 for image in unpacked.images),
         )
-        write_durably(folder / MARKER, encode_marker(environment))
-        folder.rename(plan.final)
+        write_durably(plan.aside / MARKER, encode_marker(environment))
+        plan.aside.rename(plan.final)
         sync_folder(plan.final.parent)
-        remove_tree(plan.aside)
         self._known[plan.final] = environment
         return environment
 
@@ -221,10 +224,10 @@ class EnvironmentStore:
 
     def _clear(self, aside: Path, final: Path) -> None:
         """Remove an environment (moved away first, so that nobody sees half of one) and what a kill left of it."""
+        remove_tree(_work_folder(aside))
         remove_tree(aside)
         if final.exists():
-            aside.mkdir()
-            final.rename(aside / "removed")
+            final.rename(aside)
             remove_tree(aside)
 
     def _lock_of(self, environment: Path) -> Path:
@@ -256,7 +259,7 @@ class EnvironmentStore:
     def _remove_leftovers(self) -> None:
         """Remove what killed processes left aside: a folder there belongs to whoever holds the lock of its name."""
         for path in self._aside.iterdir():
-            with locked_if_free(self._locks / f"{path.name}.lock") as free:
+            with locked_if_free(self._locks / f"{path.name.removesuffix(_WORK)}.lock") as free:
                 if free:
                     remove_tree(path)
 
@@ -272,6 +275,11 @@ class _Plan:
     final: Path
     aside: Path
     progress: ProgressCallback
+
+
+def _work_folder(aside: Path) -> Path:
+    """Where wheels are put while they are unpacked; gone before the environment is assembled."""
+    return aside.with_name(f"{aside.name}{_WORK}")
 
 
 def _key(environment: Path) -> str:

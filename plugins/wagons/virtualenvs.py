@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .disk import remove_tree, room_on
-from .errors import EnvironmentFailed
+from .disk import remove_tree, room_on, tells_full_disk
+from .errors import DiskFull, EnvironmentFailed
 from .locks import locked, locked_if_free
 from .target import interpreter_key
 
@@ -105,6 +105,8 @@ class Virtualenvs:
         remove_tree(app_data)
         if answer.returncode != 0 or not (aside / "bin" / "python").exists():
             tail = answer.stdout.decode("utf-8", "replace")[-2000:]
+            if tells_full_disk(tail):
+                raise DiskFull(aside)
             raise EnvironmentFailed(
                 f"{python}: virtualenv could not make an environment (exit code {answer.returncode}): {tail}"
             )
