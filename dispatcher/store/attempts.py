@@ -55,6 +55,9 @@ class Attempt:
     secrets: tuple[str, ...] = ()
 
 
+#: Verdicts that say that we do not know; a late result may take their place.
+UNCERTAIN = frozenset({Verdict.MAY_HAVE_RUN, Verdict.RESULT_LOST, Verdict.NOT_CONFIRMED})
+
 _COLUMNS = [ATTEMPTS.c[name] for name in Attempt.__dataclass_fields__]
 
 INSERT = sa.insert(ATTEMPTS)

@@ -96,7 +96,7 @@ def remove(connection: Connection, key: Key, ids: Sequence[str]) -> None:
     touch_model(connection, key)
 
 
-def patch(  # noqa: PLR0913 - one keyword per column that a client may set
+def patch(
     connection: Connection,
     key: Key,
     instance_id: str,

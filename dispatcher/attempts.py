@@ -1,0 +1,155 @@
+"""Makes attempts: everything of a task is resolved and evaluated here, just before the attempt is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from outrider.dispatcher import operation as operations
+from outrider.dispatcher import plugin_choice
+from outrider.dispatcher.blueprint import FunctionFailed, evaluate, has_functions, has_markers, secret_names
+from outrider.dispatcher.blueprint.functions.markers import protect
+from outrider.dispatcher.context import operation_context, scope_of, secrets_of
+from outrider.dispatcher.errors import OperationRefused
+from outrider.dispatcher.facts import ModelFacts
+from outrider.dispatcher.run import OpenAttempt, Run
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store.attempts import AttemptState
+from outrider.dispatcher.turn import Turn
+from outrider.dispatcher.workflows.graph import Task
+from outrider.messaging import topology
+from outrider.messaging.codec import encode
+from outrider.messaging.errors import EncodeError
+from outrider.messaging.messages import FilesRef, OperationTask, PluginRef
+from outrider.messaging.transport import Outgoing
+
+#: Where an agent fetches files from, by its id.
+Files = Callable[[str], FilesRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An attempt that is ready to be stored and sent."""
+
+    opened: OpenAttempt
+    row: dict[str, Any]
+    outgoing: Outgoing
+
+
+class AttemptMaker:
+    """Turns tasks into attempts."""
+
+    def __init__(self, settings: EngineSettings, files: Files) -> None:
+        self._settings = settings
+        self._files = files
+
+    def agent_of(self, run: Run, task: Task) -> str:
+        """Return which agent a task is for; raises `OperationRefused`."""
+        return operations.agent_of(self._settings, run, task, operations.find(run, task))
+
+    def prepare(self, turn: Turn, run: Run, position: int, *, agent_id: str, epoch: str | None) -> Prepared:
+        """Return the task's next attempt; raises `OperationRefused`."""
+        graph = run.current
+        task, number, task_id = graph.tasks[position], graph.attempts[position] + 1, graph.task_id(position)
+        operation = operations.find(run, task)
+        facts = None if run.model is None else ModelFacts(run.model, turn.connection)
+        token = secrets.token_hex(16)
+        try:
+            inputs = self._inputs(run, task, position, operation, facts)
+            context = operation_context(
+                run,
+                task,
+                facts,
+                retries=graph.retries[position],
+                max_retries=operations.policy(self._settings, run, task).max_retries,
+            )
+            message = OperationTask(
+                attempt_id=f"{task_id}.{number}",
+                task_id=task_id,
+                execution_id=run.id,
+                attempt_number=number,
+                operation=operation.implementation,
+                plugin=self._plugin(turn, run, operation),
+                context=context,
+                inputs=inputs,
+                token=token,
+                files=self._files(agent_id),
+                secrets=tuple(sorted(secret_names(inputs) | secrets_of(context))),
+                timeout_seconds=operations.timeout_seconds(task, operation),
+                start_window_seconds=self._settings.start_window_seconds,
+                previous_attempt_id=f"{task_id}.{number - 1}" if number > 1 else None,
+                journal_epoch=epoch,
+                resumed=position in run.resumed,
+                resources=run.resources,
+                namespaces={} if run.model is None else run.model.deployment.details.get("namespaces", {}),
+            )
+            body = encode(message)
+        except (FunctionFailed, EncodeError, KeyError) as error:
+            raise OperationRefused(f"{task.operation} of {task.instance!r} cannot be sent: {error}") from error
+        return Prepared(
+            OpenAttempt(message.attempt_id, position, number, agent_id, AttemptState.SENDING),
+            _row(turn, message, agent_id, body),
+            outgoing(self._settings, agent_id, message.attempt_id, body),
+        )
+
+    def _inputs(
+        self, run: Run, task: Task, position: int, operation: operations.Operation, facts: ModelFacts | None
+    ) -> Mapping[str, Any]:
+        """Return the inputs, evaluated; a secret stands as a reference."""
+        inputs: dict[str, Any] = dict(operation.record.get("inputs") or {})
+        given = {**(task.kwargs or {}), **run.edits.get(position, {})}
+        if given:
+            inputs.update(given)
+        if facts is not None and has_functions(inputs):
+            # `evaluate` wraps what only looks like a reference to a secret.
+            evaluated: Mapping[str, Any] = evaluate(inputs, scope=scope_of(task), storage=facts)
+            return evaluated
+        return protect(inputs) if has_markers(inputs) else inputs
+
+    def _plugin(self, turn: Turn, run: Run, operation: operations.Operation) -> PluginRef:
+        name = operation.record["plugin"]
+        known = run.plugins.get(name)
+        if known is None:
+            built = {} if run.model is None else run.model.deployment.details.get("built_plugins", {})
+            entry = operation.plugin or {"name": name}
+            known = plugin_choice.choose(turn.connection, run.execution.tenant, entry, built)
+            run.plugins[name] = known
+        return known
+
+
+def outgoing(settings: EngineSettings, agent_id: str, attempt_id: str, body: bytes) -> Outgoing:
+    """Return the message of an attempt: durable, returned if the agent has no queue, and worthless after its window."""
+    return Outgoing(
+        topology.OPERATIONS,
+        agent_id,
+        body,
+        mandatory=True,
+        expires_seconds=settings.start_window_seconds,
+        message_id=attempt_id,
+    )
+
+
+def token_hash(token: str) -> str:
+    """Return what is stored of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _row(turn: Turn, message: OperationTask, agent_id: str, body: bytes) -> dict[str, Any]:
+    return {
+        "id": message.attempt_id,
+        "task_id": message.task_id,
+        "execution_id": message.execution_id,
+        "number": message.attempt_number,
+        "agent_id": agent_id,
+        "token_hash": token_hash(message.token),
+        "state": AttemptState.SENDING.value,
+        "applied": False,
+        "body": body,
+        "secrets": jsontext.dump(message.secrets) if message.secrets else None,
+        "created_at": turn.stored_now,
+        "property_sequence": 0,
+    }

@@ -1,0 +1,53 @@
+"""Cancels: nothing new starts, agents are told to stop what runs, and their answers are awaited within a bound."""
+
+from __future__ import annotations
+
+from outrider.dispatcher import control, narrate
+from outrider.dispatcher.progress import Alarm, TimerKey
+from outrider.dispatcher.recorder import Finding
+from outrider.dispatcher.run import Run
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.store.executions import CANCELLING, Cancel
+from outrider.dispatcher.timers import Timers
+from outrider.dispatcher.turn import Turn
+from outrider.messaging.messages import ControlKind, Verdict
+
+
+def begin(
+    turn: Turn, run: Run, kind: Cancel, dispatcher_id: str, settings: EngineSettings, timers: Timers[TimerKey]
+) -> list[Finding]:
+    """Begin, or sharpen, a cancel; returns verdicts to record at once (a forced one does not wait)."""
+    run.cancel = kind
+    run.cancelled_at = turn.now
+    turn.save_execution(run, {"status": CANCELLING[kind].value})
+    narrate.about_execution(turn, run, "workflow_event", f"Cancelling the execution ({kind.value})")
+    _tell(turn, run, dispatcher_id)
+    if kind is not Cancel.NORMAL:
+        return give_up(turn, run, dispatcher_id, told=True)
+    timers.set((Alarm.REPEAT_CANCEL, run.id, 0), turn.now + settings.cancel_repeat_seconds)
+    timers.set((Alarm.GIVE_UP, run.id, 0), turn.now + settings.cancel_bound_seconds)
+    return []
+
+
+def repeat(turn: Turn, run: Run, dispatcher_id: str, settings: EngineSettings, timers: Timers[TimerKey]) -> None:
+    """Tell agents once more; control messages are not durable."""
+    if run.cancel is not None and run.open:
+        _tell(turn, run, dispatcher_id)
+        timers.set((Alarm.REPEAT_CANCEL, run.id, 0), turn.now + settings.cancel_repeat_seconds)
+
+
+def give_up(turn: Turn, run: Run, dispatcher_id: str, *, told: bool = False) -> list[Finding]:
+    """Wait no longer: what is open gets the verdict that nobody confirmed its end."""
+    run.given_up = True
+    if not told:
+        _tell(turn, run, dispatcher_id)
+    reason = "the execution ended before its agent confirmed that it has stopped"
+    return [Finding(each, Verdict.NOT_CONFIRMED, reason) for each in run.open]
+
+
+def _tell(turn: Turn, run: Run, dispatcher_id: str) -> None:
+    payload = {"kill": True} if run.cancel is Cancel.KILL else {}
+    for attempt in run.open.values():
+        turn.notes.append(
+            control.request(ControlKind.CANCEL, attempt.agent_id, dispatcher_id, attempt_id=attempt.id, payload=payload)
+        )

@@ -1,0 +1,92 @@
+"""Control messages: what the engine asks of agents, and its answers to what agents ask. Never durable, never stored."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.recorder import not_allowed
+from outrider.dispatcher.signals import RequestArrived
+from outrider.dispatcher.store import attempts, executions
+from outrider.dispatcher.store.attempts import AttemptState
+from outrider.dispatcher.turn import Turn
+from outrider.messaging import topology
+from outrider.messaging.codec import encode
+from outrider.messaging.messages import ControlKind, ControlReply, ControlRequest
+from outrider.messaging.transport import Outgoing
+
+#: (tenant, names that the attempt may have, names that are asked for) → values by name.
+Redeem = Callable[[str, Iterable[str], Iterable[str]], Mapping[str, Any]]
+
+#: A question that nobody reads within this time is dropped by the broker; it is asked again if it still matters.
+EXPIRES_SECONDS = 30.0
+
+
+def request(
+    kind: ControlKind,
+    agent_id: str,
+    dispatcher_id: str,
+    *,
+    attempt_id: str | None = None,
+    payload: Mapping[str, Any] | None = None,
+    request_id: str | None = None,
+) -> Outgoing:
+    """Return a question to an agent."""
+    message = ControlRequest(
+        request_id=request_id or uuid.uuid4().hex,
+        kind=kind,
+        agent_id=agent_id,
+        reply_to=dispatcher_id,
+        attempt_id=attempt_id,
+        payload=payload or {},
+    )
+    return Outgoing(
+        topology.CONTROL, agent_id, encode(message), persistent=False, mandatory=False, expires_seconds=EXPIRES_SECONDS
+    )
+
+
+def wake_up(owner: str, dispatcher_id: str) -> Outgoing:
+    """Return the message that makes another dispatcher look into the store."""
+    message = ControlRequest(uuid.uuid4().hex, ControlKind.PING, agent_id="", reply_to=dispatcher_id)
+    return Outgoing(topology.WAKE, owner, encode(message), persistent=False, expires_seconds=EXPIRES_SECONDS)
+
+
+def answer(turn: Turn, arrivals: Iterable[RequestArrived], redeem: Redeem | None) -> None:
+    """Answer what agents ask."""
+    listed = list(arrivals)
+    ids = [each.request.attempt_id for each in listed if each.request.attempt_id]
+    known = attempts.by_ids(turn.connection, ids)
+    for arrival in listed:
+        turn.to_ack.append(arrival.delivery)
+        asked = arrival.request
+        if asked.kind is not ControlKind.REDEEM_SECRETS:
+            turn.notes.append(_reply(asked, error=f"a dispatcher does not answer {asked.kind.value!r}"))
+            continue
+        attempt = known.get(asked.attempt_id or "")
+        problem = not_allowed(attempt, asked.token, asked.agent_id, arrival.delivery)
+        if attempt is None or problem is not None:
+            turn.notes.append(_reply(asked, error=problem or ""))
+        elif attempt.state is AttemptState.ENDED:
+            turn.notes.append(_reply(asked, error=f"attempt {attempt.id} has a verdict already: no secrets any more"))
+        elif redeem is None:
+            turn.notes.append(_reply(asked, error="this dispatcher has no store of secrets"))
+        else:
+            tenant = executions.get(turn.connection, attempt.execution_id).tenant
+            turn.notes.append(_redeemed(asked, redeem, tenant, attempt.secrets))
+
+
+def _redeemed(asked: ControlRequest, redeem: Redeem, tenant: str, allowed: tuple[str, ...]) -> Outgoing:
+    try:
+        values = redeem(tenant, allowed, asked.payload.get("names") or allowed)
+    except DispatcherError as error:
+        return _reply(asked, error=str(error))
+    return _reply(asked, payload={"secrets": dict(values)})
+
+
+def _reply(asked: ControlRequest, *, payload: Mapping[str, Any] | None = None, error: str | None = None) -> Outgoing:
+    message = ControlReply(asked.request_id, asked.agent_id, error is None, payload or {}, error)
+    return Outgoing(
+        topology.CONTROL, asked.reply_to, encode(message), persistent=False, expires_seconds=EXPIRES_SECONDS
+    )

@@ -1,0 +1,103 @@
+"""Makes blueprints and deployments: reads, plans, and stores them with their resources. No operation runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from outrider.dispatcher import blueprint as language
+from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.files.content import ContentStore
+from outrider.dispatcher.files.manifest import store_folder
+from outrider.dispatcher.model_changes import instance_from
+from outrider.dispatcher.secrets import SecretStore
+from outrider.dispatcher.store import blueprints, deployments
+from outrider.dispatcher.store.blueprints import Blueprint
+from outrider.dispatcher.store.database import Database
+from outrider.dispatcher.store.deployments import Deployment
+
+Json = Mapping[str, Any]
+
+#: (plugin's entry of the plan, folder of the blueprint) → how the deployment remembers what was built from `source:`.
+BuildSource = Callable[[Json, Path], Json]
+
+
+class Deployer:
+    """Writes blueprints and deployments."""
+
+    def __init__(
+        self,
+        database: Database,
+        content: ContentStore,
+        *,
+        secrets: SecretStore | None,
+        build_source: BuildSource | None,
+    ) -> None:
+        self._database = database
+        self._content = content
+        self._secrets = secrets
+        self._build_source = build_source
+
+    def create_blueprint(
+        self, blueprint_id: str, path: Path, *, tenant: str, settings: language.Settings | None = None
+    ) -> Blueprint:
+        """Read a blueprint and store it with the files beside it. Raises `BlueprintInvalid` with every mistake."""
+        loaded = language.load(path, settings=settings)
+        plan = dict(loaded.plan)
+        built = self._build_sources(plan, loaded.root)
+        record = Blueprint(
+            id=blueprint_id,
+            main_file=str(loaded.main_file.resolve().relative_to(loaded.root.resolve())),
+            tenant=tenant,
+            plan=plan,
+            description=plan.get("description"),
+            resources=store_folder(self._content, loaded.root),
+            details={"built_plugins": built} if built else {},
+        )
+        with self._database.begin() as connection:
+            blueprints.save(connection, record, now=self._database.now(connection))
+            return blueprints.get(connection, tenant, blueprint_id)
+
+    def create_deployment(
+        self, deployment_id: str, blueprint_id: str, *, inputs: Json, tenant: str, details: Json | None = None
+    ) -> Deployment:
+        """Plan a deployment and store it. Raises `NotFound`, `AlreadyExists`, `DeploymentInvalid`."""
+        with self._database.read() as connection:
+            blueprint = blueprints.get(connection, tenant, blueprint_id)
+        if blueprint.plan is None:
+            raise DispatcherError(f"blueprint {blueprint_id!r} has no plan ({blueprint.state}: {blueprint.error})")
+        names = None if self._secrets is None else {each.name for each in self._secrets.list(tenant)}
+        plan = language.prepare_deployment(blueprint.plan, inputs=inputs, secrets=names)
+        nodes, instances = plan.pop("nodes"), plan.pop("node_instances")
+        record = Deployment(
+            id=deployment_id,
+            blueprint_id=blueprint_id,
+            tenant=tenant,
+            plan=plan,
+            inputs=plan.get("inputs") or {},
+            outputs=plan.get("outputs") or {},
+            capabilities=plan.get("capabilities") or {},
+            scaling_groups=plan.get("scaling_groups") or {},
+            details={**blueprint.details, **(details or {})},
+        )
+        with self._database.begin() as connection:
+            deployments.insert(
+                connection,
+                record,
+                nodes=nodes,
+                node_instances=[instance_from(each) for each in instances],
+                now=self._database.now(connection),
+            )
+            return deployments.get(connection, record.key)
+
+    def _build_sources(self, plan: Json, root: Path) -> dict[str, Json]:
+        """Build the plugins that are named by `source:`; the engine's thread could not wait for that later."""
+        if self._build_source is None:
+            return {}
+        found: dict[str, Json] = {}
+        groups = ("deployment_plugins_to_install", "host_agent_plugins_to_install", "workflow_plugins_to_install")
+        for entry in (each for group in groups for each in plan.get(group) or ()):
+            if entry.get("source") and not entry.get("package_name") and entry["name"] not in found:
+                found[entry["name"]] = self._build_source(entry, root)
+        return found

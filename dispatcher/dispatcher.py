@@ -1,0 +1,340 @@
+"""`Dispatcher`: the library's face, and what the command line and the manager build on.
+
+::
+
+    with Dispatcher(database="outrider.db", files="files", transport=broker.transport()) as dispatcher:
+        dispatcher.create_blueprint("app", "blueprint.yaml")
+        dispatcher.create_deployment("app-1", "app", inputs={"port": 8080})
+        dispatcher.run("install", "app-1")
+        print(dispatcher.outputs("app-1"))
+
+Every method that starts or changes something writes it to the store and tells the engine of this process, if one runs;
+any other dispatcher on the same store finds it there.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from outrider.dispatcher import blueprint as language
+from outrider.dispatcher import planning
+from outrider.dispatcher import why as explaining
+from outrider.dispatcher.attempts import Files
+from outrider.dispatcher.blueprint import Settings as BlueprintSettings
+from outrider.dispatcher.clock import Clock, SystemClock
+from outrider.dispatcher.deploying import BuildSource, Deployer
+from outrider.dispatcher.engine import Engine, Services
+from outrider.dispatcher.errors import DecisionNeeded, NotFound
+from outrider.dispatcher.facts import ModelFacts
+from outrider.dispatcher.files import ContentStore, local_ref
+from outrider.dispatcher.model import Model
+from outrider.dispatcher.secrets import SecretStore, redeem_secrets
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.signals import Look
+from outrider.dispatcher.store import attempts, decisions, events, executions, tasks
+from outrider.dispatcher.store.blueprints import Blueprint
+from outrider.dispatcher.store.database import Database
+from outrider.dispatcher.store.decisions import Decision
+from outrider.dispatcher.store.deployments import Deployment
+from outrider.dispatcher.store.events import Event
+from outrider.dispatcher.store.executions import Cancel, Execution
+from outrider.dispatcher.store.tasks import DecisionKind
+from outrider.dispatcher.waiting import Waiters, raise_for_status
+from outrider.dispatcher.why import Reason
+from outrider.dispatcher.workflows import get_workflow
+from outrider.messaging import topology
+from outrider.messaging.transport import Transport
+
+Json = Mapping[str, Any]
+
+TENANT = "default_tenant"
+
+
+class Dispatcher:
+    """Blueprints, deployments and executions; a context manager that runs an engine."""
+
+    def __init__(
+        self,
+        *,
+        database: Database | str,
+        files: ContentStore | Path | str,
+        transport: Transport,
+        settings: EngineSettings | None = None,
+        secrets: SecretStore | None = None,
+        files_for: Files | None = None,
+        build_source: BuildSource | None = None,
+        clock: Clock | None = None,
+        tenant: str = TENANT,
+        dispatcher_id: str | None = None,
+    ) -> None:
+        """Open the store; the engine starts with `start` or ``with``.
+
+        `files_for` tells an agent (by id) where to fetch files; the default is this machine's folder. `build_source`
+        builds plugins that blueprints name by `source:`. The caller closes `transport`, and `database` if it opened it.
+        """
+        self._owns_database = isinstance(database, str)
+        self.database = Database(database) if isinstance(database, str) else database
+        self.content = files if isinstance(files, ContentStore) else ContentStore(Path(files))
+        self.settings = settings or EngineSettings()
+        self.tenant = tenant
+        self._transport = transport
+        self._secrets = secrets
+        self._deployer = Deployer(self.database, self.content, secrets=secrets, build_source=build_source)
+        local = local_ref(self.content)
+        services = Services(
+            database=self.database,
+            transport=transport,
+            planner=planning.plan_execution,
+            files=files_for or (lambda _agent_id: local),
+            redeem=None if secrets is None else self._redeem,
+            clock=clock or SystemClock(),
+        )
+        self.engine = Engine(services, self.settings, dispatcher_id=dispatcher_id)
+        self._waiters = Waiters(self.database)
+        self.engine.on_end = self._waiters.ended
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Dispatcher:
+        """Start the engine."""
+        self.start_engine()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Stop the engine; executions stay in the store and can be taken up again."""
+        self.close()
+
+    def start_engine(self) -> None:
+        """Declare queues, and run executions from now on. Raises `MessagingError`."""
+        self.engine.start()
+        self.register_agent(self.settings.central_agent)
+
+    def close(self) -> None:
+        """Stop the engine and close what was opened here."""
+        self.engine.stop()
+        if self._owns_database:
+            self.database.close()
+
+    def register_agent(self, agent_id: str) -> None:
+        """Declare an agent's queues, so that it can be sent operations. Raises `MessagingError`."""
+        self._transport.declare(topology.agent_topology(agent_id))
+
+    # -- blueprints and deployments -----------------------------------------------------------------------------------
+
+    def create_blueprint(
+        self, blueprint_id: str, path: Path | str, *, settings: BlueprintSettings | None = None
+    ) -> Blueprint:
+        """Read a blueprint and store it with the files beside it. Raises `BlueprintInvalid` with every mistake."""
+        return self._deployer.create_blueprint(blueprint_id, Path(path), tenant=self.tenant, settings=settings)
+
+    def create_deployment(
+        self, deployment_id: str, blueprint_id: str, *, inputs: Json | None = None, details: Json | None = None
+    ) -> Deployment:
+        """Plan a deployment and store it. Raises `NotFound`, `AlreadyExists`, `DeploymentInvalid`."""
+        return self._deployer.create_deployment(
+            deployment_id, blueprint_id, inputs=inputs or {}, tenant=self.tenant, details=details
+        )
+
+    def outputs(self, deployment_id: str) -> dict[str, Any]:
+        """Return a deployment's outputs, evaluated; one that cannot be evaluated says why in its place."""
+        return self._values(deployment_id, "outputs")
+
+    def capabilities(self, deployment_id: str) -> dict[str, Any]:
+        """Return a deployment's capabilities, evaluated."""
+        return self._values(deployment_id, "capabilities")
+
+    def _values(self, deployment_id: str, section: str) -> dict[str, Any]:
+        with self.database.read() as connection:
+            model = Model.load(connection, (self.tenant, deployment_id), {})
+            facts = ModelFacts(model, connection)
+            found: dict[str, Any] = {}
+            for name, definition in getattr(model.deployment, section).items():
+                try:
+                    found[name] = language.evaluate(definition["value"], storage=facts)
+                except language.FunctionFailed as error:
+                    found[name] = f"<ERROR: {error}>"
+        return found
+
+    # -- executions ---------------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        workflow: str,
+        deployment_id: str,
+        parameters: Json | None = None,
+        *,
+        execution: Execution | None = None,
+    ) -> Execution:
+        """Start a workflow and return at once.
+
+        `execution` carries what is rarely needed (force, queue, dry_run, scheduled_for, created_by, max_concurrency,
+        wait_after_fail_seconds, details) in a record whose ids are filled in here. Raises `NotFound`,
+        `ExecutionRunning`, and `WorkflowError` for an unknown workflow or parameters that do not fit.
+        """
+        asked = execution or Execution(id="", workflow=workflow)
+        with self.database.begin() as connection:
+            model = Model.load(connection, (self.tenant, deployment_id), {})
+            allow_custom = bool(asked.details.get("allow_custom_parameters"))
+            get_workflow(workflow, parameters or {}, model.view(), allow_custom=allow_custom)
+            known = {name: getattr(asked, name) for name in Execution.__dataclass_fields__}
+            record = Execution(
+                **{
+                    **known,
+                    "id": asked.id or str(uuid.uuid4()),
+                    "workflow": workflow,
+                    "tenant": self.tenant,
+                    "deployment_id": deployment_id,
+                    "blueprint_id": model.deployment.blueprint_id,
+                    "parameters": parameters or {},
+                }
+            )
+            stored = executions.insert(connection, record, now=self.database.now(connection))
+        self.engine.inbox.put(Look())
+        return stored
+
+    def run(
+        self,
+        workflow: str,
+        deployment_id: str,
+        parameters: Json | None = None,
+        *,
+        timeout_seconds: float | None = None,
+        execution: Execution | None = None,
+    ) -> Execution:
+        """Start a workflow and wait for it. Raises `ExecutionFailed`, `ExecutionCancelled`, `WaitExpired`."""
+        started = self.start(workflow, deployment_id, parameters, execution=execution)
+        return raise_for_status(self.wait(started.id, timeout_seconds=timeout_seconds))
+
+    async def run_async(
+        self,
+        workflow: str,
+        deployment_id: str,
+        parameters: Json | None = None,
+        *,
+        timeout_seconds: float | None = None,
+        execution: Execution | None = None,
+    ) -> Execution:
+        """Do as `run`, without blocking the event loop."""
+        started = self.start(workflow, deployment_id, parameters, execution=execution)
+        ended = await self._waiters.wait_async(started.id, timeout_seconds=timeout_seconds)
+        return raise_for_status(ended)
+
+    def wait(self, execution_id: str, *, timeout_seconds: float | None = None) -> Execution:
+        """Return an execution once it has ended. Raises `WaitExpired`, `NotFound`."""
+        return self._waiters.wait(execution_id, timeout_seconds=timeout_seconds)
+
+    async def wait_async(self, execution_id: str, *, timeout_seconds: float | None = None) -> Execution:
+        """Do as `wait`, without blocking the event loop."""
+        return await self._waiters.wait_async(execution_id, timeout_seconds=timeout_seconds)
+
+    def cancel(self, execution_id: str, kind: Cancel = Cancel.NORMAL, *, decided_by: str = "") -> Execution:
+        """Ask for a cancel; `wait` tells when it is done. Raises `NotFound`, `Conflict`."""
+        with self.database.begin() as connection:
+            now = self.database.now(connection)
+            execution = executions.request_cancel(connection, execution_id, kind, now=now)
+            decision = Decision(execution_id=execution_id, decision=kind.value, decided_by=decided_by)
+            decisions.append(connection, decision, now=now)
+        self.engine.inbox.put(Look())
+        return execution
+
+    def resume(self, execution_id: str, *, force: bool = False, decided_by: str = "") -> Execution:
+        """Let a failed or cancelled execution go on at its operations.
+
+        Raises `NotFound`, `Conflict`, and `DecisionNeeded` while an operation may have run and nobody has decided about
+        it; with `force`, such operations are tried again.
+        """
+        with self.database.begin() as connection:
+            now = self.database.now(connection)
+            open_questions = explaining.undecided(connection, execution_id)
+            if open_questions and not force:
+                named = "; ".join(f"{each.id}: {each.error}" for each in open_questions)
+                raise DecisionNeeded(f"decide (retry, done or skip) before the resume about {named}")
+            execution = executions.request_resume(connection, execution_id)
+            decisions.append(
+                connection,
+                Decision(execution_id=execution_id, decision="resume", decided_by=decided_by, payload={"force": force}),
+                now=now,
+            )
+        self.engine.inbox.put(Look())
+        return execution
+
+    def decide(self, task_id: str, kind: DecisionKind, *, inputs: Json | None = None, decided_by: str = "") -> None:
+        """Say what the next resume does about an operation; `inputs` replace those of the blueprint.
+
+        Raises `NotFound`.
+        """
+        payload: dict[str, Any] = {"kind": kind.value}
+        if inputs is not None:
+            payload["inputs"] = dict(inputs)
+        with self.database.begin() as connection:
+            task = tasks.get(connection, task_id)
+            tasks.decide(connection, task_id, payload)
+            decision = Decision(
+                execution_id=task.execution_id,
+                task_id=task_id,
+                decision=kind.value,
+                payload=payload,
+                decided_by=decided_by,
+            )
+            decisions.append(connection, decision, now=self.database.now(connection))
+
+    def execution(self, execution_id: str) -> Execution:
+        """Return an execution as it is now; raises `NotFound`."""
+        with self.database.read() as connection:
+            return executions.get(connection, execution_id)
+
+    def events(self, after: int = 0, *, execution_id: str | None = None, limit: int = 1000) -> list[Event]:
+        """Return what was recorded after the event `after` (an `Event.id`), oldest first."""
+        with self.database.read() as connection:
+            return events.after(connection, after, execution_id=execution_id, limit=limit)
+
+    def why(self, execution_id: str) -> list[Reason]:
+        """Return what an execution waits for; raises `NotFound`."""
+        with self.database.read() as connection:
+            return explaining.why(connection, execution_id, self.settings, now=self.database.now(connection))
+
+    # -- one operation ------------------------------------------------------------------------------------------------
+
+    def start_operation(
+        self, agent_id: str, plugin: Json, operation: str, inputs: Json | None = None, *, timeout: float | None = None
+    ) -> Execution:
+        """Send one operation to an agent, without a deployment, and return at once.
+
+        `plugin` is an entry as blueprints have it (name, package_name, package_version …); `operation` is
+        ``module.function``; `timeout` is in seconds.
+        """
+        record = {"plugin": plugin["name"], "operation": operation, "inputs": dict(inputs or {}), "timeout": timeout}
+        direct = {"agent": agent_id, "operation": operation, "record": record, "plugin_entry": dict(plugin)}
+        execution = Execution(
+            id=str(uuid.uuid4()), workflow=planning.DIRECT, tenant=self.tenant, details={"direct": direct}
+        )
+        with self.database.begin() as connection:
+            stored = executions.insert(connection, execution, now=self.database.now(connection))
+        self.engine.inbox.put(Look())
+        return stored
+
+    def run_operation(
+        self,
+        agent_id: str,
+        plugin: Json,
+        operation: str,
+        inputs: Json | None = None,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Any:
+        """Run one operation on an agent now and return its value. Raises `ExecutionFailed`, `WaitExpired`."""
+        started = self.start_operation(agent_id, plugin, operation, inputs, timeout=timeout_seconds)
+        raise_for_status(self.wait(started.id, timeout_seconds=timeout_seconds))
+        with self.database.read() as connection:
+            found = attempts.of_execution(connection, started.id)
+        if not found:
+            raise NotFound("attempt of execution", started.id)
+        return (found[-1].result or {}).get("value")
+
+    def _redeem(self, tenant: str, listed: Iterable[str], requested: Iterable[str]) -> Mapping[str, Any]:
+        if self._secrets is None:
+            return {}
+        return redeem_secrets(self._secrets, tenant, listed=tuple(listed), requested=requested)

@@ -1,0 +1,464 @@
+"""The engine: one thread that sequences executions. Read `turn` from top to bottom.
+
+A turn takes everything that has happened, applies it to the executions in memory, commits once, then publishes what
+is to be sent and acknowledges what was received. Nothing is sent before it is stored and nothing is acknowledged
+before it is stored. When the store fails, the turn leaves no trace: the executions are dropped from memory and taken
+up again from the store, and the broker delivers again what was not acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from outrider.dispatcher import cancelling, control, dead_letters, narrate
+from outrider.dispatcher.attempts import AttemptMaker, Files, outgoing
+from outrider.dispatcher.clock import Clock
+from outrider.dispatcher.consumers import Consumers
+from outrider.dispatcher.errors import DispatcherError, StoreError
+from outrider.dispatcher.fleet import Fleet
+from outrider.dispatcher.hearing import Hearing
+from outrider.dispatcher.leases import LeaseBook
+from outrider.dispatcher.progress import Alarm, Progress, TimerKey
+from outrider.dispatcher.recorder import Finding, Recorder
+from outrider.dispatcher.recovery import Planner, Restored, restore
+from outrider.dispatcher.run import Run
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.signals import (
+    BrokerChanged,
+    DeadLetterArrived,
+    HeartbeatArrived,
+    Inbox,
+    Look,
+    Published,
+    ReplyArrived,
+    RequestArrived,
+    ResultArrived,
+    Signal,
+    UpdateArrived,
+)
+from outrider.dispatcher.store import attempts, executions, ownership
+from outrider.dispatcher.store.attempts import AttemptState
+from outrider.dispatcher.store.database import Database
+from outrider.dispatcher.store.executions import Status
+from outrider.dispatcher.store.ownership import Member
+from outrider.dispatcher.timers import Timers
+from outrider.dispatcher.turn import Turn
+from outrider.dispatcher.workflows.errors import WorkflowError
+from outrider.messaging import topology
+from outrider.messaging.errors import MessagingError
+from outrider.messaging.messages import Verdict
+from outrider.messaging.transport import Confirmation, Outgoing, Transport
+from outrider.messaging.version import __version__
+
+log = logging.getLogger(__name__)
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the engine needs of others."""
+
+    database: Database
+    transport: Transport
+    planner: Planner
+    files: Files
+    redeem: control.Redeem | None = None
+    clock: Clock
+
+
+class Engine:
+    """Runs the executions that this dispatcher owns."""
+
+    def __init__(self, services: Services, settings: EngineSettings, *, dispatcher_id: str | None = None) -> None:
+        self.id = dispatcher_id or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        self.settings = settings
+        self.inbox = Inbox()
+        self._database, self._transport, self._clock = services.database, services.transport, services.clock
+        self._planner, self._redeem = services.planner, services.redeem
+        self._runs: dict[str, Run] = {}
+        #: Executions that may have something to do, in the order in which they get their share of a turn.
+        self._ready: dict[str, Run] = {}
+        #: Attempts that were committed, and of which the broker's confirmation is not known.
+        self._unsent: dict[str, str] = {}
+        self._timers: Timers[TimerKey] = Timers()
+        self._leases = LeaseBook(settings)
+        self._fleet = Fleet(settings)
+        self._progress = Progress(
+            settings,
+            maker=AttemptMaker(settings, services.files),
+            fleet=self._fleet,
+            leases=self._leases,
+            timers=self._timers,
+            ready_again=self._note_ready,
+        )
+        self._recorder = Recorder(self._progress, self._runs.get, self._wake_owner)
+        self._hearing = Hearing(self.id, self._fleet, self._leases, self._recorder)
+        self._consumers = Consumers(services.transport, self.inbox, services.clock, self.id)
+        self._look_at, self._renew_at = 0.0, 0.0
+        self._last_turn: float | None = None
+        self._started_at = 0.0
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        #: Called with the ids of executions that ended, after the commit.
+        self.on_end: Callable[[Iterable[str]], None] = lambda _ids: None
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Declare queues and begin to read them; raises `MessagingError`."""
+        self._transport.declare(topology.shared_topology())
+        self._transport.declare(topology.dispatcher_topology(self.id))
+        self._consumers.start()
+
+    def start(self) -> None:
+        """Open, and run turns on a thread of its own until `stop`."""
+        self.open()
+        self._thread = threading.Thread(target=self._work, name=f"engine {self.id}", daemon=True)
+        self._thread.start()
+
+    def stop(self, *, timeout_seconds: float = 30.0) -> None:
+        """Finish the turn, stop reading, give up all executions: another dispatcher may adopt them at once."""
+        self._consumers.stop()
+        self._stopping.set()
+        self.inbox.put(Look())
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
+            self._thread = None
+        try:
+            with self._database.begin() as connection:
+                ownership.leave(connection, self.id)
+        except StoreError as error:
+            log.warning("the leases are left to run out: %s", error, extra={"action": "stop"})
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.turn(wait_seconds=self.settings.poll_seconds)
+            except Exception:
+                # A defect of ours must not stop every other execution. What was in memory cannot be trusted any more.
+                log.exception(
+                    "a turn failed; all executions are taken up again from the store", extra={"action": "turn"}
+                )
+                self._start_over()
+
+    # -- one turn -----------------------------------------------------------------------------------------------------
+
+    def turn(self, *, wait_seconds: float = 0.0) -> None:
+        """Take what has happened, apply it, commit, publish, acknowledge."""
+        signals = self.inbox.take(limit=self.settings.batch_size, timeout_seconds=self._patience(wait_seconds))
+        now = self._clock.monotonic()
+        self._note_gaps(now, signals)
+        if not (signals or self._has_work(now)):
+            return
+        try:
+            with self._database.begin() as connection:
+                turn = Turn(connection, self._database.now(connection), now)
+                self._look_into_store(turn, signals)
+                self._apply(turn, signals)
+                self._apply_time(turn)
+                self._advance(turn)
+                turn.flush()
+        except StoreError:
+            log.exception("the store cannot be used", extra={"action": "commit"})
+            self._give_back(signals)
+            self._start_over()
+            return
+        self._forget_lost(turn)
+        self._publish(turn)
+        self._settle_deliveries(turn)
+        self._forget_ended(turn)
+
+    def _patience(self, wait_seconds: float) -> float:
+        """Return how long to wait for a signal: not at all while there is work, not beyond the next alarm."""
+        if self._ready:
+            return 0.0
+        alarms = [each for each in (self._timers.next(), self._leases.next(), self._look_at) if each is not None]
+        return min([wait_seconds, *(max(each - self._clock.monotonic(), 0.0) for each in alarms)])
+
+    def _has_work(self, now: float) -> bool:
+        alarms = (self._timers.next(), self._leases.next(), self._look_at)
+        return bool(self._ready) or any(each is not None and each <= now for each in alarms)
+
+    def _note_gaps(self, now: float, signals: Sequence[Signal]) -> None:
+        """Leases count down only while we could have heard agents."""
+        for each in signals:
+            if isinstance(each, BrokerChanged):
+                (self._leases.hearing if each.connected else self._leases.deaf)(now=now)
+                if each.connected:
+                    self._look_at = now
+        if self._last_turn is not None and now - self._last_turn > max(self.settings.poll_seconds * 5, 10.0):
+            self._leases.gap(now=now)
+        self._last_turn = now
+
+    def _apply(self, turn: Turn, signals: Sequence[Signal]) -> None:
+        """What agents and the broker said: heartbeats first, because they say whose journal can be trusted."""
+        self._hearing.heartbeats(turn, _only(signals, HeartbeatArrived), self._runs)
+        results = _only(signals, ResultArrived)
+        self._recorder.results(turn, results)
+        for each in results:
+            self._note_ready_id(each.result.execution_id)
+        self._recorder.updates(turn, _only(signals, UpdateArrived))
+        self._published(turn, _only(signals, Published))
+        letters = _only(signals, DeadLetterArrived)
+        self._conclude(turn, [finding for each in letters if (finding := dead_letters.read(each)) is not None])
+        turn.to_ack += [each.delivery for each in letters]
+        control.answer(turn, _only(signals, RequestArrived), self._redeem)
+        turn.to_ack += [each.delivery for each in _only(signals, ReplyArrived)]
+
+    def _apply_time(self, turn: Turn) -> None:
+        """What the clock says: leases that are over, retries that are due, patience that has ended."""
+        words = f"nothing was heard of it for its lease (bound {self.settings.verdict_bound_seconds:g} s)"
+        expired = self._leases.expired(now=turn.now)
+        self._conclude(turn, [Finding(each, Verdict.MAY_HAVE_RUN, words) for each in expired])
+        for alarm, execution_id, position in self._timers.due(turn.now):
+            run = self._runs.get(execution_id)
+            if run is None or run.ended or run.graph is None or not turn.own(run):
+                continue
+            self._note_ready(run)
+            if alarm is Alarm.RETRY:
+                self._progress.retry_now(turn, run, position)
+            elif alarm is Alarm.REPEAT_CANCEL:
+                cancelling.repeat(turn, run, self.id, self.settings, self._timers)
+            else:
+                self._conclude(turn, cancelling.give_up(turn, run, self.id))
+
+    def _advance(self, turn: Turn) -> None:
+        """Let every execution that may have something to do go on, within this turn's share of new attempts."""
+        budget = self.settings.batch_size
+        ready, self._ready = self._ready, {}
+        for run in ready.values():
+            if budget <= 0 or run.ended:
+                if not run.ended:
+                    self._note_ready(run)
+                continue
+            if not turn.own(run):
+                continue
+            budget -= self._progress.advance(turn, run, budget=budget)
+            if budget <= 0 and not run.ended:
+                self._note_ready(run)
+
+    def _published(self, turn: Turn, confirmations: Sequence[Published]) -> None:
+        """`sent` once the broker has it; evidence that nobody has it is a verdict; else it is published again."""
+        never = []
+        for each in confirmations:
+            execution_id = self._unsent.get(each.attempt_id, "")
+            run = self._runs.get(execution_id)
+            attempt = None if run is None else run.open.get(each.attempt_id)
+            if each.confirmation is Confirmation.UNKNOWN and attempt is not None:
+                self._look_at = min(self._look_at, turn.now + self.settings.resend_first_seconds)
+                continue
+            self._unsent.pop(each.attempt_id, None)
+            if run is None or attempt is None or not turn.own(run):
+                continue
+            if each.confirmation is Confirmation.CONFIRMED:
+                if attempt.state is AttemptState.SENDING:
+                    attempt.state = AttemptState.SENT
+                    turn.sent.append({"b_id": attempt.id, "b_at": turn.stored_now})
+            else:
+                words = _NOT_TAKEN[each.confirmation].format(agent=attempt.agent_id)
+                never.append(Finding(attempt.id, Verdict.NEVER_STARTED, words))
+        self._conclude(turn, never)
+
+    def _conclude(self, turn: Turn, findings: Sequence[Finding]) -> None:
+        self._recorder.findings(turn, findings)
+        for each in findings:
+            self._note_ready_id(each.attempt_id.rpartition("-")[0])
+
+    # -- the store: leases, new executions, cancels, others' recordings -----------------------------------------------
+
+    def _look_into_store(self, turn: Turn, signals: Sequence[Signal]) -> None:
+        if turn.now >= self._renew_at:
+            self._renew(turn)
+        if turn.now < self._look_at and not any(isinstance(each, Look) for each in signals):
+            return
+        self._look_at = turn.now + self.settings.poll_seconds
+        ownership.release_waiting(turn.connection, now=turn.stored_now)
+        room = self.settings.max_executions - len(self._runs)
+        if room > 0:
+            for execution_id in ownership.claim(turn.connection, self.id, now=turn.stored_now, limit=room):
+                self._adopt(turn, execution_id)
+        for execution_id, kind in executions.cancel_requests(turn.connection, self.id).items():
+            run = self._runs.get(execution_id)
+            if run is not None and run.cancel is not kind and turn.own(run):
+                self._conclude(turn, cancelling.begin(turn, run, kind, self.id, self.settings, self._timers))
+                self._note_ready(run)
+        self._hearing.poll(turn, self._runs.values())
+        for attempt in attempts.unapplied(turn.connection, list(self._runs)):
+            run = self._runs[attempt.execution_id]
+            if turn.own(run) and run.graph is not None:
+                self._recorder.take_up(turn, run, [attempt])
+                self._note_ready(run)
+        self._publish_again(turn)
+
+    def _renew(self, turn: Turn) -> None:
+        self._renew_at = turn.now + self.settings.owner_renewal_seconds
+        self._started_at = self._started_at or turn.stored_now
+        lease_until = turn.stored_now + self.settings.owner_lease_seconds
+        member = Member(
+            id=self.id,
+            host=socket.gethostname(),
+            version=__version__,
+            started_at=self._started_at,
+            lease_until=lease_until,
+        )
+        ownership.renew(turn.connection, member)
+        ownership.forget_dead(turn.connection, before=turn.stored_now - 3600.0)
+
+    def _adopt(self, turn: Turn, execution_id: str) -> None:
+        """Take up an execution that was just claimed."""
+        stale = self._runs.get(execution_id)
+        if stale is not None:
+            # It was ours, was lost while we slept, and came back to us: memory is older than the store.
+            self._drop(stale)
+        try:
+            restored = restore(turn, execution_id, self._planner, self.settings)
+        except (WorkflowError, DispatcherError) as error:
+            log.warning("execution %s cannot run: %s", execution_id, error, extra={"action": "adopt"})
+            failed = executions.get(turn.connection, execution_id)
+            values = {"status": Status.FAILED.value, "error": str(error), "ended_at": turn.stored_now}
+            executions.update_owned(turn.connection, failed, values)
+            return
+        run = restored.run
+        self._runs[execution_id] = run
+        turn.owned[execution_id] = run
+        if run.execution.status is Status.PENDING:
+            turn.save_execution(run, {"status": Status.STARTED.value, "started_at": turn.stored_now})
+            text = f"Starting {run.execution.workflow!r} workflow execution"
+            narrate.about_execution(turn, run, "workflow_started", text)
+        self._take_up(turn, restored)
+
+    def _take_up(self, turn: Turn, restored: Restored) -> None:
+        run = restored.run
+        for attempt in run.open.values():
+            self._fleet.opened(attempt.agent_id)
+            self._leases.open(attempt.id, now=turn.now)
+        for position, delay in restored.retries.items():
+            self._timers.set((Alarm.RETRY, run.id, position), turn.now + delay)
+        if run.failed_at is not None:
+            self._timers.set((Alarm.GIVE_UP, run.id, 0), turn.now + run.execution.wait_after_fail_seconds)
+        self._unsent.update(dict.fromkeys(restored.unsent, run.id))
+        self._recorder.take_up(turn, run, restored.unapplied)
+        self._note_ready(run)
+
+    def _publish_again(self, turn: Turn) -> None:
+        """Send once more, under the same ids, what the broker may not have."""
+        if not self._unsent or not self._transport.connected:
+            return
+        for attempt_id, body in attempts.bodies(turn.connection, list(self._unsent)).items():
+            run = self._runs.get(self._unsent[attempt_id])
+            attempt = None if run is None else run.open.get(attempt_id)
+            if attempt is None:
+                self._unsent.pop(attempt_id)
+            else:
+                turn.outbox[attempt_id] = outgoing(self.settings, attempt.agent_id, attempt_id, body)
+
+    def _wake_owner(self, turn: Turn, execution_id: str) -> None:
+        execution = executions.get(turn.connection, execution_id)
+        if execution.owner is not None and execution.owner != self.id and not execution.ended:
+            turn.notes.append(control.wake_up(execution.owner, self.id))
+
+    # -- after the commit ---------------------------------------------------------------------------------------------
+
+    def _publish(self, turn: Turn) -> None:
+        for attempt_id, message in turn.outbox.items():
+            self._unsent.setdefault(attempt_id, attempt_id.rpartition("-")[0])
+            future = self._try_publish(message)
+            if future is not None:
+                future.add_done_callback(self._confirmed(attempt_id))
+        for note in turn.notes:
+            self._try_publish(note)
+
+    def _try_publish(self, message: Outgoing) -> Future[Confirmation] | None:
+        try:
+            return self._transport.publish(message)
+        except MessagingError as error:
+            log.warning("a message cannot be published now: %s", error, extra={"action": "publish"})
+            return None
+
+    def _confirmed(self, attempt_id: str) -> Callable[[Future[Confirmation]], None]:
+        def tell(future: Future[Confirmation]) -> None:
+            failed = future.cancelled() or future.exception() is not None
+            self.inbox.put(Published(attempt_id, Confirmation.UNKNOWN if failed else future.result()))
+
+        return tell
+
+    def _settle_deliveries(self, turn: Turn) -> None:
+        for delivery in turn.to_ack:
+            delivery.ack()
+        for delivery, reason in turn.to_reject:
+            log.warning("a message is not believed: %s", reason, extra={"action": "reject"})
+            delivery.reject(reason)
+
+    def _give_back(self, signals: Sequence[Signal]) -> None:
+        """Return what was received to the broker; nothing of it was stored."""
+        for each in signals:
+            delivery = getattr(each, "delivery", None)
+            if delivery is not None:
+                delivery.requeue()
+
+    def _forget_lost(self, turn: Turn) -> None:
+        for run in turn.lost:
+            log.warning("execution %s was adopted by another dispatcher", run.id, extra={"action": "lost"})
+            self._drop(run)
+
+    def _forget_ended(self, turn: Turn) -> None:
+        ended = [run for run in turn.owned.values() if run.ended and self._runs.get(run.id) is run]
+        for run in ended:
+            self._drop(run)
+        if ended:
+            # A queued execution of the same deployment need not wait for the next look.
+            self._look_at = turn.now
+            self.on_end([run.id for run in ended])
+
+    def _drop(self, run: Run) -> None:
+        self._runs.pop(run.id, None)
+        self._ready.pop(run.id, None)
+        self._fleet.forget(run)
+        for attempt_id in run.open:
+            self._leases.close(attempt_id)
+            self._unsent.pop(attempt_id, None)
+        if run.graph is not None:
+            for position in range(len(run.graph.tasks)):
+                self._timers.drop((Alarm.RETRY, run.id, position))
+        for alarm in (Alarm.GIVE_UP, Alarm.REPEAT_CANCEL):
+            self._timers.drop((alarm, run.id, 0))
+
+    def _start_over(self) -> None:
+        """Forget everything; ownership is given up, so that the next look claims it again with a fresh epoch."""
+        for run in list(self._runs.values()):
+            self._drop(run)
+        self._look_at = self._clock.monotonic() + self.settings.poll_seconds
+        try:
+            with self._database.begin() as connection:
+                ownership.leave(connection, self.id)
+        except StoreError as error:
+            log.warning("ownership could not be given up yet: %s", error, extra={"action": "start_over"})
+        self._renew_at = 0.0
+        self._stopping.wait(self.settings.poll_seconds)
+
+    def _note_ready(self, run: Run) -> None:
+        if not run.ended:
+            self._ready[run.id] = run
+
+    def _note_ready_id(self, execution_id: str) -> None:
+        run = self._runs.get(execution_id)
+        if run is not None:
+            self._note_ready(run)
+
+
+_NOT_TAKEN = {
+    Confirmation.RETURNED: "agent {agent!r} has no queue: it is not installed, or was removed",
+    Confirmation.NACKED: "the broker refused the message: the queue of agent {agent!r} is full",
+}
+
+
+def _only(signals: Sequence[Signal], kind: type[S]) -> list[S]:
+    return [each for each in signals if isinstance(each, kind)]

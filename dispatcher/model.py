@@ -1,0 +1,137 @@
+"""A deployment in the engine's memory: nodes, instances, and the changes that operations make to them.
+
+The store's `model_version` tells when somebody else (the REST API, another dispatcher) changed it; then it is read
+again. A change is merged into what is stored, key by key, so two writers lose nothing of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from outrider.dispatcher.store import deployments, instances
+from outrider.dispatcher.store.deployments import Deployment
+from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
+from outrider.messaging.messages import PropertyChange
+
+
+class Model:
+    """The living view of one deployment."""
+
+    def __init__(self, deployment: Deployment, view: DeploymentView) -> None:
+        self.deployment = deployment
+        self.nodes: dict[str, Mapping[str, Any]] = dict(view.nodes)
+        self.instances: dict[str, InstanceView] = dict(view.instances)
+        self.config = view.config
+        self._dirty: set[str] = set()
+        self._by_node: dict[str, list[str]] | None = None
+
+    @classmethod
+    def load(cls, connection: Connection, key: instances.Key, config: Mapping[str, Any]) -> Model:
+        """Read a deployment; raises `NotFound`."""
+        deployment = deployments.get(connection, key)
+        return cls(deployment, deployments.view(connection, key, config=config, deployment=deployment))
+
+    @property
+    def key(self) -> instances.Key:
+        """Tenant and deployment."""
+        return self.deployment.key
+
+    def refresh(self, connection: Connection) -> None:
+        """Read the instances again if somebody else changed them."""
+        if instances.model_version(connection, self.key) != self.deployment.model_version:
+            self.reload(connection)
+
+    def reload(self, connection: Connection) -> None:
+        """Read everything again."""
+        fresh = Model.load(connection, self.key, self.config)
+        unsaved = {each: self.instances[each] for each in self._dirty if each in self.instances}
+        self.deployment, self.nodes, self.instances = fresh.deployment, fresh.nodes, {**fresh.instances, **unsaved}
+        self._by_node = None
+
+    def view(self) -> DeploymentView:
+        """Return the deployment as planners see it."""
+        return DeploymentView(
+            id=self.deployment.id,
+            nodes=self.nodes,
+            instances=dict(self.instances),
+            scaling_groups=self.deployment.scaling_groups,
+            plan=self.deployment.plan,
+            config=self.config,
+        )
+
+    def of_node(self, node: str) -> list[InstanceView]:
+        """Return the instances of a node."""
+        if self._by_node is None:
+            self._by_node = {}
+            for each in self.instances.values():
+                self._by_node.setdefault(each.node, []).append(each.id)
+        return [self.instances[each] for each in self._by_node.get(node, ())]
+
+    def set_state(self, instance_id: str, state: str) -> None:
+        """Change an instance's state, with what the reference does on the way."""
+        instance = self.instances.get(instance_id)
+        if instance is None:
+            return
+        system = dict(instance.system_properties)
+        if state == "configured":
+            for name in _DRIFT:
+                system.pop(name, None)
+        elif state == "started" and "status" in system:
+            system["status"] = {**system["status"], "ok": True}
+        self._put(replace(instance, state=state, system_properties=system, version=instance.version + 1))
+
+    def set_system_property(self, instance_id: str, name: str, value: Any) -> None:
+        """Record what an operation found out about an instance."""
+        instance = self.instances.get(instance_id)
+        if instance is None:
+            return
+        system = dict(instance.system_properties)
+        if name == "status" and "status" in system:
+            system["previous_status"] = system["status"]
+        system[name] = value
+        self._put(replace(instance, system_properties=system, version=instance.version + 1))
+
+    def merge(self, changes: Iterable[PropertyChange], *, after: int, only_if_unchanged: bool = False) -> int:
+        """Apply an attempt's changes that are newer than its update number `after`; return the newest number.
+
+        `only_if_unchanged`: a late result's changes fit only if nobody has written the instance since it was read.
+        """
+        newest = after
+        for change in sorted(changes, key=lambda each: each.sequence):
+            instance = self.instances.get(change.instance)
+            if change.sequence <= after or instance is None:
+                continue
+            newest = max(newest, change.sequence)
+            if only_if_unchanged and instance.version != change.base_version:
+                continue
+            properties = {} if change.replace else dict(instance.runtime_properties)
+            properties.update(change.set)
+            for name in change.delete:
+                properties.pop(name, None)
+            self._put(replace(instance, runtime_properties=properties, version=instance.version + 1))
+        return newest
+
+    def flush(self, connection: Connection) -> None:
+        """Write what changed."""
+        if not self._dirty:
+            return
+        changed = [self.instances[each] for each in self._dirty if each in self.instances]
+        self._dirty.clear()
+        instances.save(connection, self.key, changed)
+        version = instances.touch_model(connection, self.key)
+        self.deployment = replace(self.deployment, model_version=version)
+
+    def _put(self, instance: InstanceView) -> None:
+        self.instances[instance.id] = instance
+        self._dirty.add(instance.id)
+
+
+_DRIFT = (
+    "configuration_drift",
+    "source_relationships_configuration_drift",
+    "target_relationships_configuration_drift",
+)

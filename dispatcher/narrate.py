@@ -1,0 +1,68 @@
+"""The events that the engine itself records about an execution, in the REST API's vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from outrider.dispatcher.run import Run
+from outrider.dispatcher.store.events import Event
+from outrider.dispatcher.turn import Turn
+from outrider.dispatcher.workflows.graph import Task
+from outrider.messaging.messages import OperationError
+
+
+def about_execution(turn: Turn, run: Run, event_type: str, message: str) -> None:
+    """Record an event of the workflow as a whole."""
+    turn.events.append(_event(turn, run, event_type, message))
+
+
+def about_task(
+    turn: Turn,
+    run: Run,
+    task: Task,
+    event_type: str,
+    message: str,
+    *,
+    causes: tuple[Mapping[str, Any], ...] | None = None,
+) -> None:
+    """Record an event of one task."""
+    node = None
+    if run.model is not None and task.instance in run.model.instances:
+        node = run.model.instances[task.instance].node
+    turn.events.append(
+        Event(
+            message=message,
+            happened_at=turn.stored_now,
+            tenant=run.execution.tenant,
+            execution_id=run.id,
+            deployment_id=run.execution.deployment_id,
+            workflow=run.execution.workflow,
+            event_type=event_type,
+            operation=task.operation,
+            node=node,
+            instance=task.instance,
+            target_instance=task.target,
+            causes=causes,
+        )
+    )
+
+
+def causes_of(error: OperationError | None) -> tuple[Mapping[str, Any], ...] | None:
+    """Return an error and its causes as the REST API shows them."""
+    if error is None:
+        return None
+    own = {"type": error.type, "message": error.message, "traceback": error.traceback}
+    return (own, *error.causes)
+
+
+def _event(turn: Turn, run: Run, event_type: str, message: str) -> Event:
+    return Event(
+        message=message,
+        happened_at=turn.stored_now,
+        tenant=run.execution.tenant,
+        execution_id=run.id,
+        deployment_id=run.execution.deployment_id,
+        workflow=run.execution.workflow,
+        event_type=event_type,
+    )

@@ -1,0 +1,443 @@
+"""Moves executions: what follows when an attempt ends, when a task is ready, when a stage is over.
+
+Everything here works in memory and on the turn's transaction; nothing is published or awaited.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Any
+
+from outrider.dispatcher import model_changes, narrate
+from outrider.dispatcher import operation as operations
+from outrider.dispatcher.attempts import AttemptMaker
+from outrider.dispatcher.errors import DispatcherError, OperationRefused
+from outrider.dispatcher.fleet import Fleet
+from outrider.dispatcher.graph_run import GraphRun, is_operation
+from outrider.dispatcher.leases import LeaseBook
+from outrider.dispatcher.retries import Ending, Next, after_never_started, consequence
+from outrider.dispatcher.run import OpenAttempt, Run, Unstarted
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.store import graphs, tasks
+from outrider.dispatcher.store.executions import Status
+from outrider.dispatcher.store.graphs import GraphState, StoredGraph
+from outrider.dispatcher.store.tasks import StoredTask, TaskState
+from outrider.dispatcher.timers import Timers
+from outrider.dispatcher.turn import Turn
+from outrider.dispatcher.workflows.errors import WorkflowError
+from outrider.dispatcher.workflows.graph import Record, StagePlan, Task, TaskKind
+from outrider.messaging.messages import OperationError, PropertyChange, Verdict
+
+log = logging.getLogger(__name__)
+
+
+class Alarm(str, Enum):
+    """What a timer is about."""
+
+    RETRY = "retry"
+    GIVE_UP = "give_up"
+    REPEAT_CANCEL = "repeat_cancel"
+
+
+TimerKey = tuple[Alarm, str, int]
+
+
+class Progress:
+    """The rules by which executions go on."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        *,
+        maker: AttemptMaker,
+        fleet: Fleet,
+        leases: LeaseBook,
+        timers: Timers[TimerKey],
+        ready_again: Callable[[Run], None],
+    ) -> None:
+        self._settings = settings
+        self._maker = maker
+        self._fleet = fleet
+        self._leases = leases
+        self._timers = timers
+        #: Called with a run that may go on because an agent has room again.
+        self._ready_again = ready_again
+
+    # -- from ready tasks to attempts ---------------------------------------------------------------------------------
+
+    def advance(self, turn: Turn, run: Run, *, budget: int) -> int:
+        """Do what can be done now: local tasks, new attempts (at most `budget`), next stages. Returns attempts made."""
+        made = 0
+        while not run.ended:
+            if run.graph is None:
+                self._next_stage(turn, run)
+                continue
+            self._recover_subgraphs(turn, run)
+            made += self._release(turn, run, budget - made)
+            if not self._stage_over(run):
+                break
+            self._end_stage(turn, run)
+        return made
+
+    def _release(self, turn: Turn, run: Run, budget: int) -> int:
+        made = 0
+        graph = run.current
+        limit = run.execution.max_concurrency or self._settings.max_open_per_execution
+        while graph.ready and not (run.cancel or run.given_up):
+            position = graph.ready[0]
+            task = graph.tasks[position]
+            if graph.states[position] is not TaskState.PENDING or position in run.held:
+                graph.ready.popleft()
+            elif not is_operation(task) or run.execution.dry_run:
+                graph.ready.popleft()
+                self._do_locally(turn, run, position, task)
+            elif made >= budget or len(run.open) >= limit:
+                break
+            else:
+                graph.ready.popleft()
+                made += self._send(turn, run, position, task)
+        return made
+
+    def _send(self, turn: Turn, run: Run, position: int, task: Task) -> int:
+        """Make the task's next attempt; 0 if its agent has no room, or it cannot be sent at all."""
+        graph = run.current
+        try:
+            agent_id = self._maker.agent_of(run, task)
+            if not self._fleet.has_room(agent_id):
+                self._fleet.wait_for_room(agent_id, run, position)
+                return 0
+            epoch = self._fleet.epoch(agent_id)
+            prepared = self._maker.prepare(turn, run, position, agent_id=agent_id, epoch=epoch)
+        except OperationRefused as error:
+            self._failed(turn, run, position, str(error), error=None, may_recover=True)
+            return 0
+        run.open[prepared.opened.id] = prepared.opened
+        self._fleet.opened(agent_id)
+        self._leases.open(prepared.opened.id, now=turn.now)
+        graph.attempts[position] = prepared.opened.number
+        graph.move(position, TaskState.SENDING)
+        turn.save_task(run, position)
+        turn.new_attempts.append(prepared.row)
+        turn.outbox[prepared.opened.id] = prepared.outgoing
+        narrate.about_task(turn, run, task, "sending_task", f"Sending task {task.operation!r} to agent {agent_id!r}")
+        return 1
+
+    def _do_locally(self, turn: Turn, run: Run, position: int, task: Task) -> None:
+        if run.execution.dry_run:
+            if is_operation(task):
+                narrate.about_task(turn, run, task, "task_succeeded", f"Dry run: would run {task.operation!r}")
+                run.finished_operations += 1
+        elif task.kind is TaskKind.SET_STATE and run.model is not None and task.instance and task.state:
+            run.model.set_state(task.instance, task.state)
+        if task.kind is TaskKind.EVENT:
+            narrate.about_task(turn, run, task, "workflow_node_event", task.message or "")
+        run.current.move(position, TaskState.SUCCEEDED)
+        turn.save_task(run, position)
+
+    # -- from verdicts to consequences --------------------------------------------------------------------------------
+
+    def settle(
+        self,
+        turn: Turn,
+        run: Run,
+        attempt: OpenAttempt,
+        ending: Ending,
+        *,
+        properties: Iterable[PropertyChange] = (),
+    ) -> None:
+        """Draw the consequences of an attempt's verdict."""
+        self._close(run, attempt)
+        if run.model is not None:
+            newest = run.model.merge(properties, after=attempt.property_sequence)
+            if newest != attempt.property_sequence:
+                turn.sequences[attempt.id] = newest
+        graph, position = run.current, attempt.position
+        task = graph.tasks[position]
+        policy = operations.policy(self._settings, run, task)
+        cancelling = run.cancel is not None or run.given_up
+        if ending.verdict is Verdict.NEVER_STARTED:
+            unstarted = run.unstarted.setdefault(position, Unstarted(0, turn.now))
+            unstarted.times += 1
+            follows = after_never_started(
+                self._settings,
+                times=unstarted.times,
+                since_first_seconds=turn.now - unstarted.since,
+                cancelling=cancelling,
+                reason=f"never started: {ending.error.message if ending.error else 'no reason was given'}",
+            )
+        else:
+            run.unstarted.pop(position, None)
+            follows = consequence(ending, policy, retries=graph.retries[position], cancelling=cancelling)
+        reason = f"{task.operation} of {task.instance!r} on agent {attempt.agent_id!r} {follows.reason}"
+        if follows.next is Next.DONE:
+            self._succeeded(turn, run, position, ending)
+        elif follows.next is Next.RETRY:
+            if ending.verdict in (Verdict.MAY_HAVE_RUN, Verdict.RESULT_LOST):
+                run.resumed.add(position)
+            self._reschedule(turn, run, position, follows.delay_seconds, reason, counted=follows.counted)
+        elif follows.next is Next.CANCELLED:
+            graph.move(position, TaskState.CANCELLED)
+            turn.save_task(run, position, error=reason)
+            narrate.about_task(turn, run, task, "task_failed", f"Task cancelled: {reason}")
+        else:
+            if follows.next is Next.ASK:
+                reason += (
+                    f". It is not declared idempotent, so a person decides about operation {graph.task_id(position)}: "
+                    "retry, mark as done, or skip; then resume the execution"
+                )
+            may_recover = follows.next is Next.FAIL
+            self._failed(turn, run, position, reason, error=ending.error, may_recover=may_recover)
+
+    def replace_late(self, turn: Turn, run: Run, attempt_id: str, position: int, ending: Ending) -> bool:
+        """Take a late success in place of `may have run`, if nothing was released since; returns whether it was."""
+        graph = run.current
+        if graph.states[position] is not TaskState.FAILED or ending.verdict is not Verdict.SUCCEEDED:
+            return False
+        if f"{graph.task_id(position)}.{graph.attempts[position]}" != attempt_id:
+            return False
+        run.failures = [each for each in run.failures if graph.task_id(position) not in each]
+        if not run.failures:
+            run.failed_at = None
+            self._timers.drop((Alarm.GIVE_UP, run.id, 0))
+        self._succeeded(turn, run, position, ending)
+        return True
+
+    def retry_now(self, turn: Turn, run: Run, position: int) -> None:
+        """The time of a task's next attempt has come."""
+        graph = run.current
+        if graph.states[position] is TaskState.RESCHEDULED:
+            graph.move(position, TaskState.PENDING)
+            graph.ready.append(position)
+            turn.save_task(run, position)
+
+    def _close(self, run: Run, attempt: OpenAttempt) -> None:
+        run.open.pop(attempt.id, None)
+        self._leases.close(attempt.id)
+        for waiting, position in self._fleet.closed(attempt.agent_id):
+            if not waiting.ended and waiting.graph is not None:
+                waiting.current.ready.append(position)
+                self._ready_again(waiting)
+
+    def _succeeded(self, turn: Turn, run: Run, position: int, ending: Ending) -> None:
+        task = run.current.tasks[position]
+        self._record(turn, run, task, ok=True, value=ending.value)
+        run.finished_operations += 1
+        run.current.move(position, TaskState.SUCCEEDED)
+        turn.save_task(run, position)
+        narrate.about_task(turn, run, task, "task_succeeded", f"Task succeeded {task.operation!r}")
+
+    def _reschedule(self, turn: Turn, run: Run, position: int, delay: float, reason: str, *, counted: bool) -> None:
+        graph = run.current
+        graph.retries[position] += counted
+        graph.move(position, TaskState.RESCHEDULED)
+        self._timers.set((Alarm.RETRY, run.id, position), turn.now + delay)
+        turn.save_task(run, position, not_before=turn.stored_now + delay, error=reason)
+        text = f"Task rescheduled: {reason}; next attempt in {delay:g} s"
+        narrate.about_task(turn, run, graph.tasks[position], "task_rescheduled", text)
+
+    def _failed(
+        self, turn: Turn, run: Run, position: int, reason: str, *, error: OperationError | None, may_recover: bool
+    ) -> None:
+        graph = run.current
+        task = graph.tasks[position]
+        self._record(turn, run, task, ok=False, value=reason)
+        causes = narrate.causes_of(error)
+        if task.ignore_failure:
+            run.finished_operations += 1
+            graph.move(position, TaskState.SUCCEEDED)
+            turn.save_task(run, position, error=reason)
+            narrate.about_task(turn, run, task, "task_failed", f"Ignored: {reason}", causes=causes)
+            return
+        graph.move(position, TaskState.FAILED)
+        turn.save_task(run, position, error=reason)
+        narrate.about_task(turn, run, task, "task_failed", reason, causes=causes)
+        if may_recover and self._hold_for_recovery(run, position):
+            return
+        run.failures.append(reason)
+        if run.failed_at is None:
+            run.failed_at = turn.now
+            self._timers.set((Alarm.GIVE_UP, run.id, 0), turn.now + run.execution.wait_after_fail_seconds)
+
+    def _record(self, turn: Turn, run: Run, task: Task, *, ok: bool, value: Any) -> None:
+        """Keep what checks and drift operations found out in the instance's system properties."""
+        if task.record is None or task.instance is None or run.model is None:
+            return
+        found: Mapping[str, Any] = {"ok": ok, "timestamp": turn.stored_now, "task": task.operation, "result": value}
+        if task.record in (Record.SOURCE_DRIFT, Record.TARGET_DRIFT):
+            instance = run.model.instances.get(task.instance)
+            before = {} if instance is None else instance.system_properties.get(task.record.value, {})
+            found = {**before, str(task.target): found}
+        run.model.set_system_property(task.instance, task.record.value, found)
+
+    # -- subgraphs ----------------------------------------------------------------------------------------------------
+
+    def _hold_for_recovery(self, run: Run, position: int) -> bool:
+        """Arrange that the subgraph of a failed task is replaced once nothing of it runs; False = it cannot be."""
+        if run.workflow.recover is None or run.cancel is not None:
+            return False
+        config = {} if run.model is None else run.model.config
+        limit = int(config.get("subgraph_retries", self._settings.subgraph_retries))
+        subgraph = run.current.recoverable(position, limit if limit >= 0 else 1_000_000)
+        if subgraph is None:
+            return False
+        run.recovering[subgraph.id] = subgraph
+        run.held.update(run.current.members(subgraph.id))
+        return True
+
+    def _recover_subgraphs(self, turn: Turn, run: Run) -> None:
+        graph = run.current
+        for subgraph in list(run.recovering.values()):
+            if run.cancel is not None or run.workflow.recover is None or run.model is None:
+                return
+            members = graph.members(subgraph.id)
+            if any(graph.states[each] is TaskState.SENDING for each in members):
+                continue
+            del run.recovering[subgraph.id]
+            try:
+                replacement = run.workflow.recover(subgraph.recovery or "", subgraph, run.model.view())
+            except WorkflowError as error:
+                run.failures.append(f"subgraph {subgraph.id!r} cannot be recovered: {error}")
+                run.failed_at = run.failed_at or turn.now
+                continue
+            for each in members:
+                self._timers.drop((Alarm.RETRY, run.id, each))
+            new, changed = graph.replace(subgraph, replacement)
+            self._store_tasks(turn, run, new)
+            for each in members:
+                turn.save_task(run, each)
+            tasks.set_dependencies(turn.connection, {graph.task_id(each): graph.dependencies[each] for each in changed})
+            graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
+            narrate.about_execution(turn, run, "workflow_event", f"Recovering subgraph {subgraph.id!r}")
+
+    # -- stages -------------------------------------------------------------------------------------------------------
+
+    def _next_stage(self, turn: Turn, run: Run) -> None:
+        stages = run.workflow.stages
+        following = range(run.stage + 1, len(stages))
+        found = next((each for each in following if stages[each].on_failure == run.stage_failed), None)
+        if found is None or run.cancel is not None:
+            self.end(turn, run)
+            return
+        run.stage = found
+        stage = stages[found]
+        try:
+            plan = stage.plan(_view(run))
+            if run.model is not None and not run.execution.dry_run:
+                model_changes.apply(turn.connection, run.model, plan.before, now=turn.stored_now)
+        except (WorkflowError, DispatcherError) as error:
+            run.failures.append(f"stage {stage.name!r} cannot be planned: {error}")
+            run.stage_failed = True
+            self.end(turn, run)
+            return
+        self._store_graph(turn, run, stage.name, plan)
+        if len(stages) > 1:
+            narrate.about_execution(turn, run, "workflow_stage", f"Stage {stage.name!r}")
+
+    def _store_graph(self, turn: Turn, run: Run, name: str, plan: StagePlan) -> None:
+        graph = run.graph = GraphRun.new(f"{run.id}-{run.stage}", plan.graph)
+        run.after = () if run.execution.dry_run else plan.after
+        stored = StoredGraph(
+            id=graph.id,
+            execution_id=run.id,
+            name=name,
+            position=run.stage,
+            state=GraphState.RUNNING,
+            subgraphs=graph.stored_subgraphs(),
+            after=model_changes.stored(run.after),
+            created_at=turn.stored_now,
+        )
+        graphs.insert(turn.connection, stored)
+        self._store_tasks(turn, run, range(len(graph.tasks)))
+
+    def _store_tasks(self, turn: Turn, run: Run, positions: range) -> None:
+        graph = run.current
+        for start in range(positions.start, positions.stop, _INSERT_ROWS):
+            chunk = range(start, min(start + _INSERT_ROWS, positions.stop))
+            tasks.insert(turn.connection, [tasks.row_of(_stored(run, graph, each)) for each in chunk])
+        run.total_operations += sum(is_operation(graph.tasks[each]) for each in positions)
+        turn.save_execution(run, {"total_operations": run.total_operations})
+
+    def _stage_over(self, run: Run) -> bool:
+        graph = run.current
+        if graph.finished:
+            return True
+        if run.given_up:
+            return True
+        if run.open:
+            return False
+        if run.cancel is not None:
+            return True
+        if run.recovering or graph.ready or graph.count(TaskState.RESCHEDULED) or self._fleet.has_waiting(run):
+            return False
+        if not run.failures:
+            waiting = [graph.tasks[each].id for each in graph.positions(TaskState.PENDING)[:5]]
+            run.failures.append(f"tasks wait for each other and none can start: {', '.join(waiting)} …")
+        return True
+
+    def _end_stage(self, turn: Turn, run: Run) -> None:
+        graph = run.current
+        succeeded = graph.finished
+        if succeeded and run.model is not None:
+            model_changes.apply(turn.connection, run.model, run.after, now=turn.stored_now)
+        for position in graph.positions(TaskState.RESCHEDULED):
+            self._timers.drop((Alarm.RETRY, run.id, position))
+            graph.move(position, TaskState.CANCELLED)
+            turn.save_task(run, position, error="its next attempt was not made: the execution ended")
+        graphs.set_state(turn.connection, graph.id, GraphState.SUCCEEDED if succeeded else GraphState.FAILED)
+        self._fleet.forget_waiting(run)
+        run.graph, run.after = None, ()
+        run.unstarted.clear()
+        run.recovering.clear()
+        run.held.clear()
+        run.edits.clear()
+        run.resumed.clear()
+        if not succeeded:
+            run.stage_failed = True
+
+    def end(self, turn: Turn, run: Run) -> None:
+        """Write how the execution ended, its last events first."""
+        name, error = run.execution.workflow, "\n".join(run.failures) or None
+        if run.cancel is not None:
+            status, event_type, text = Status.CANCELLED, "workflow_cancelled", f"{name!r} workflow execution cancelled"
+        elif run.stage_failed or run.failures:
+            status, event_type = Status.FAILED, "workflow_failed"
+            text = f"{name!r} workflow execution failed: {error}"
+        else:
+            status, event_type, text = Status.TERMINATED, "workflow_succeeded", f"{name!r} workflow execution succeeded"
+        narrate.about_execution(turn, run, event_type, text)
+        turn.save_execution(
+            run,
+            {
+                "status": status.value,
+                "error": error,
+                "ended_at": turn.stored_now,
+                "finished_operations": run.finished_operations,
+            },
+        )
+        for alarm in (Alarm.GIVE_UP, Alarm.REPEAT_CANCEL):
+            self._timers.drop((alarm, run.id, 0))
+        run.ended = True
+
+
+#: Rows of one insert: keeps the memory of a graph of a hundred thousand tasks flat.
+_INSERT_ROWS = 2000
+
+
+def _stored(run: Run, graph: GraphRun, position: int) -> StoredTask:
+    return StoredTask(
+        id=graph.task_id(position),
+        graph_id=graph.id,
+        execution_id=run.id,
+        position=position,
+        task=graph.tasks[position],
+        dependencies=graph.dependencies[position],
+    )
+
+
+def _view(run: Run) -> Any:
+    """Return what planners look at; an execution without a deployment plans from nothing."""
+    if run.model is not None:
+        return run.model.view()
+    return operations.EMPTY_VIEW

@@ -1,0 +1,333 @@
+"""Records what agents say of attempts: results, late results, logs, events, properties. Any dispatcher may.
+
+The first terminal verdict decides; it is written where no verdict stands yet. If the execution is run here, the
+consequences are drawn in the same transaction; otherwise its owner is woken.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from outrider.dispatcher.attempts import token_hash
+from outrider.dispatcher.errors import NotFound
+from outrider.dispatcher.model import Model
+from outrider.dispatcher.progress import Progress
+from outrider.dispatcher.retries import Ending
+from outrider.dispatcher.run import Run
+from outrider.dispatcher.signals import ResultArrived, UpdateArrived
+from outrider.dispatcher.store import attempts, executions, jsontext, tasks
+from outrider.dispatcher.store.attempts import Attempt, AttemptState
+from outrider.dispatcher.store.events import Event
+from outrider.dispatcher.store.executions import Execution
+from outrider.dispatcher.store.tasks import StoredTask, TaskState
+from outrider.dispatcher.turn import Turn
+from outrider.messaging.codec import from_json, to_json
+from outrider.messaging.messages import OperationError, OperationResult, Proof, PropertyChange, Verdict
+from outrider.messaging.transport import Delivery
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict that does not come with a result: a lease that ended, a returned message, a dead letter."""
+
+    attempt_id: str
+    verdict: Verdict
+    reason: str
+
+
+class Recorder:
+    """Writes verdicts."""
+
+    def __init__(
+        self, progress: Progress, run_of: Callable[[str], Run | None], wake: Callable[[Turn, str], None]
+    ) -> None:
+        self._progress = progress
+        #: The execution if it is run here.
+        self._run_of = run_of
+        #: Tells the owner of an execution that is run elsewhere.
+        self._wake = wake
+
+    # -- results ------------------------------------------------------------------------------------------------------
+
+    def results(self, turn: Turn, arrivals: Sequence[ResultArrived]) -> None:
+        """Record results; each message is acked or rejected after the commit."""
+        known = attempts.by_ids(turn.connection, [each.result.attempt_id for each in arrivals], lock=True)
+        seen: set[str] = set()
+        for arrival in arrivals:
+            result, attempt = arrival.result, known.get(arrival.result.attempt_id)
+            problem = not_allowed(attempt, result.token, result.agent_id, arrival.delivery)
+            if problem is not None or attempt is None:
+                turn.to_reject.append((arrival.delivery, problem or ""))
+                continue
+            turn.to_ack.append(arrival.delivery)
+            if attempt.id in seen:
+                continue
+            seen.add(attempt.id)
+            if attempt.state is AttemptState.ENDED:
+                self._late(turn, attempt, result)
+            else:
+                self._first(turn, attempt, result)
+
+    def findings(self, turn: Turn, found: Sequence[Finding]) -> None:
+        """Record verdicts that we came to ourselves, for attempts that have none."""
+        known = attempts.by_ids(turn.connection, [each.attempt_id for each in found], lock=True)
+        for finding in found:
+            attempt = known.get(finding.attempt_id)
+            if attempt is not None and attempt.state is not AttemptState.ENDED:
+                error = OperationError("Outrider", finding.reason)
+                proof = Proof.NEVER_STARTED if finding.verdict is Verdict.NEVER_STARTED else Proof.NONE
+                ending = Ending(verdict=finding.verdict, error=error)
+                self._end(turn, attempt, ending, proof=proof, stored={"error": to_json(error)})
+
+    def take_up(self, turn: Turn, run: Run, found: Iterable[Attempt]) -> None:
+        """Draw the consequences of verdicts that others recorded for an execution of ours."""
+        for attempt in found:
+            opened = run.open.get(attempt.id)
+            turn.applied.append({"b_id": attempt.id})
+            if opened is None or attempt.verdict is None:
+                continue
+            stored = attempt.result or {}
+            opened.property_sequence = attempt.property_sequence
+            changes = [from_json(PropertyChange, each) for each in stored.get("properties", ())]
+            self._progress.settle(turn, run, opened, ending_of(attempt.verdict, stored), properties=changes)
+
+    def _first(self, turn: Turn, attempt: Attempt, result: OperationResult) -> None:
+        ending = Ending(verdict=result.verdict, value=result.value, error=result.error)
+        self._end(turn, attempt, ending, proof=result.proof, stored=_stored(result), properties=result.properties)
+
+    def _end(
+        self,
+        turn: Turn,
+        attempt: Attempt,
+        ending: Ending,
+        *,
+        proof: Proof,
+        stored: dict[str, Any],
+        properties: Sequence[PropertyChange] = (),
+    ) -> None:
+        run = self._run_of(attempt.execution_id)
+        opened = None if run is None or not turn.own(run) else run.open.get(attempt.id)
+        if opened is None and properties:
+            # The owner merges them; it reads them here.
+            stored["properties"] = [to_json(each) for each in properties]
+        turn.ended.append(
+            {
+                "b_id": attempt.id,
+                "b_verdict": ending.verdict.value,
+                "b_applied": opened is not None,
+                "b_at": turn.stored_now,
+                "b_proof": proof.value,
+                "b_result": jsontext.dump(stored),
+            }
+        )
+        if run is not None and opened is not None:
+            self._progress.settle(turn, run, opened, ending, properties=properties)
+        else:
+            self._wake(turn, attempt.execution_id)
+
+    # -- late results -------------------------------------------------------------------------------------------------
+
+    def _late(self, turn: Turn, attempt: Attempt, result: OperationResult) -> None:
+        """Keep a result that came after the verdict; let it decide if nothing was released since."""
+        if attempt.verdict not in attempts.UNCERTAIN or attempt.late_result is not None:
+            return
+        stored = _stored(result)
+        turn.late.append({"b_id": attempt.id, "b_result": jsontext.dump({**stored, "verdict": result.verdict.value})})
+        task = tasks.get(turn.connection, attempt.task_id)
+        execution = executions.get(turn.connection, attempt.execution_id)
+        run = self._run_of(execution.id)
+        if run is not None and not turn.own(run):
+            run = None
+        replaced = task.attempt == attempt.number and self._replace(turn, run, attempt, task, result)
+        if replaced:
+            turn.replaced.append(
+                {
+                    "b_id": attempt.id,
+                    "b_verdict": result.verdict.value,
+                    "b_proof": result.proof.value,
+                    "b_result": jsontext.dump(stored),
+                    "b_applied": True,
+                }
+            )
+        self._merge_late(turn, run, execution, attempt, result)
+        outcome = "it takes the verdict's place" if replaced else "a newer attempt decided, so it is only kept"
+        turn.events.append(
+            _event(
+                execution, task, turn, f"A late result of attempt {attempt.id} says {result.verdict.value}: {outcome}"
+            )
+        )
+
+    def _replace(
+        self, turn: Turn, run: Run | None, attempt: Attempt, task: StoredTask, result: OperationResult
+    ) -> bool:
+        if task.state not in (TaskState.FAILED, TaskState.CANCELLED):
+            return False
+        ending = Ending(verdict=result.verdict, value=result.value, error=result.error)
+        if run is not None and run.graph is not None and run.graph.id == task.graph_id:
+            self._progress.replace_late(turn, run, attempt.id, task.position, ending)
+        elif result.verdict is Verdict.SUCCEEDED:
+            # The execution has ended; a resume will find the operation done.
+            row = {"b_state": TaskState.SUCCEEDED.value, "b_attempt": task.attempt, "b_retries": task.retries}
+            turn.tasks[task.id] = {**row, "b_id": task.id, "b_not_before": None, "b_error": None}
+        return True
+
+    def _merge_late(
+        self, turn: Turn, run: Run | None, execution: Execution, attempt: Attempt, result: OperationResult
+    ) -> None:
+        if result.properties:
+            self._merge(turn, run, execution, attempt, result.properties, only_if_unchanged=True)
+
+    # -- updates ------------------------------------------------------------------------------------------------------
+
+    def updates(self, turn: Turn, arrivals: Sequence[UpdateArrived]) -> None:
+        """Record log lines, events and property changes of running attempts."""
+        known = attempts.by_ids(turn.connection, [each.update.attempt_id for each in arrivals], lock=True)
+        contexts: dict[str, tuple[Execution, StoredTask]] = {}
+        for arrival in arrivals:
+            update, attempt = arrival.update, known.get(arrival.update.attempt_id)
+            problem = not_allowed(attempt, update.token, update.agent_id, arrival.delivery)
+            if problem is not None or attempt is None:
+                turn.to_reject.append((arrival.delivery, problem or ""))
+                continue
+            if attempt.task_id not in contexts:
+                found = (
+                    executions.get(turn.connection, attempt.execution_id),
+                    tasks.get(turn.connection, attempt.task_id),
+                )
+                contexts[attempt.task_id] = found
+            execution, task = contexts[attempt.task_id]
+            self._update(turn, attempt, execution, task, arrival)
+            turn.to_ack.append(arrival.delivery)
+
+    def _update(
+        self, turn: Turn, attempt: Attempt, execution: Execution, task: StoredTask, arrival: UpdateArrived
+    ) -> None:
+        update = arrival.update
+        run = self._run_of(execution.id)
+        if run is not None and not turn.own(run):
+            run = None
+        if run is not None:
+            self.started(turn, run, attempt.id)
+        for line in update.logs:
+            plain = _event(execution, task, turn, line.message, happened_at=line.time)
+            turn.events.append(_numbered(plain, attempt, line.sequence, level=line.level, logger=line.logger))
+        for event in update.events:
+            plain = _event(execution, task, turn, event.message, happened_at=event.time)
+            turn.events.append(_numbered(plain, attempt, event.sequence, event_type=event.event_type))
+        if not update.properties:
+            return
+        if attempt.state is not AttemptState.ENDED:
+            self._merge(turn, run, execution, attempt, update.properties, only_if_unchanged=False)
+        elif attempt.verdict in attempts.UNCERTAIN:
+            self._merge(turn, run, execution, attempt, update.properties, only_if_unchanged=True)
+        # Otherwise the result brought all changes of the attempt, these among them.
+
+    def started(self, turn: Turn, run: Run, attempt_id: str) -> None:
+        """The agent says that an attempt of ours runs."""
+        opened = run.open.get(attempt_id)
+        if opened is not None and opened.state is not AttemptState.STARTED:
+            opened.state = AttemptState.STARTED
+            turn.started.append({"b_id": attempt_id, "b_at": turn.stored_now})
+
+    def _merge(
+        self,
+        turn: Turn,
+        run: Run | None,
+        execution: Execution,
+        attempt: Attempt,
+        changes: Sequence[PropertyChange],
+        *,
+        only_if_unchanged: bool,
+    ) -> None:
+        opened = None if run is None else run.open.get(attempt.id)
+        after = attempt.property_sequence if opened is None else opened.property_sequence
+        after = max(after, turn.sequences.get(attempt.id, 0))
+        if run is not None and run.model is not None:
+            newest = run.model.merge(changes, after=after, only_if_unchanged=only_if_unchanged)
+        elif execution.deployment_id is not None:
+            newest = _merge_stored(turn, execution, changes, after=after, only_if_unchanged=only_if_unchanged)
+        else:
+            return
+        turn.sequences[attempt.id] = newest
+        if opened is not None:
+            opened.property_sequence = newest
+
+
+def not_allowed(attempt: Attempt | None, token: str, agent_id: str, delivery: Delivery) -> str | None:
+    """Return why a message about an attempt is not believed; None = it is."""
+    if attempt is None:
+        return "it names an attempt that does not exist"
+    if attempt.agent_id != agent_id or not delivery.routing_key.startswith(f"{agent_id}."):
+        return f"attempt {attempt.id} was given to agent {attempt.agent_id!r}, the sender is {delivery.routing_key!r}"
+    if token_hash(token) != attempt.token_hash:
+        return f"the token is not that of attempt {attempt.id}"
+    return None
+
+
+def ending_of(verdict: Verdict, stored: Mapping[str, Any]) -> Ending:
+    """Return an ending from what is stored of a result."""
+    error = stored.get("error")
+    return Ending(
+        verdict=verdict,
+        value=stored.get("value"),
+        error=None if error is None else from_json(OperationError, error),
+    )
+
+
+def _stored(result: OperationResult) -> dict[str, Any]:
+    stored: dict[str, Any] = {"value": result.value}
+    if result.error is not None:
+        stored["error"] = to_json(result.error)
+    stored["durations"] = to_json(result.durations)
+    stored["usage"] = to_json(result.usage)
+    if result.stdout_tail or result.stderr_tail:
+        stored["stdout_tail"], stored["stderr_tail"] = result.stdout_tail, result.stderr_tail
+    return stored
+
+
+def _merge_stored(
+    turn: Turn, execution: Execution, changes: Sequence[PropertyChange], *, after: int, only_if_unchanged: bool
+) -> int:
+    """Merge into a deployment that no execution of ours holds in memory."""
+    try:
+        model = Model.load(turn.connection, (execution.tenant, execution.deployment_id or ""), {})
+    except NotFound:
+        return after
+    newest = model.merge(changes, after=after, only_if_unchanged=only_if_unchanged)
+    model.flush(turn.connection)
+    return newest
+
+
+def _event(
+    execution: Execution, task: StoredTask, turn: Turn, message: str, *, happened_at: float | None = None
+) -> Event:
+    return Event(
+        message=message,
+        happened_at=turn.stored_now if happened_at is None else happened_at,
+        tenant=execution.tenant,
+        execution_id=execution.id,
+        deployment_id=execution.deployment_id,
+        workflow=execution.workflow,
+        event_type="workflow_event",
+        operation=task.task.operation,
+        node=(task.task.instance or "").rsplit("_", 1)[0] or None,
+        instance=task.task.instance,
+        target_instance=task.task.target,
+    )
+
+
+def _numbered(
+    event: Event,
+    attempt: Attempt,
+    sequence: int,
+    *,
+    level: str | None = None,
+    logger: str | None = None,
+    event_type: str | None = None,
+) -> Event:
+    return replace(event, attempt_id=attempt.id, sequence=sequence, level=level, logger=logger, event_type=event_type)

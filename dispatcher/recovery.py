@@ -1,0 +1,180 @@
+"""Takes up an execution from the store: a new one, one to be resumed, or one whose dispatcher died."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.engine import Connection
+
+from outrider.dispatcher import model_changes
+from outrider.dispatcher.errors import NotFound
+from outrider.dispatcher.graph_run import GraphRun, is_operation
+from outrider.dispatcher.model import Model
+from outrider.dispatcher.run import OpenAttempt, Run
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.store import attempts, blueprints, executions, graphs, tasks
+from outrider.dispatcher.store.attempts import Attempt, AttemptState
+from outrider.dispatcher.store.executions import Execution, Status
+from outrider.dispatcher.store.graphs import GraphState, StoredGraph
+from outrider.dispatcher.store.tasks import DONE, DecisionKind, StoredTask, TaskState
+from outrider.dispatcher.turn import Turn
+from outrider.dispatcher.workflows.graph import TaskGraph, Workflow
+from outrider.dispatcher.workflows.view import DeploymentView
+
+#: (name, parameters, view) → the workflow; raises `WorkflowError`.
+Planner = Callable[[Execution, DeploymentView], Workflow]
+
+
+@dataclass(slots=True)
+class Restored:
+    """An execution in memory, and what has to be done first."""
+
+    run: Run
+    #: Attempts of which it is not known whether the broker has them: published again under the same id.
+    unsent: list[str] = field(default_factory=list)
+    #: Attempts that ended while nobody acted on it.
+    unapplied: list[Attempt] = field(default_factory=list)
+    #: Position → seconds until its next attempt.
+    retries: dict[int, float] = field(default_factory=dict)
+
+
+def restore(turn: Turn, execution_id: str, planner: Planner, settings: EngineSettings) -> Restored:
+    """Read an execution that was just claimed. Raises `NotFound`, `WorkflowError`."""
+    connection = turn.connection
+    execution = executions.get(connection, execution_id)
+    model, resources = _deployment(connection, execution, settings)
+    view = DeploymentView(id="", nodes={}, instances={}) if model is None else model.view()
+    run = Run(execution, planner(execution, view), model, resources=resources)
+    run.finished_operations, run.total_operations = execution.finished_operations, execution.total_operations
+    restored = Restored(run)
+    stored_graphs = graphs.of_execution(connection, execution_id)
+    _place(run, stored_graphs)
+    current = stored_graphs[-1] if stored_graphs else None
+    if current is not None and current.state is not GraphState.SUCCEEDED:
+        _take_up_graph(turn, restored, current, resuming=execution.status is Status.PENDING)
+    return restored
+
+
+def _deployment(
+    connection: Connection, execution: Execution, settings: EngineSettings
+) -> tuple[Model | None, str | None]:
+    if execution.deployment_id is None:
+        return None, None
+    config = {
+        "task_retries": settings.max_retries,
+        "task_retry_interval": settings.retry_interval_seconds,
+        "subgraph_retries": settings.subgraph_retries,
+        **execution.details.get("config", {}),
+    }
+    model = Model.load(connection, (execution.tenant, execution.deployment_id), config)
+    try:
+        blueprint = blueprints.get(connection, execution.tenant, model.deployment.blueprint_id)
+    except NotFound:
+        return model, None
+    return model, blueprint.resources
+
+
+def _place(run: Run, stored: Sequence[StoredGraph]) -> None:
+    """Find the stage that the execution had come to, by the names of its graphs."""
+    places = {stage.name: place for place, stage in enumerate(run.workflow.stages)}
+    for graph in stored:
+        run.stage = places.get(graph.name, graph.position)
+        if graph.state is GraphState.FAILED and graph is not stored[-1]:
+            run.stage_failed = True
+
+
+def _take_up_graph(turn: Turn, restored: Restored, stored: StoredGraph, *, resuming: bool) -> None:
+    run, connection = restored.run, turn.connection
+    rows = tasks.of_graph(connection, stored.id)
+    run.graph = GraphRun.restored(stored.id, rows, stored.subgraphs)
+    run.after = model_changes.restored(stored.after)
+    current = {row.position: f"{row.id}.{row.attempt}" for row in rows if row.attempt and row.state not in DONE}
+    known = attempts.by_ids(connection, list(current.values()), lock=True)
+    by_position = {position: known[each] for position, each in current.items() if each in known}
+    for row in rows:
+        attempt = by_position.get(row.position)
+        if row.decision is not None and "inputs" in row.decision:
+            run.edits[row.position] = dict(row.decision["inputs"])
+        if row.state is TaskState.SENDING and attempt is not None:
+            _take_up_attempt(restored, row, attempt)
+        elif row.state is TaskState.RESCHEDULED:
+            restored.retries[row.position] = max((row.not_before or 0.0) - turn.stored_now, 0.0)
+        elif resuming and row.state in (TaskState.FAILED, TaskState.CANCELLED):
+            _resume_task(turn, run, row, attempt)
+        elif row.state is TaskState.FAILED:
+            run.failures.append(row.error or f"{row.task.id} failed")
+            run.failed_at = turn.now
+    if resuming:
+        graphs.set_state(connection, stored.id, GraphState.RUNNING)
+
+
+def _take_up_attempt(restored: Restored, row: StoredTask, attempt: Attempt) -> None:
+    run = restored.run
+    run.open[attempt.id] = OpenAttempt(
+        attempt.id, row.position, attempt.number, attempt.agent_id, attempt.state, attempt.property_sequence
+    )
+    if attempt.state is AttemptState.SENDING:
+        restored.unsent.append(attempt.id)
+    elif attempt.state is AttemptState.ENDED:
+        restored.unapplied.append(attempt)
+
+
+def _resume_task(turn: Turn, run: Run, row: StoredTask, attempt: Attempt | None) -> None:
+    """Make a task pending again, as a person decided; the default is to try again."""
+    graph, position = run.current, row.position
+    kind = DecisionKind((row.decision or {}).get("kind", DecisionKind.RETRY.value))
+    if kind is DecisionKind.DONE:
+        graph.move(position, TaskState.SUCCEEDED)
+    elif kind is DecisionKind.SKIP:
+        graph.move(position, TaskState.SKIPPED)
+    else:
+        graph.reset(position)
+        if attempt is not None and is_operation(row.task):
+            run.resumed.add(position)
+            _prepare_resume(turn, run, row)
+    turn.save_task(run, position)
+
+
+def _prepare_resume(turn: Turn, run: Run, row: StoredTask) -> None:
+    """Run what undoes the half of an interrupted operation before the operation itself."""
+    if run.workflow.prepare_resume is None or run.model is None:
+        return
+    first = run.workflow.prepare_resume(row.task, run.model.view())
+    if first is None:
+        return
+    graph, position = run.current, row.position
+    names = {task.id for task in graph.tasks}
+    added = graph.extend(_renamed(first, names), entry=graph.dependencies[position])
+    waited_for = {each for new in added for each in graph.dependencies[new]}
+    last = tuple(new for new in added if new not in waited_for)
+    graph.wait_for(position, (*graph.dependencies[position], *last))
+    rows = [
+        tasks.row_of(
+            StoredTask(
+                id=graph.task_id(new),
+                graph_id=graph.id,
+                execution_id=run.id,
+                position=new,
+                task=graph.tasks[new],
+                dependencies=graph.dependencies[new],
+            )
+        )
+        for new in added
+    ]
+    tasks.insert(turn.connection, rows)
+    tasks.set_dependencies(turn.connection, {graph.task_id(position): graph.dependencies[position]})
+    graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
+
+
+def _renamed(graph: TaskGraph, taken: set[str]) -> TaskGraph:
+    """Return the graph under names that are free (a task may be resumed more than once)."""
+    if taken.isdisjoint(graph.tasks):
+        return graph
+    number = 2
+    while not taken.isdisjoint(f"{name}~{number}" for name in graph.tasks):
+        number += 1
+    names: Mapping[str, str] = {name: f"{name}~{number}" for name in graph.tasks}
+    renamed = {names[name]: replace(task, id=names[name]) for name, task in graph.tasks.items()}
+    dependencies = {names[name]: tuple(names[each] for each in waits) for name, waits in graph.dependencies.items()}
+    return TaskGraph(tasks=renamed, dependencies=dependencies, subgraphs=graph.subgraphs)

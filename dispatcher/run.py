@@ -1,0 +1,84 @@
+"""An execution that this dispatcher runs: what it holds in memory. `progress` moves it, `recovery` restores it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from outrider.dispatcher.graph_run import GraphRun
+from outrider.dispatcher.model import Model
+from outrider.dispatcher.store.attempts import AttemptState
+from outrider.dispatcher.store.executions import Cancel, Execution
+from outrider.dispatcher.workflows.graph import ModelChange, Subgraph, Workflow
+from outrider.messaging.messages import PluginRef
+
+
+@dataclass(slots=True)
+class OpenAttempt:
+    """An attempt without a verdict."""
+
+    id: str
+    position: int
+    number: int
+    agent_id: str
+    state: AttemptState
+    property_sequence: int = 0
+
+
+@dataclass(slots=True)
+class Unstarted:
+    """Attempts of one task that never started, in a row."""
+
+    times: int
+    since: float
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """The state of one execution."""
+
+    execution: Execution
+    workflow: Workflow
+    #: None: an execution without a deployment.
+    model: Model | None
+    #: Hash of the manifest of the blueprint's resources.
+    resources: str | None = None
+    #: Place of the current stage, and its graph; None between stages.
+    stage: int = -1
+    graph: GraphRun | None = None
+    #: Model changes to make when the stage ends.
+    after: tuple[ModelChange, ...] = ()
+    open: dict[str, OpenAttempt] = field(default_factory=dict)
+    unstarted: dict[int, Unstarted] = field(default_factory=dict)
+    #: Position → inputs that a person edited.
+    edits: dict[int, dict[str, object]] = field(default_factory=dict)
+    #: Positions that are sent again after an interruption.
+    resumed: set[int] = field(default_factory=set)
+    #: Plugin name → the version that this execution settled on; a newer upload does not change it on the way.
+    plugins: dict[str, PluginRef] = field(default_factory=dict)
+    #: Subgraphs that failed and are replaced as soon as nothing of them runs, and all their tasks.
+    recovering: dict[str, Subgraph] = field(default_factory=dict)
+    held: set[int] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+    #: An earlier stage failed; stages for that case run, and the execution fails in the end.
+    stage_failed: bool = False
+    #: Engine's time of the first failure of this stage, and of the cancel's arrival.
+    failed_at: float | None = None
+    cancel: Cancel | None = None
+    cancelled_at: float | None = None
+    finished_operations: int = 0
+    total_operations: int = 0
+    #: The time that running operations get after a failure or a cancel is over.
+    given_up: bool = False
+    ended: bool = False
+
+    @property
+    def id(self) -> str:
+        """The execution's id."""
+        return self.execution.id
+
+    @property
+    def current(self) -> GraphRun:
+        """The graph of the current stage."""
+        if self.graph is None:
+            raise LookupError(f"execution {self.id} is between two stages")
+        return self.graph

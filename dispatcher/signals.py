@@ -1,0 +1,123 @@
+"""What the engine's thread is told, and the queue through which it is told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Union
+
+from outrider.messaging.messages import AgentHeartbeat, ControlReply, ControlRequest, OperationResult, OperationUpdate
+from outrider.messaging.transport import Confirmation, Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class ResultArrived:
+    """An agent says how an attempt ended."""
+
+    result: OperationResult
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateArrived:
+    """An agent sends log lines, events and property changes of an attempt."""
+
+    update: OperationUpdate
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatArrived:
+    """An agent lives."""
+
+    heartbeat: AgentHeartbeat
+    delivery: Delivery
+    #: By the engine's clock, when the message came in (it may have waited in the inbox since).
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """An agent asks something."""
+
+    request: ControlRequest
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyArrived:
+    """An agent answers a control request of ours."""
+
+    reply: ControlReply
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterArrived:
+    """The broker could not deliver a message, or a consumer refused it."""
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of an attempt's message."""
+
+    attempt_id: str
+    confirmation: Confirmation
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerChanged:
+    """The connection was lost or has come back."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Something was written to the store (a new execution, a cancel, a result that another one recorded)."""
+
+
+Signal = Union[
+    ResultArrived,
+    UpdateArrived,
+    HeartbeatArrived,
+    RequestArrived,
+    ReplyArrived,
+    DeadLetterArrived,
+    Published,
+    BrokerChanged,
+    Look,
+]
+
+
+class Inbox:
+    """A queue with one reader, which takes everything that is there at once."""
+
+    def __init__(self) -> None:
+        self._signals: deque[Signal] = deque()
+        self._filled = threading.Condition()
+
+    def put(self, signal: Signal) -> None:
+        """Add a signal, from any thread."""
+        with self._filled:
+            self._signals.append(signal)
+            if len(self._signals) == 1:
+                self._filled.notify()
+
+    def take(self, *, limit: int, timeout_seconds: float) -> list[Signal]:
+        """Return up to `limit` signals, waiting for the first one up to the timeout."""
+        deadline = time.monotonic() + timeout_seconds
+        with self._filled:
+            while not self._signals:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return []
+                self._filled.wait(left)
+            return [self._signals.popleft() for _ in range(min(limit, len(self._signals)))]
+
+    def __len__(self) -> int:
+        return len(self._signals)

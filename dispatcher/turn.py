@@ -1,0 +1,106 @@
+"""One turn of the engine: what it writes, in one transaction, and what it sends once that is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from outrider.dispatcher.run import Run
+from outrider.dispatcher.store import attempts, events, executions, tasks
+from outrider.dispatcher.store.events import Event
+from outrider.messaging.transport import Delivery, Outgoing
+
+
+@dataclass(slots=True)
+class Turn:
+    """Collects rows by statement, so that each statement runs once with many rows."""
+
+    connection: Connection
+    #: The database's clock, for what is stored, and the engine's, for what it waits for.
+    stored_now: float
+    now: float
+    new_attempts: list[dict[str, Any]] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    started: list[dict[str, Any]] = field(default_factory=list)
+    ended: list[dict[str, Any]] = field(default_factory=list)
+    replaced: list[dict[str, Any]] = field(default_factory=list)
+    late: list[dict[str, Any]] = field(default_factory=list)
+    applied: list[dict[str, Any]] = field(default_factory=list)
+    sequences: dict[str, int] = field(default_factory=dict)
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    #: Executions that were checked to be ours in this transaction.
+    owned: dict[str, Run] = field(default_factory=dict)
+    #: Executions that turned out to be somebody else's.
+    lost: list[Run] = field(default_factory=list)
+    #: Attempt id → message; published after the commit.
+    outbox: dict[str, Outgoing] = field(default_factory=dict)
+    #: Messages that nobody waits for: control requests, replies, wake-ups.
+    notes: list[Outgoing] = field(default_factory=list)
+    to_ack: list[Delivery] = field(default_factory=list)
+    to_reject: list[tuple[Delivery, str]] = field(default_factory=list)
+
+    def own(self, run: Run) -> bool:
+        """Make sure that an execution is still ours, and stays so until the commit.
+
+        Its row is written under the epoch that we know. If no row matches, another dispatcher has adopted it: it is
+        dropped from memory, and nothing of it is written.
+        """
+        if run.execution.id in self.owned:
+            return True
+        if run in self.lost:
+            return False
+        if not executions.update_owned(self.connection, run.execution, {}):
+            self.lost.append(run)
+            return False
+        self.owned[run.execution.id] = run
+        if run.model is not None:
+            run.model.refresh(self.connection)
+        return True
+
+    def save_task(self, run: Run, position: int, *, not_before: float | None = None, error: str | None = None) -> None:
+        """Write where a task stands."""
+        graph = run.current
+        task_id = graph.task_id(position)
+        self.tasks[task_id] = {
+            "b_id": task_id,
+            "b_state": graph.states[position].value,
+            "b_attempt": graph.attempts[position],
+            "b_retries": graph.retries[position],
+            "b_not_before": not_before,
+            "b_error": error,
+        }
+
+    def save_execution(self, run: Run, values: Mapping[str, Any]) -> None:
+        """Write columns of an execution."""
+        executions.update_owned(self.connection, run.execution, values)
+
+    def flush(self) -> None:
+        """Write everything that was collected; the caller commits."""
+        for statement, rows in (
+            (attempts.INSERT, self.new_attempts),
+            (attempts.SENT, self.sent),
+            (attempts.STARTED, self.started),
+            (attempts.END, self.ended),
+            (attempts.REPLACE, self.replaced),
+            (attempts.LATE, self.late),
+            (attempts.APPLIED, self.applied),
+            (tasks.UPDATE, list(self.tasks.values())),
+            (
+                attempts.PROPERTY_SEQUENCE,
+                [{"b_id": each, "b_sequence": number} for each, number in self.sequences.items()],
+            ),
+        ):
+            self._write(statement, rows)
+        for run in self.owned.values():
+            if run.model is not None:
+                run.model.flush(self.connection)
+        events.append(self.connection, self.events, now=self.stored_now)
+
+    def _write(self, statement: sa.Insert | sa.Update, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            self.connection.execute(statement, rows)
