@@ -1,0 +1,138 @@
+"""Composes dispatcher, broker and agent for one process: `outrider run`, `exec`, `dispatcher run`, and library use.
+
+With no broker configured, broker and agent live in this process, and everything that is to survive lies in the home
+folder. With a broker, only the dispatcher (and, if asked for, the central agent) runs here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from outrider.agent.agent import Agent
+from outrider.agent.settings import Settings as AgentSettings
+from outrider.cli.settings import CommandSettings
+from outrider.dispatcher.dispatcher import Dispatcher
+from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.files import ContentStore
+from outrider.dispatcher.plugin_uploads import built_record, store_wagon
+from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
+from outrider.dispatcher.store.database import Database
+from outrider.messaging.amqp import AmqpSettings, TlsOptions
+from outrider.messaging.connect import open_transport
+from outrider.messaging.embedded import EmbeddedBroker
+from outrider.messaging.transport import Transport
+from outrider.plugins.wagons import ProgressCallback, build_source, read_wagon
+
+log = logging.getLogger(__name__)
+
+#: How long a command waits for the broker before it says that there is none.
+CONNECT_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Local:
+    """What runs in this process."""
+
+    dispatcher: Dispatcher
+    #: None where no agent runs in this process.
+    agent: Agent | None
+    settings: CommandSettings
+
+
+class SourceBuilder:
+    """Builds plugins that blueprints name by ``source:``, once per content."""
+
+    def __init__(self, files: ContentStore, builds: Path, progress: ProgressCallback | None = None) -> None:
+        self._files = files
+        self._builds = builds
+        self._progress = progress
+
+    def __call__(self, entry: Mapping[str, Any], root: Path) -> dict[str, Any]:
+        """Build the plugin of a plan's entry; returns how the deployment remembers it."""
+        source = (root / entry["source"]).resolve()
+        if not source.is_relative_to(root.resolve()):
+            raise DispatcherError(f"plugin {entry['name']!r}: its source {entry['source']!r} lies outside of {root}")
+        # Plugins that are archives elsewhere lie below `plugins/`; a name alone may mean a folder there.
+        if not source.exists() and (root / "plugins" / entry["source"]).exists():
+            source = root / "plugins" / entry["source"]
+        if not source.exists():
+            raise DispatcherError(f"plugin {entry['name']!r}: there is no {source}")
+        self._builds.mkdir(parents=True, exist_ok=True)
+        wagon = read_wagon(build_source(source, self._builds, progress=self._progress))
+        return built_record(wagon, store_wagon(self._files, wagon))
+
+
+def transport_of(settings: CommandSettings, *, name: str) -> Transport:
+    """Connect to the configured broker. Raises `TransportError` with what each address answered."""
+    connection = settings.connection
+    tls = TlsOptions(
+        ca_file=_text(connection.broker_ca_file),
+        certificate_file=_text(connection.broker_certificate_file),
+        key_file=_text(connection.broker_key_file),
+    )
+    amqp = AmqpSettings(
+        urls=connection.broker_urls, tls=tls, name=name, management_url=connection.broker_management_url
+    )
+    return open_transport(amqp, connect_within_seconds=CONNECT_SECONDS)
+
+
+@contextmanager
+def opened(
+    settings: CommandSettings,
+    *,
+    with_agent: bool | None = None,
+    progress: ProgressCallback | None = None,
+    agent_overrides: Callable[[AgentSettings], AgentSettings] = lambda unchanged: unchanged,
+) -> Iterator[Local]:
+    """Open everything for the time of the block, and close it in an order that loses nothing.
+
+    `with_agent`: run the central agent in this process; by default, when the broker is in this process too.
+    Raises `DispatcherError`, `TransportError`.
+    """
+    home = settings.home.make()
+    embedded = EmbeddedBroker() if settings.embedded else None
+    with ExitStack() as stack:
+        database = Database(settings.database_url)
+        stack.callback(database.close)
+        files = ContentStore(home.files)
+        secrets = SecretStore(DatabaseTable(database), KeyRing(home.secret_key))
+        transport = embedded.transport() if embedded is not None else transport_of(settings, name="outrider dispatcher")
+        stack.callback(transport.close)
+        dispatcher = Dispatcher(
+            database=database,
+            files=files,
+            transport=transport,
+            settings=settings.engine,
+            secrets=secrets,
+            build_source=SourceBuilder(files, home.builds, progress),
+        )
+        stack.enter_context(dispatcher)
+        agent = None
+        if settings.embedded if with_agent is None else with_agent:
+            agent_transport = (
+                embedded.transport() if embedded is not None else transport_of(settings, name="outrider central agent")
+            )
+            stack.callback(agent_transport.close)
+            agent = Agent(agent_overrides(agent_settings(settings)), agent_transport)
+            agent.start()
+            stack.callback(agent.stop, end_runners=True)
+        yield Local(dispatcher, agent, settings)
+
+
+def agent_settings(settings: CommandSettings) -> AgentSettings:
+    """Return the settings of the agent that runs in this process."""
+    return AgentSettings(
+        agent_id=settings.engine.central_agent,
+        state_dir=settings.home.agent,
+        lease_seconds=settings.engine.lease_seconds,
+        heartbeat_seconds=min(5.0, settings.engine.lease_seconds / 4),
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

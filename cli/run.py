@@ -1,0 +1,134 @@
+"""`outrider run`: run a workflow of a blueprint here and now, show what happens, tell the result by the exit code."""
+
+from __future__ import annotations
+
+import getpass
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from outrider.cli.blueprint import report
+from outrider.cli.blueprint import settings as blueprint_settings
+from outrider.cli.execution import EXIT_CODES, took
+from outrider.cli.exit_codes import ExitCode
+from outrider.cli.follow import follow, spans_of
+from outrider.cli.interrupt import cancel_on_interrupt
+from outrider.cli.local import Local, opened
+from outrider.cli.logs import configure_logging
+from outrider.cli.output import console, errors, fail, key_values, print_fields, print_json
+from outrider.cli.plugin import show_progress
+from outrider.cli.progress import display_for
+from outrider.cli.settings import CommandSettings, command_settings
+from outrider.cli.waterfall import waterfall
+from outrider.dispatcher.blueprint import BlueprintInvalid
+from outrider.dispatcher.errors import DispatcherError, NotFound
+from outrider.dispatcher.store import deployments
+from outrider.dispatcher.store.executions import Execution
+from outrider.dispatcher.workflows import WorkflowError
+from outrider.messaging.errors import MessagingError
+from outrider.plugins.wagons import WagonError
+
+#: Failures that end the command with their text.
+EXPECTED = (DispatcherError, WorkflowError, WagonError, MessagingError)
+
+
+def run(
+    blueprint: Annotated[Path, typer.Argument(help="The blueprint's main file.", metavar="BLUEPRINT")],
+    workflow: Annotated[str, typer.Argument(help="install, uninstall, execute_operation ….")] = "install",
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", help="name=value for the workflow; repeatable.")
+    ] = None,
+    deployment: Annotated[
+        str | None, typer.Option("--deployment", "-d", help="Its id; default, the name of the blueprint's folder.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Sequence everything, run nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
+    show_waterfall: Annotated[bool, typer.Option("--waterfall", help="Show where the time went.")] = False,
+) -> None:
+    """Run a workflow of a blueprint, here and now.
+
+    The first workflow makes the deployment from the blueprint and the inputs; later ones find it by its id.
+    """
+    settings = command_settings()
+    configure_logging(settings.connection.log_level)
+    given = key_values(inputs or (), what="input")
+    deployment_id = deployment or blueprint.resolve().parent.name
+    try:
+        with opened(settings, progress=None if json else show_progress) as local:
+            ensure_deployment(local, blueprint, deployment_id, given, settings)
+            execution = local.dispatcher.start(
+                workflow,
+                deployment_id,
+                key_values(parameters or (), what="parameter"),
+                execution=Execution(id="", workflow=workflow, dry_run=dry_run, created_by=getpass.getuser()),
+            )
+            if not json:
+                errors.print(f"{workflow} of {deployment_id}: execution {execution.id}, state in {settings.home.path}")
+            ended = watched(local, execution, json=json)
+            conclude(local, ended, deployment_id, json=json, show_waterfall=show_waterfall)
+    except BlueprintInvalid as invalid:
+        report(invalid, json=json)
+        raise typer.Exit(ExitCode.BAD_INPUT) from None
+    except EXPECTED as error:
+        fail(str(error))
+    raise typer.Exit(exit_code(ended))
+
+
+def ensure_deployment(
+    local: Local, blueprint: Path, deployment_id: str, inputs: Mapping[str, Any], settings: CommandSettings
+) -> None:
+    """Make the deployment, or find it; inputs of one that exists cannot be changed by running it again."""
+    dispatcher = local.dispatcher
+    with dispatcher.database.read() as connection:
+        try:
+            found = deployments.get(connection, (dispatcher.tenant, deployment_id))
+        except NotFound:
+            found = None
+    if found is None:
+        dispatcher.create_blueprint(deployment_id, blueprint, settings=blueprint_settings())
+        dispatcher.create_deployment(deployment_id, deployment_id, inputs=inputs)
+        return
+    changed = [name for name, value in inputs.items() if found.inputs.get(name) != value]
+    if changed:
+        raise DispatcherError(
+            f"deployment {deployment_id!r} exists in {settings.home.path} with other values of {', '.join(changed)}: "
+            f"uninstall and delete it (outrider deployment delete {deployment_id}), or choose another with --deployment"
+        )
+
+
+def watched(local: Local, execution: Execution, *, json: bool) -> Execution:
+    """Show the execution until it ends; Ctrl-C asks for a cancel, a second one forces it."""
+    done = threading.Event()
+    with cancel_on_interrupt(local.dispatcher, execution.id), display_for(console, json=json) as display:
+        try:
+            return follow(local.dispatcher.database, execution.id, display, stop=done.is_set)
+        finally:
+            done.set()
+
+
+def conclude(local: Local, execution: Execution, deployment_id: str, *, json: bool, show_waterfall: bool) -> None:
+    """Print the outcome."""
+    outputs = local.dispatcher.outputs(deployment_id)
+    spans = spans_of(local.dispatcher.database, execution)
+    if json:
+        print_json({**asdict(execution), "outputs": outputs, "attempts": [asdict(span) for span in spans]})
+        return
+    console.print(f"{execution.workflow} {execution.status.value} after {took(execution)}")
+    if execution.error:
+        errors.print(execution.error, markup=False, soft_wrap=True)
+    if outputs:
+        console.print("outputs:")
+        print_fields({f"  {name}": value for name, value in outputs.items()})
+    if show_waterfall:
+        console.print()
+        console.print(waterfall(spans, width=console.width))
+
+
+def exit_code(execution: Execution) -> ExitCode:
+    """Return what the exit code tells of an execution."""
+    return EXIT_CODES.get(execution.status, ExitCode.FAILED)
