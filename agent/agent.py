@@ -220,6 +220,7 @@ class Agent:
                 return
             del self._missing[attempt_id]
         self._attempts.remove(attempt_id)
+        self._intake.relieve()
         self._finished.put(attempt_id)
 
     def _clean_up(self) -> None:

@@ -103,7 +103,12 @@ class Intake:
             elif not wanted and self._consumer is not None:
                 consumer, self._consumer = self._consumer, None
                 consumer.cancel()
-                logger.warning("taking no tasks: %s", self.state)
+                logger.info("taking no tasks: %s", self.state)
+
+    def relieve(self) -> None:
+        """An attempt is done: consume again if the backlog was the reason not to, and has shrunk enough."""
+        if self._backlog_full:
+            self.review()
 
     def receive(self, delivery: Delivery) -> None:
         """Handle one delivery; on the transport's thread."""

@@ -97,7 +97,7 @@ class Journal:
     @property
     def epoch(self) -> str:
         """The journal's random name: another one means that what was recorded before is lost."""
-        return self._epoch
+        return str(self._epoch)
 
     @property
     def sequence(self) -> int:

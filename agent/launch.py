@@ -218,7 +218,8 @@ class Launcher:
             protocol.send_body(connection, request)
         except OSError:
             connection.close()
-            return self._never_went(attempt, tree)
+            self._never_went(attempt, tree)
+            return None
         since = time.monotonic()
         attempt.settle()
         self._updates.watch(attempt.task, attempt.folder)

@@ -45,7 +45,7 @@ class Settings:
     #: Operations at once.
     slots: int = field(default_factory=_default_slots)
     #: Accepted and waiting tasks, as a multiple of the slots, at which the agent takes no more.
-    backlog_factor: int = 4
+    backlog_factor: int = 8
     heartbeat_seconds: float = 5.0
     #: Must be the dispatcher's: nothing starts when the last confirmed heartbeat is older than half of it.
     lease_seconds: float = 180.0

@@ -1,7 +1,7 @@
 """The life of an operation on this agent, from its acceptance to its result.
 
-`intake` receives tasks and puts them here; each slot is a thread that takes one and goes through `_live`, top to bottom:
-check, prepare the plugin's environment and runner, redeem secrets, start (the journal's compare-and-set, then *go*),
+`intake` receives tasks and puts them here; each slot is a thread that takes one and goes through `_live`, top to
+bottom: check, prepare the plugin's environment and runner, redeem secrets, start (the journal's compare-and-set, then *go*),
 wait for the end, judge, report. Whatever goes wrong becomes the attempt's result; nothing of it ends the thread.
 """
 
@@ -28,7 +28,7 @@ from outrider.agent.runner.processes import boot_id
 from outrider.agent.runner.tree import PROOF_NONE, Tree
 from outrider.agent.updates import UpdateShipper
 from outrider.agent.verdicts import Reporter
-from outrider.messaging.messages import OperationResult, Proof, Verdict
+from outrider.messaging.messages import Durations, OperationResult, Proof, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ class Worker:
         else:
             result = self._reporter.ended(attempt, outcome, epoch=self._journal.epoch)
         attempt.durations["report"] = time.monotonic() - ended_at
-        self._conclude(attempt, result)
+        self._conclude(attempt, replace(result, durations=Durations(**attempt.durations)))
 
     # The end
 

@@ -7,6 +7,7 @@ draining of output and the verdict on an operation that died go on while no agen
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import selectors
@@ -37,7 +38,9 @@ _MOST_EARLY_DEATHS = 20
 def run(folder: Path, root: Path) -> NoReturn:
     """Be the runner that lives in `folder`, with the code below `root`; ends the process."""
     config = RunnerConfig.read(folder)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] - a text file, since the agent opened it
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What an operation prints is seen, and captured, line by line.
+        sys.stdout.reconfigure(line_buffering=True)
     warm = Warm(limit_seconds=config.import_seconds)
     if config.mode == "fork":
         for module in config.modules:

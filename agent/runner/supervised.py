@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any, Optional
@@ -80,7 +81,8 @@ class Supervised:
         self, status: int, cpu_seconds: float, peak_memory_bytes: int, *, config: RunnerConfig, known: set[int]
     ) -> None:
         """The child has ended: write the result if it did not, and end what it left behind then."""
-        if (self._directory / RESULT_NAME).exists():
+        if (self._directory / RESULT_NAME).exists() or not self._directory.exists():
+            # Without the folder the agent has reported the attempt already: it had the result from the child itself.
             return
         proof = self._proof or self._prove_empty(known)
         outcome = {
@@ -92,7 +94,11 @@ class Supervised:
             "proof": proof,
             "died": True,
         }
-        write_aside(self._directory / RESULT_NAME, json.dumps(outcome).encode(), durable=True)
+        try:
+            write_aside(self._directory / RESULT_NAME, json.dumps(outcome).encode(), durable=True)
+        except OSError as error:
+            # A full disk: the agent judges by what it finds, and says that the result is lost.
+            print(f"the verdict on attempt {self.attempt_id} cannot be written: {error}", file=sys.stderr)  # noqa: T201 - the runner's log
 
     def _prove_empty(self, known: set[int]) -> str:
         proof = self._tree().end(grace_seconds=0)

@@ -145,3 +145,17 @@ def set_property_and_die(**_):
 def show_inputs(**inputs):
     inputs.pop("ctx", None)
     return inputs
+
+
+@operation
+def count_characters(a, b, c, **_):
+    return {"a": len(a), "b": len(b[0]), "c": c}
+
+
+@operation
+def log_and_wait(path, started, count, **_):
+    for number in range(count):
+        ctx.logger.info("line %d", number)
+    wait_for(path, started)
+    for number in range(count):
+        ctx.logger.info("line %d after", number)
