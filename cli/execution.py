@@ -26,6 +26,9 @@ app = typer.Typer(help="Executions: runs of a workflow.", no_args_is_help=True)
 ExecutionId = Annotated[str, typer.Argument(help="Id of the execution, or its first characters.", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
+#: Characters of an id that lists show; commands take as many as make it clear.
+SHORT = 8
+
 EXIT_CODES = {
     Status.TERMINATED: ExitCode.SUCCESS,
     Status.FAILED: ExitCode.FAILED,
@@ -73,7 +76,7 @@ def list_executions(
         ("id", "workflow", "deployment", "status", "operations", "started", "took"),
         (
             (
-                one.id,
+                one.id[:SHORT],
                 one.workflow,
                 one.deployment_id or "–",
                 one.status.value,

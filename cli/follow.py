@@ -15,6 +15,8 @@ from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.executions import Execution
 
 POLL_SECONDS = 0.1
+#: Results overtake logs on their way; lines are held back this long, so that they can be shown in order.
+HOLD_SECONDS = 0.25
 #: Records read at once.
 PAGE = 1000
 SUCCEEDED = "succeeded"
@@ -29,6 +31,7 @@ def follow(
 ) -> Execution:
     """Feed the display until the execution ends or `stop()` is true; returns the execution as it is then."""
     last_event = 0
+    held: list[events.Event] = []
     while True:
         with database.read() as connection:
             # Status before events: what is recorded before the end is shown before the end.
@@ -36,17 +39,26 @@ def follow(
             now = database.now(connection)
             page = events.after(connection, last_event, execution_id=execution_id, limit=PAGE)
             snapshot = None if execution.ended else _snapshot(connection, execution, now)
-        for event in page:
-            last_event = event.id
-            if event.event_type not in HIDDEN_EVENTS:
-                display.line(line_of(event))
+        if page:
+            last_event = page[-1].id
+            held += [event for event in page if event.event_type not in HIDDEN_EVENTS]
         if len(page) == PAGE:
             continue
+        over = execution.ended or stop()
+        held = _show(held, display, until=float("inf") if over else now - HOLD_SECONDS)
         if snapshot is not None:
             display.snapshot(snapshot)
-        if execution.ended or stop():
+        if over:
             return execution
         time.sleep(POLL_SECONDS)
+
+
+def _show(held: list[events.Event], display: Display, *, until: float) -> list[events.Event]:
+    """Show what was stored before `until`, in the order in which it happened; returns the rest."""
+    ready = sorted((event for event in held if event.stored_at <= until), key=lambda event: event.happened_at)
+    for event in ready:
+        display.line(line_of(event))
+    return [event for event in held if event.stored_at > until]
 
 
 def line_of(event: events.Event) -> Line:

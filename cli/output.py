@@ -14,8 +14,17 @@ from rich.text import Text
 
 from outrider.cli.exit_codes import ExitCode
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+#: Width of tables that no terminal bounds.
+PLAIN_WIDTH = 140
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PLAIN_WIDTH)
+
+
+console = _console(stderr=False)
+errors = _console(stderr=True)
 
 
 def print_json(value: Any) -> None:

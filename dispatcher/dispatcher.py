@@ -19,7 +19,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from outrider.dispatcher import blueprint as language
 from outrider.dispatcher import planning
 from outrider.dispatcher import why as explaining
 from outrider.dispatcher.attempts import Files
@@ -28,9 +27,9 @@ from outrider.dispatcher.clock import Clock, SystemClock
 from outrider.dispatcher.deploying import BuildSource, Deployer
 from outrider.dispatcher.engine import Engine, Services
 from outrider.dispatcher.errors import DecisionNeeded, NotFound
-from outrider.dispatcher.facts import ModelFacts
 from outrider.dispatcher.files import ContentStore, local_ref
 from outrider.dispatcher.model import Model
+from outrider.dispatcher.outputs import evaluated
 from outrider.dispatcher.secrets import SecretStore, redeem_secrets
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.signals import Look
@@ -148,15 +147,7 @@ class Dispatcher:
 
     def _values(self, deployment_id: str, section: str) -> dict[str, Any]:
         with self.database.read() as connection:
-            model = Model.load(connection, (self.tenant, deployment_id), {})
-            facts = ModelFacts(model, connection)
-            found: dict[str, Any] = {}
-            for name, definition in getattr(model.deployment, section).items():
-                try:
-                    found[name] = language.evaluate(definition["value"], storage=facts)
-                except language.FunctionFailed as error:
-                    found[name] = f"<ERROR: {error}>"
-        return found
+            return evaluated(connection, (self.tenant, deployment_id), section)
 
     # -- executions ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from outrider.dispatcher.errors import AlreadyExists, ExecutionRunning, NotFound
+from outrider.dispatcher.errors import AlreadyExists, Conflict, ExecutionRunning, NotFound
 from outrider.dispatcher.store import executions, instances, jsontext
 from outrider.dispatcher.store.schema import DEPLOYMENT_UPDATES, DEPLOYMENTS, EXECUTIONS, NODE_INSTANCES, NODES
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
@@ -130,9 +130,22 @@ def view(
     )
 
 
+#: States in which an instance has nothing outside of the store.
+NOT_INSTALLED = frozenset({"uninitialized", "deleted"})
+
+
 def delete(connection: Connection, key: instances.Key, *, force: bool = False) -> None:
-    """Delete a deployment with its executions. Raises `NotFound`, and `ExecutionRunning` unless forced."""
+    """Delete a deployment with its executions.
+
+    Raises `NotFound`, and unless forced `ExecutionRunning`, or `Conflict` if instances are still installed.
+    """
     get(connection, key)
+    installed = [
+        each.id for each in instances.of_deployment(connection, key).values() if each.state not in NOT_INSTALLED
+    ]
+    if installed and not force:
+        named = ", ".join(installed[:5]) + (" …" if len(installed) > 5 else "")
+        raise Conflict(f"deployment {key[1]!r} still has installed instances ({named}): uninstall it first")
     holder = executions.active_of(connection, *key)
     if holder is not None and not force:
         raise ExecutionRunning(f"deployment {key[1]!r} has a running execution: {holder.id} ({holder.workflow})")
