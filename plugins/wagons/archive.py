@@ -6,10 +6,13 @@ ever written to a path that was not derived from a checked name.
 
 from __future__ import annotations
 
+import errno
 import gzip
+import lzma
 import os
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -28,7 +31,18 @@ _BUILD_AGAIN = "build the archive again from a source you trust"
 _RAISE_LIMIT = "raise the limit in the settings if you trust where the archive comes from"
 _UNFIT = re.compile(r"[\x00-\x1f\\]")
 #: What zipfile, tarfile and zlib raise for damaged input.
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    gzip.BadGzipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,10 @@ class Archive:
             yield
         except _DAMAGE as error:
             raise UnreadableArchive(self.label, f"is damaged: {error}", member=member, remedy=_NEW_COPY) from error
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a seek to nowhere; others are the disk's, and not ours to explain
+                raise
+            raise UnreadableArchive(self.label, f"is damaged: {error}", member=member, remedy=_NEW_COPY) from error
 
     def _accept(self, members: list[Member]) -> None:
         """Keep the members, after the checks that need all of them."""
@@ -145,10 +163,8 @@ class ZipArchive(Archive):
 
     def __init__(self, path: Path, *, limits: Limits = DEFAULT_LIMITS, label: Optional[str] = None) -> None:
         super().__init__(path, limits=limits, label=label)
-        try:
+        with self.translated():
             self._zip = zipfile.ZipFile(path)
-        except (*_DAMAGE, ValueError, OSError) as error:  # the last two: a directory that points to nowhere
-            raise UnreadableArchive(self.label, f"is damaged: {error}", remedy=_NEW_COPY) from error
         try:
             self._accept(list(self._checked()))
         except BaseException:
