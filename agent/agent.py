@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
@@ -52,7 +54,8 @@ class Agent:
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self.settings = settings
         self._transport = transport
-        self._lock_file: Optional[int] = None
+        self._held = contextlib.ExitStack()
+        self._running = False
         self._attempts = Attempts()
         self._closing = threading.Event()
         self._finished: queue.SimpleQueue[Optional[str]] = queue.SimpleQueue()
@@ -64,8 +67,18 @@ class Agent:
         """Take up what an earlier agent left, then begin to take tasks."""
         settings, state_dir = self.settings, self.settings.state_dir
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock_file = _lock(state_dir)
+        self._held.enter_context(lock_state(state_dir))
         self._journal = Journal(state_dir / "journal.db", machine=machine_id())
+        self._held.callback(self._journal.close)
+        try:
+            self._start(settings, state_dir)
+        except BaseException:
+            self._held.close()
+            raise
+        self._running = True
+        logger.info("agent %s runs; its state is in %s", settings.agent_id, state_dir)
+
+    def _start(self, settings: Settings, state_dir: Path) -> None:
         self._journal.prune(older_than_seconds=settings.journal_keep_seconds)
         self._build(settings, state_dir)
         self._runners.adopt()
@@ -90,7 +103,6 @@ class Agent:
         self._control.start()
         self._heart.start()
         self._intake.start()
-        logger.info("agent %s runs; its state is in %s", settings.agent_id, state_dir)
 
     def drain(self, *, limit_seconds: float) -> bool:
         """Take no more tasks and wait until all in hand are reported; returns whether that was within the limit."""
@@ -108,8 +120,9 @@ class Agent:
 
         `end_runners`: also end the warm processes, as soon as nothing runs in them (in-process agents do that).
         """
-        if self._lock_file is None:
+        if not self._running:
             return
+        self._running = False
         self._intake.drain()
         self._control.stop()
         self._heart.close()
@@ -120,14 +133,13 @@ class Agent:
             logger.warning("%s", error)
         self._updates.close()
         self._closing.set()
+        self._intake.changed.set()
         self._finished.put(None)
         for thread in self._threads:
             thread.join(limit_seconds)
         if end_runners and not self._runners.stop_all(limit_seconds=limit_seconds):
             logger.warning("operations are still running; their runners end after them")
-        self._journal.close()
-        os.close(self._lock_file)
-        self._lock_file = None
+        self._held.close()
 
     def end_operations(self, *, grace_seconds: float) -> dict[str, str]:
         """End all operations that run here; returns attempt → ``stopped``, ``not_confirmed`` …."""
@@ -140,6 +152,12 @@ class Agent:
     def healthy(self) -> bool:
         """Whether it does its work: the broker serves its consumer, or there is a reason that it should not."""
         return self._intake.alive
+
+    @property
+    def status(self) -> str:
+        """One line about it, for the service manager."""
+        phases = ", ".join(f"{len(self._attempts.in_phase(phase))} {phase.value}" for phase in Phase)
+        return f"{self._intake.state}: {phases}"
 
     def _build(self, settings: Settings, state_dir: Path) -> None:
         transport, journal, attempts = self._transport, self._journal, self._attempts
@@ -229,7 +247,9 @@ class Agent:
 
     def _keep_house(self) -> None:
         prune_at = time.monotonic() + _PRUNE_SECONDS
-        while not self._closing.wait(_ROUND_SECONDS):
+        while not self._closing.is_set():
+            self._intake.changed.wait(_ROUND_SECONDS)
+            self._intake.changed.clear()
             try:
                 self._outbox.send_again()
                 self._intake.review()
@@ -241,7 +261,9 @@ class Agent:
                 logger.warning("housekeeping: %s", error)
 
 
-def _lock(state_dir: Path) -> int:
+@contextlib.contextmanager
+def lock_state(state_dir: Path) -> Iterator[None]:
+    """Hold the state folder alone. Raises `StateLocked`."""
     descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -250,4 +272,7 @@ def _lock(state_dir: Path) -> int:
         raise StateLocked(
             f"another agent uses {state_dir}: stop it, or give this one a state_dir of its own"
         ) from error
-    return descriptor
+    try:
+        yield
+    finally:
+        os.close(descriptor)

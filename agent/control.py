@@ -120,7 +120,8 @@ class Control:
         if request.attempt_id is None:
             raise ValueError("a cancel needs an attempt_id")
         logger.info("attempt %s: cancel", request.attempt_id)
-        return {"outcome": self._worker.cancel(request.attempt_id, grace_seconds=self._grace)}
+        grace = 0.0 if request.payload.get("kill") else self._grace
+        return {"outcome": self._worker.cancel(request.attempt_id, grace_seconds=grace)}
 
     def _drain(self, _request: ControlRequest) -> dict[str, Any]:
         self._intake.drain()

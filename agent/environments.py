@@ -67,6 +67,9 @@ class Environments:
         try:
             wagon = choose(plugin.wagons, probe(sys.executable))
             store = self._open_store()
+            installed = store.find(plugin.name, plugin.version, sha256=wagon.sha256)
+            if installed is not None:
+                return _environment_of(plugin, installed)
             say(f"fetching plugin {plugin.name} {plugin.version}")
             archive = self._fetch(wagon, plugin, files)
             say(f"installing plugin {plugin.name} {plugin.version}")
@@ -88,9 +91,7 @@ class Environments:
         except WagonError as error:
             raise PreparationFailed(type(error).__name__, _where(plugin, error), recoverable=False) from error
         archive.unlink(missing_ok=True)
-        return PluginEnvironment(
-            plugin.name, plugin.version, str(environment.python), str(environment.path), builtin=False
-        )
+        return _environment_of(plugin, environment)
 
     def _open_store(self) -> Any:
         from outrider.plugins.wagons import EnvironmentStore
@@ -109,6 +110,10 @@ class Environments:
             raise PreparationFailed("WagonNotFound", _where(plugin, error), recoverable=False) from error
         except FetchError as error:
             raise PreparationFailed("FetchError", _where(plugin, error), recoverable=True) from error
+
+
+def _environment_of(plugin: PluginRef, environment: Any) -> PluginEnvironment:
+    return PluginEnvironment(plugin.name, plugin.version, str(environment.python), str(environment.path), builtin=False)
 
 
 def _where(plugin: PluginRef, error: Exception) -> str:

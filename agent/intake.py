@@ -60,6 +60,9 @@ class Intake:
         self._draining = False
         self._disk_full = False
         self._backlog_full = False
+        self._refused: list[Attempt] = []
+        #: Set when `review` has something to do; whoever waits for it must not be a thread of the transport's.
+        self.changed = threading.Event()
 
     @property
     def state(self) -> str:
@@ -86,14 +89,17 @@ class Intake:
         self.review()
 
     def review(self) -> None:
-        """Consume, or stop consuming, as backlog, disk and draining demand; called every second and at each change."""
+        """Consume, or stop consuming, as backlog, disk and draining demand; called every second and at each change.
+
+        Waits for the broker, so it must not be called by a thread that handles messages or the journal.
+        """
         waiting = self._attempts.waiting()
         with self._lock:
             # Between the bound and half of it, it stays as it is.
             self._backlog_full = waiting >= self._backlog_limit or (
                 self._backlog_full and waiting > self._backlog_limit // 2
             )
-            self._disk_full = self._free_bytes() < self._disk_reserve
+            self._disk_full = bool(self._refused) or self._free_bytes() < self._disk_reserve
             wanted = self.state == "running"
             if wanted and self._consumer is None:
                 self._consumer = self._transport.consume(
@@ -104,11 +110,14 @@ class Intake:
                 consumer, self._consumer = self._consumer, None
                 consumer.cancel()
                 logger.info("taking no tasks: %s", self.state)
+        # Only now, with no consumer that would get them again at once.
+        while self._refused:
+            self._refused.pop().give_back()
 
     def relieve(self) -> None:
-        """An attempt is done: consume again if the backlog was the reason not to, and has shrunk enough."""
+        """An attempt is done: have it reviewed whether tasks can be taken again."""
         if self._backlog_full:
-            self.review()
+            self.changed.set()
 
     def receive(self, delivery: Delivery) -> None:
         """Handle one delivery; on the transport's thread."""
@@ -144,30 +153,18 @@ class Intake:
         if error is not None:
             logger.error("attempt %s is given back: %s", attempt.attempt_id, error)
             self._attempts.remove(attempt.attempt_id)
-            self._stop_for_disk()
-            attempt.give_back()
+            self._refused.append(attempt)
+            self.changed.set()
             return
         attempt.settle()
         if known is None or (known.state is State.ACCEPTED and not known.cancelled):
             self._worker.put(attempt)
             if not self._backlog_full and self._attempts.waiting() >= self._backlog_limit:
-                self._stop_for_backlog()
+                self.changed.set()
         elif known.state is State.ACCEPTED:
             self._worker.conclude_cancelled(attempt)
         else:
             self._worker.answer_known(attempt, known)
-
-    def _stop_for_backlog(self) -> None:
-        self._backlog_full = True
-        threading.Thread(target=self.review, name="backlog", daemon=True).start()
-
-    def _stop_for_disk(self) -> None:
-        # Before the delivery is given back, or it would come again at once.
-        with self._lock:
-            self._disk_full = True
-            consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            consumer.cancel()
 
     def _free_bytes(self) -> int:
         try:

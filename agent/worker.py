@@ -21,7 +21,7 @@ from outrider.agent.attempts import Attempt, Attempts, Phase
 from outrider.agent.ending import Deadline, Interrupted, await_end, last_word
 from outrider.agent.errors import AgentError, PreparationFailed, Refused
 from outrider.agent.journal import Entry, Journal
-from outrider.agent.launch import AlreadyKnown, Launcher, Launched
+from outrider.agent.launch import AlreadyKnown, Launched, Launcher
 from outrider.agent.outbox import ResultOutbox
 from outrider.agent.previous import PreviousAttempts
 from outrider.agent.runner.processes import boot_id

@@ -87,7 +87,7 @@ def serve(place: Place) -> NoReturn:
     status = EXIT_BROKEN
     try:
         status = _serve(place)
-    except BaseException:  # noqa: BLE001 - the last line of defence: the runner reports what its log says
+    except BaseException:
         logging.getLogger(__name__).exception("the operation's process failed")
         sys.excepthook(*sys.exc_info())
     finally:
@@ -255,7 +255,7 @@ def enter_own_space(group: Optional[Group], keep: set[int]) -> None:
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names suffice
-        if int(name) > 2 and int(name) not in keep:  # noqa: PLR2004 - stdin, stdout, stderr stay
+        if int(name) > 2 and int(name) not in keep:
             with contextlib.suppress(OSError):
                 os.close(int(name))
     logging.getLogger().handlers.clear()

@@ -105,7 +105,7 @@ def _download_rest(url: str, source: dict[str, Any], aside: Path, context: Optio
         headers["Range"] = f"bytes={have}-"
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the caller checked the scheme
     with urllib.request.urlopen(request, timeout=_STALL_SECONDS, context=context) as answer:  # noqa: S310 - as above
-        append = answer.status == 206  # noqa: PLR2004 - HTTP's Partial Content
+        append = answer.status == 206
         announced = answer.headers.get("Content-Length")
         expected = int(announced) + (have if append else 0) if announced else None
         with aside.open("ab" if append else "wb") as target:

@@ -87,7 +87,7 @@ class Tree(NamedTuple):
         processes.kill(root, signal.SIGSTOP)
         deadline = time.monotonic() + KILL_LIMIT_SECONDS
         empty_scans = 0
-        while empty_scans < 2:  # noqa: PLR2004 - one scan may miss a process that is just being reparented
+        while empty_scans < 2:
             below = [process for process in self.members() if process.pid != self.pid]
             for process in below:
                 processes.kill(process, signal.SIGKILL)
@@ -98,7 +98,7 @@ class Tree(NamedTuple):
         processes.kill(root, signal.SIGKILL)
         while self.root_alive() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        return empty_scans >= 2 and not self.root_alive()  # noqa: PLR2004 - as above
+        return empty_scans >= 2 and not self.root_alive()
 
     def _kill_found(self) -> bool:
         deadline = time.monotonic() + KILL_LIMIT_SECONDS

@@ -40,7 +40,11 @@ def test_an_exception_is_a_recoverable_failure_with_its_traceback(stage: Stage) 
     result = stage.dispatcher.run(make_task("fail"))
     assert result.verdict is Verdict.FAILED
     assert result.error is not None
-    assert (result.error.type, result.error.message, result.error.recoverable) == ("RuntimeError", "it does not work", True)
+    assert (result.error.type, result.error.message, result.error.recoverable) == (
+        "RuntimeError",
+        "it does not work",
+        True,
+    )
     assert "agent_operations.py" in result.error.traceback
 
 
@@ -249,7 +253,9 @@ def test_a_runner_that_is_killed_leaves_its_operations_running(stage: Stage, tmp
 
 def test_an_operation_killed_with_its_runner_is_result_lost(stage: Stage, tmp_path: Path) -> None:
     started = tmp_path / "started"
-    attempt = stage.dispatcher.send(make_task("wait_for", inputs={"path": str(tmp_path / "no"), "started": str(started)}))
+    attempt = stage.dispatcher.send(
+        make_task("wait_for", inputs={"path": str(tmp_path / "no"), "started": str(started)})
+    )
     pid = int(wait_until(lambda: started.exists() and started.read_text(), 20, "the operation"))
     (folder,) = (tmp_path / "state" / "runners").iterdir()
     os.kill(json.loads((folder / "state.json").read_text())["pid"], signal.SIGKILL)
