@@ -170,6 +170,7 @@ class CloudifyContext(CommonContext):
         self._node = self._instance = self._source = self._target = None
         self._operation = OperationContext(self._context.get("operation") or {})
         self._plugin = None
+        self._agent = None
         self._capabilities = None
         self._logger = None
 
@@ -216,7 +217,7 @@ class CloudifyContext(CommonContext):
     @property
     def node(self):
         """The node; in node operations."""
-        self._verify(NODE_INSTANCE, "ctx.node")
+        self._verify_in_node_context("ctx.node")
         if self._node is None:
             self._node = self._need_subjects("ctx.node").node()
         return self._node
@@ -224,7 +225,7 @@ class CloudifyContext(CommonContext):
     @property
     def instance(self):
         """The node instance; in node operations."""
-        self._verify(NODE_INSTANCE, "ctx.instance")
+        self._verify_in_node_context("ctx.instance")
         if self._instance is None:
             self._instance = self._need_subjects("ctx.instance").instance()
         return self._instance
@@ -232,7 +233,7 @@ class CloudifyContext(CommonContext):
     @property
     def source(self):
         """The relationship's source; in relationship operations."""
-        self._verify(RELATIONSHIP_INSTANCE, "ctx.source")
+        self._verify_in_relationship_context("ctx.source")
         if self._source is None:
             self._source = self._need_subjects("ctx.source").end("source")
         return self._source
@@ -240,7 +241,7 @@ class CloudifyContext(CommonContext):
     @property
     def target(self):
         """The relationship's target; in relationship operations."""
-        self._verify(RELATIONSHIP_INSTANCE, "ctx.target")
+        self._verify_in_relationship_context("ctx.target")
         if self._target is None:
             self._target = self._need_subjects("ctx.target").end("target")
         return self._target
@@ -293,9 +294,11 @@ class CloudifyContext(CommonContext):
     @property
     def agent(self):
         """Ways to bring an agent onto a new host."""
-        from outrider_facade.agent import AgentContext
+        if self._agent is None:
+            from outrider_facade.agent import AgentContext
 
-        return AgentContext(self)
+            self._agent = AgentContext(self)
+        return self._agent
 
     def send_event(self, event):
         """Show a message among the execution's events."""
@@ -353,7 +356,11 @@ class CloudifyContext(CommonContext):
         self._need_sdk(what)
         return self._subjects
 
-    def _verify(self, kind, what):
-        if self.type != kind:
-            instead = "ctx.source and ctx.target" if kind == NODE_INSTANCE else "ctx.node and ctx.instance"
-            raise NonRecoverableError(f"{what} does not exist in a {self.type} context (there, use {instead})")
+    # Tests of plugins replace these two.
+    def _verify_in_node_context(self, what="ctx.node"):
+        if self.type != NODE_INSTANCE:
+            raise NonRecoverableError(f"{what} does not exist in a {self.type} context (see ctx.source and ctx.target)")
+
+    def _verify_in_relationship_context(self, what="ctx.source"):
+        if self.type != RELATIONSHIP_INSTANCE:
+            raise NonRecoverableError(f"{what} does not exist in a {self.type} context (see ctx.node and ctx.instance)")

@@ -6,7 +6,6 @@ import tempfile
 
 from outrider_facade.operation import OperationContext
 from outrider_facade.subjects import NodeContext, NodeInstanceContext
-from outrider_facade.tracking import ImmutableProperties
 
 from cloudify.constants import DEPLOYMENT, NODE_INSTANCE, RELATIONSHIP_INSTANCE
 from cloudify.context import BootstrapContext, CloudifyContext, RelationshipSubjectContext
@@ -29,7 +28,8 @@ class MockNodeContext(NodeContext):
         self._id = id
         self._type = type
         self._type_hierarchy = type_hierarchy
-        self._properties = ImmutableProperties(properties or {})
+        # Not read-only: tests set them.
+        self._properties = {} if properties is None else properties
 
     @property
     def id(self):
@@ -46,6 +46,10 @@ class MockNodeContext(NodeContext):
         """The types from the root to the node's own."""
         return self._type_hierarchy if self._type_hierarchy is not None else [self._type]
 
+    @type_hierarchy.setter
+    def type_hierarchy(self, types):
+        self._type_hierarchy = types
+
     @property
     def properties(self):
         """The properties."""
@@ -59,7 +63,7 @@ class MockNodeInstanceContext(NodeInstanceContext):
         super().__init__()
         self._id = id
         self._runtime_properties = {} if runtime_properties is None else runtime_properties
-        self._relationships = relationships
+        self._relationships = [] if relationships is None else relationships
         self._index = index
 
     @property
@@ -180,9 +184,9 @@ class MockCloudifyContext(CloudifyContext):
         self._node_id = node_id
         self._node_name = node_name
         self._execution_id = execution_id
-        self._properties = ImmutableProperties(properties or {})
+        self._properties = {} if properties is None else properties
         self._runtime_properties = {} if runtime_properties is None else runtime_properties
-        self._relationships = relationships
+        self._relationships = [] if relationships is None else relationships
         self._resources_given = resources or {}
         self._capabilities = capabilities
         self._related = related
@@ -197,7 +201,7 @@ class MockCloudifyContext(CloudifyContext):
         self._operation = MockOperationContext(operation)
         self._type = None
         if source is None:
-            self._node = MockNodeContext(node_name or node_id, properties, node_type)
+            self._node = MockNodeContext(node_name or node_id, self._properties, node_type)
             self._instance = MockNodeInstanceContext(node_id, self._runtime_properties, relationships, index)
 
     @property
