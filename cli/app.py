@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "blueprint": ("outrider.cli.blueprint", "app"),
     "plugin": ("outrider.cli.plugin", "app"),
     "deployment": ("outrider.cli.deployment", "app"),
-    "execution": ("outrider.cli.execution", "app"),
+    "execution": ("outrider.cli.resuming", "app"),
     "exec": ("outrider.cli.exec", "exec_"),
     "agent": ("outrider.cli.agent", "app"),
     "dispatcher": ("outrider.cli.dispatcher", "app"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from outrider.agent.errors import AgentError
 from outrider.cli.blueprint import report
 from outrider.cli.blueprint import settings as blueprint_settings
 from outrider.cli.execution import EXIT_CODES, took
@@ -33,7 +33,7 @@ from outrider.messaging.errors import MessagingError
 from outrider.plugins.wagons import WagonError
 
 #: Failures that end the command with their text.
-EXPECTED = (DispatcherError, WorkflowError, WagonError, MessagingError)
+EXPECTED = (AgentError, DispatcherError, WorkflowError, WagonError, MessagingError)
 
 
 def run(
@@ -103,12 +103,8 @@ def ensure_deployment(
 
 def watched(local: Local, execution: Execution, *, json: bool) -> Execution:
     """Show the execution until it ends; Ctrl-C asks for a cancel, a second one forces it."""
-    done = threading.Event()
     with cancel_on_interrupt(local.dispatcher, execution.id), display_for(console, json=json) as display:
-        try:
-            return follow(local.dispatcher.database, execution.id, display, stop=done.is_set)
-        finally:
-            done.set()
+        return follow(local.dispatcher.database, execution.id, display)
 
 
 def conclude(local: Local, execution: Execution, deployment_id: str, *, json: bool, show_waterfall: bool) -> None:

@@ -30,6 +30,9 @@ def choose(connection: Connection, tenant: str, entry: Json, built: Json) -> Plu
     name = entry["name"]
     if name in built:
         return _built(name, entry, built[name])
+    if entry.get("built"):
+        # One operation on an agent has no deployment that could remember what was built for it.
+        return _built(name, {key: value for key, value in entry.items() if key != "built"}, entry["built"])
     if entry.get("package_name"):
         return _managed(connection, tenant, entry)
     if name in BUILTIN or entry.get("install") is False:

@@ -1,0 +1,86 @@
+"""`outrider exec`: one operation on an agent, now, without a blueprint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from outrider.cli.execution import EXIT_CODES
+from outrider.cli.exit_codes import ExitCode
+from outrider.cli.follow import spans_of
+from outrider.cli.local import Local, SourceBuilder, opened
+from outrider.cli.logs import configure_logging
+from outrider.cli.output import errors, fail, key_values, print_json
+from outrider.cli.plugin import show_progress
+from outrider.cli.run import EXPECTED, watched
+from outrider.cli.settings import command_settings
+from outrider.dispatcher.store import attempts
+from outrider.dispatcher.store.executions import Execution
+
+
+def exec_(
+    operation: Annotated[
+        str, typer.Argument(help="module.function of the plugin, or, without a plugin, a shell command.")
+    ],
+    on: Annotated[str | None, typer.Option("--on", help="Agent; default, the central one.")] = None,
+    plugin: Annotated[str | None, typer.Option(help="A known package, or a .py file or folder to build.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the package, or specifiers: >=1.2,<2")] = None,
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="End the operation after so many seconds.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Run one operation, or a shell command, on an agent now."""
+    settings = command_settings()
+    configure_logging(settings.connection.log_level)
+    given = key_values(inputs or (), what="input")
+    try:
+        with opened(settings, progress=None if json else show_progress) as local:
+            entry, name, arguments = what_to_run(local, operation, plugin, version, given)
+            agent_id = on or settings.engine.central_agent
+            started = local.dispatcher.start_operation(agent_id, entry, name, arguments, timeout=timeout)
+            ended = watched(local, started, json=json)
+            report(local, ended, json=json)
+    except EXPECTED as error:
+        fail(str(error))
+    raise typer.Exit(EXIT_CODES.get(ended.status, ExitCode.FAILED))
+
+
+def what_to_run(
+    local: Local, operation: str, plugin: str | None, version: str | None, inputs: dict[str, Any]
+) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """Return the plugin's entry, the operation's name and the inputs."""
+    if plugin is None:
+        # The script plugin's inline source; its first line keeps it from being taken for Python.
+        source = f"#!/bin/sh\n{operation}\n"
+        return {"name": "script"}, "script_runner.tasks.run", {"script_source": source, **inputs}
+    if Path(plugin).exists():
+        path = Path(plugin).resolve()
+        builder = SourceBuilder(local.dispatcher.content, local.settings.home.builds, show_progress)
+        built = builder({"name": path.stem, "source": path.name}, path.parent)
+        return {"name": path.stem, "source": path.name, "built": built}, operation, inputs
+    return {"name": plugin, "package_name": plugin, "package_version": version}, operation, inputs
+
+
+def report(local: Local, execution: Execution, *, json: bool) -> None:
+    """Print what the operation returned."""
+    with local.dispatcher.database.read() as connection:
+        found = attempts.of_execution(connection, execution.id)
+    result = dict((found[-1].result or {}) if found else {})
+    if json:
+        spans = spans_of(local.dispatcher.database, execution)
+        print_json(
+            {
+                "execution": execution.id,
+                "status": execution.status.value,
+                "value": result.get("value"),
+                "error": result.get("error"),
+                "seconds": sum(span.ends - span.begins for span in spans),
+            }
+        )
+        return
+    if execution.error:
+        errors.print(execution.error, markup=False, soft_wrap=True)
+    if result.get("value") is not None:
+        print_json(result["value"])
