@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import errors
     from .building import BuildTarget, Built, build, build_source, build_targets
+    from .collecting import Collected
     from .environment import Environment
     from .errors import WagonError
     from .fitting import Candidate, Reason, archive_tag, check, check_tags, choose, select_wheels, wagon_tags
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .lockfile import Lock, read_lock, write_lock
     from .progress import Progress, ProgressCallback
     from .sources import source_digest
-    from .store import Collected, EnvironmentStore
+    from .store import EnvironmentStore
     from .target import Target, probe
     from .wagon import Wagon, WagonWheel, read_wagon
 
@@ -67,7 +68,7 @@ _HOMES = {
     "BuildTarget": "building",
     "Built": "building",
     "Candidate": "fitting",
-    "Collected": "store",
+    "Collected": "collecting",
     "DEFAULT_LIMITS": "limits",
     "Environment": "environment",
     "EnvironmentStore": "store",

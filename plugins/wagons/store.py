@@ -25,13 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from .disk import make_durable, remove_tree, room_on, sync_folder, tree_size, write_durably
+from .collecting import Collected, collect_garbage
+from .disk import make_durable, remove_tree, room_on, sync_folder, write_durably
 from .environment import MARKER, Environment, encode_marker, read_marker
 from .errors import CorruptStore, StoreError
 from .images import WheelImages
+from .layout import Layout
 from .limits import DEFAULT_LIMITS, Limits
 from .linking import EnvironmentBuilder
-from .locks import locked, locked_if_free
+from .locks import locked
 from .progress import Progress, ProgressCallback, ignore
 from .target import Target, interpreter_key, probe
 from .unpacking import UnpackedWagon, WagonUnpacker
@@ -42,16 +44,6 @@ _logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,127}")
 #: An image that was changed behind the store's back is made again; twice in one install means somebody keeps at it.
 _ATTEMPTS = 3
-_WORK = ".work"
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What a garbage collection removed."""
-
-    environments: tuple[Path, ...] = ()
-    wheels: tuple[str, ...] = ()
-    freed_bytes: int = 0
 
 
 class EnvironmentStore:
@@ -68,14 +60,10 @@ class EnvironmentStore:
         """``virtualenv`` is the command that makes environments: the library's, or ``[python, "virtualenv.pyz"]``."""
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - links in the path stay: scripts name it as given
         self._lock_timeout_seconds = lock_timeout_seconds
-        self._plugins = self.root / "plugins"
-        self._aside = self.root / "aside"
-        self._locks = self.root / "locks"
-        self._wagons = self.root / "wagons"
-        self._in_use = self._locks / "in-use.lock"
+        self._layout = Layout(self.root)
         self._images = WheelImages(self.root, limits=limits, lock_timeout_seconds=lock_timeout_seconds)
         self._virtualenvs = Virtualenvs(self.root, command=virtualenv, lock_timeout_seconds=lock_timeout_seconds)
-        self._unpacker = WagonUnpacker(self._images, index=self._wagons, limits=limits)
+        self._unpacker = WagonUnpacker(self._images, index=self._layout.wagons, limits=limits)
         self._known: dict[Path, Environment] = {}
 
     def find(self, name: str, version: str, *, sha256: str, python: str = sys.executable) -> Optional[Environment]:
@@ -96,7 +84,7 @@ class EnvironmentStore:
             if _NAME.fullmatch(value) is None:
                 raise StoreError(f"{what} {value!r} cannot name a folder; use letters, digits and . _ + -")
         key = hashlib.sha256(f"{sha256.lower()}\n{interpreter_key(python)}".encode()).hexdigest()[:16]
-        return self._plugins / normalize(name) / f"{version}-{key}"
+        return self._layout.plugins / normalize(name) / f"{version}-{key}"
 
     def ensure(
         self,
@@ -118,16 +106,26 @@ class EnvironmentStore:
         if found is not None:
             return found
         final = self.path_of(name, version, sha256=sha256, python=python)
-        self._make_folders(final.parent)
-        with room_on(self.root), locked(self._lock_of(final), timeout_seconds=self._lock_timeout_seconds):
+        self._layout.make()
+        with room_on(self.root), locked(self._layout.lock_of(final), timeout_seconds=self._lock_timeout_seconds):
             found = self.find(name, version, sha256=sha256, python=python)
             if found is not None:
                 return found
-            plan = _Plan(name, version, sha256.lower(), python, final, self._aside_of(final), progress or ignore)
-            self._clear(plan.aside, final)
+            plan = _Plan(
+                name=name,
+                version=version,
+                sha256=sha256.lower(),
+                python=python,
+                final=final,
+                aside=self._layout.aside_of(final),
+                work=self._layout.work_of(final),
+                progress=progress or ignore,
+            )
+            self._layout.clear(final)
+            final.parent.mkdir(exist_ok=True)
             try:
                 # Shared with all who build; whoever collects garbage needs it alone, so no image vanishes meanwhile.
-                with locked(self._in_use, timeout_seconds=self._lock_timeout_seconds, shared=True):
+                with locked(self._layout.in_use, timeout_seconds=self._lock_timeout_seconds, shared=True):
                     return self._build(plan, Path(wagon_file))
             except BaseException:
                 remove_tree(plan.aside)
@@ -135,16 +133,15 @@ class EnvironmentStore:
 
     def list(self) -> tuple[Environment, ...]:
         """Return all environments, by plugin name and version."""
-        found = (read_marker(path) for path in self._environment_paths())
+        found = (read_marker(path) for path in self._layout.environments())
         return tuple(
             sorted((one for one in found if one is not None), key=lambda one: (one.name, one.version, one.path))
         )
 
     def remove(self, environment: Environment) -> None:
         """Remove an environment that no process uses. Its wheels stay until the next `gc`."""
-        with locked(self._lock_of(environment.path), timeout_seconds=self._lock_timeout_seconds):
-            aside = self._aside_of(environment.path)
-            self._clear(aside, environment.path)
+        with locked(self._layout.lock_of(environment.path), timeout_seconds=self._lock_timeout_seconds):
+            self._layout.clear(environment.path)
         self._known.pop(environment.path, None)
 
     def gc(self, keep: Collection[Path]) -> Collected:
@@ -155,20 +152,12 @@ class EnvironmentStore:
         if not self.root.is_dir():
             return Collected()
         kept = {Path(os.path.abspath(path)) for path in keep}  # noqa: PTH100 - as in __init__
-        self._make_folders(self._plugins)
-        with locked(self._locks / "gc.lock", timeout_seconds=self._lock_timeout_seconds):
-            freed, removed = 0, []
-            for path in [one for one in self._environment_paths() if one not in kept]:
-                with locked_if_free(self._lock_of(path)) as free:
-                    if free:
-                        freed += _own_bytes(path)
-                        self._clear(self._aside_of(path), path)
-                        self._known.pop(path, None)
-                        removed.append(path)
-            wheels, wheel_bytes = self._drop_unused_wheels()
-            self._virtualenvs.clear()
-            self._remove_leftovers()
-        return Collected(tuple(removed), wheels, freed + wheel_bytes)
+        self._layout.make()
+        with locked(self._layout.locks / "gc.lock", timeout_seconds=self._lock_timeout_seconds):
+            collected = collect_garbage(self._layout, self._images, self._virtualenvs, keep=kept)
+        for path in collected.environments:
+            self._known.pop(path, None)
+        return collected
 
     def _build(self, plan: _Plan, wagon_file: Path) -> Environment:
         target = probe(plan.python)
@@ -184,12 +173,11 @@ class EnvironmentStore:
         raise last
 
     def _unpack(self, plan: _Plan, wagon_file: Path, target: Target) -> UnpackedWagon:
-        work = _work_folder(plan.aside)
-        work.mkdir()
+        plan.work.mkdir()
         try:
-            return self._unpacker.unpack(wagon_file, plan.sha256, target=target, work=work, progress=plan.progress)
+            return self._unpacker.unpack(wagon_file, plan.sha256, target=target, work=plan.work, progress=plan.progress)
         finally:
-            remove_tree(work)
+            remove_tree(plan.work)
 
     def _assemble(self, plan: _Plan, unpacked: UnpackedWagon, target: Target) -> Environment:
         """Build the environment aside, make it durable, mark it, and rename it into place."""
@@ -217,52 +205,6 @@ class EnvironmentStore:
         self._known[plan.final] = environment
         return environment
 
-    def _make_folders(self, *more: Path) -> None:
-        with room_on(self.root):
-            for folder in (self._aside, self._locks, self._wagons, self.root / "wheels", *more):
-                folder.mkdir(parents=True, exist_ok=True)
-
-    def _clear(self, aside: Path, final: Path) -> None:
-        """Remove an environment (moved away first, so that nobody sees half of one) and what a kill left of it."""
-        remove_tree(_work_folder(aside))
-        remove_tree(aside)
-        if final.exists():
-            final.rename(aside)
-            remove_tree(aside)
-
-    def _lock_of(self, environment: Path) -> Path:
-        return self._locks / f"{_key(environment)}.lock"
-
-    def _aside_of(self, environment: Path) -> Path:
-        return self._aside / _key(environment)
-
-    def _environment_paths(self) -> tuple[Path, ...]:
-        return tuple(sorted(self._plugins.glob("*/*")))
-
-    def _drop_unused_wheels(self) -> tuple[tuple[str, ...], int]:
-        with locked_if_free(self._in_use) as alone:
-            if not alone:
-                return (), 0
-            used = {digest for environment in self.list() for digest in environment.wheels}
-            dropped, freed = [], 0
-            for digest in self._images.all_hashes():
-                if digest not in used:
-                    freed += tree_size(self.root / "wheels" / digest)
-                    self._images.drop(digest)
-                    dropped.append(digest)
-            wagons = {environment.sha256 for environment in self.list()}
-            for path in self._wagons.glob("*.json"):
-                if path.stem not in wagons:
-                    path.unlink(missing_ok=True)
-            return tuple(dropped), freed
-
-    def _remove_leftovers(self) -> None:
-        """Remove what killed processes left aside: a folder there belongs to whoever holds the lock of its name."""
-        for path in self._aside.iterdir():
-            with locked_if_free(self._locks / f"{path.name.removesuffix(_WORK)}.lock") as free:
-                if free:
-                    remove_tree(path)
-
 
 @dataclass(frozen=True)
 class _Plan:
@@ -274,23 +216,5 @@ class _Plan:
     python: str
     final: Path
     aside: Path
+    work: Path
     progress: ProgressCallback
-
-
-def _work_folder(aside: Path) -> Path:
-    """Where wheels are put while they are unpacked; gone before the environment is assembled."""
-    return aside.with_name(f"{aside.name}{_WORK}")
-
-
-def _key(environment: Path) -> str:
-    return f"{environment.parent.name}-{environment.name}"
-
-
-def _own_bytes(path: Path) -> int:
-    """Return what removing an environment frees: files that the store's images do not share."""
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            found = os.lstat(f"{folder}/{name}")
-            total += found.st_size if found.st_nlink == 1 else 0
-    return total
