@@ -33,6 +33,8 @@ _POLL_SECONDS = 0.01
 _LOG_TAIL_BYTES = 2000
 #: Between a connection and *hello*: a child that waits answers at once, otherwise one has to be forked first.
 _HELLO_SECONDS = 120.0
+#: Runners that this process started, to be waited for when they end: they outlive an agent that is stopped in it.
+_started: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,6 @@ class Runners:
         self._lock = threading.Lock()
         self._starting: dict[str, threading.Lock] = {}
         self._live: dict[str, Runner] = {}
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._scope = _scope_command()
 
     def spec(self, environment: PluginEnvironment, mode: str) -> Spec:
@@ -151,9 +152,9 @@ class Runners:
 
     def tidy(self) -> None:
         """Collect runners that ended, for want of work or otherwise."""
-        for pid, child in list(self._children.items()):
+        for pid, child in list(_started.items()):
             if child.poll() is not None:
-                del self._children[pid]
+                _started.pop(pid, None)
         for key, runner in list(self._live.items()):
             if not runner.alive:
                 self._live.pop(key, None)
@@ -168,7 +169,7 @@ class Runners:
         while any(runner.alive for runner in runners):
             if time.monotonic() > deadline:
                 return False
-            for child in self._children.values():
+            for child in list(_started.values()):
                 child.poll()
             time.sleep(_POLL_SECONDS)
         self.tidy()
@@ -188,7 +189,7 @@ class Runners:
         self._config(runner_id, spec.mode, modules).write(folder)
         began = time.monotonic()
         child = self._launch(folder, spec)
-        self._children[child.pid] = child
+        _started[child.pid] = child
         runner = self._await_state(folder, child, spec)
         logger.info(
             "runner %s of plugin %s %s started in %.2f s, mode %s",
