@@ -178,6 +178,19 @@ def test_the_wagon_tool_installs_and_shows_ours(tmp_path: Path, source: Path) ->
     run(sys.executable, "-m", "wagon", "validate", wagon.path)
 
 
+def test_a_host_with_only_virtualenvs_zipapp_installs_too(tmp_path: Path, source: Path) -> None:
+    unpacked, zipapp = tmp_path / "virtualenv", tmp_path / "virtualenv.pyz"
+    run(sys.executable, "-m", "pip", "install", "-q", "--target", unpacked, "virtualenv")
+    (unpacked / "__main__.py").write_text("from virtualenv.__main__ import run_with_catch\nrun_with_catch()\n")
+    run(sys.executable, "-m", "zipapp", unpacked, "-o", zipapp)
+    (wagon,) = build(source, output_dir=tmp_path / "out").wagons
+    store = EnvironmentStore(tmp_path / "store", virtualenv=[sys.executable, str(zipapp)])
+
+    environment = store.ensure(wagon.name, wagon.version, wagon.path, sha256=wagon.sha256)
+
+    assert run(environment.python, "-c", PROGRAM) == "HELLO"
+
+
 def test_a_source_is_built_when_it_changed_and_only_then(tmp_path: Path) -> None:
     plugin = tmp_path / "hello.py"
     plugin.write_text("def greet():\n    return 'first'\n")
