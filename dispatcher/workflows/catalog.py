@@ -26,6 +26,7 @@ from outrider.dispatcher.workflows.rollback import plan_rollback
 from outrider.dispatcher.workflows.scale import plan_scale
 from outrider.dispatcher.workflows.topology import COMPUTE
 from outrider.dispatcher.workflows.uninstall import plan_uninstall
+from outrider.dispatcher.workflows.update import plan_update
 from outrider.dispatcher.workflows.view import DeploymentView
 
 Json = Mapping[str, Any]
@@ -158,6 +159,27 @@ _DEFINITIONS = (
             "abort_started": _parameter("boolean", "Undo an earlier scale-out that is not finished", default=False),
         },
         rules=_INSTALLED,
+    ),
+    Definition(
+        name="update",
+        description="Move the deployment to another blueprint or other inputs",
+        plan=plan_update,
+        parameters={
+            "plan": {"type": "dict", "description": "The deployment plan to reach; filled in by whoever starts it"},
+            "update_id": _parameter("string", "The record of this update", default=None),
+            "blueprint_id": _parameter("string", "The blueprint that the plan was made from", default=None),
+            "preview": _parameter("boolean", "Change nothing", default=False),
+            "skip_install": _parameter("boolean", "Add new instances without installing them", default=False),
+            "skip_uninstall": _parameter("boolean", "Remove instances without uninstalling them", default=False),
+            "skip_reinstall": _parameter("boolean", "Reinstall nothing", default=False),
+            "skip_drift_check": _parameter("boolean", "Go by the blueprint's changes only", default=False),
+            "skip_heal": _parameter("boolean", "For clients that send it: an update heals nothing", default=False),
+            "force_reinstall": _parameter("boolean", "Reinstall what changed instead of updating it", default=False),
+            "reinstall_list": {**_INSTANCE_LIST, "description": "Instances to reinstall in any case"},
+            "install_first": _parameter("boolean", "Not offered; only false is accepted", default=False),
+            "ignore_failure": _IGNORE_FAILURE,
+        },
+        resumable=False,
     ),
     Definition(
         name="rollback",

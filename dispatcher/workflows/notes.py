@@ -77,8 +77,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " one that was never created has nothing to connect."
             ),
             (
-                "An instance that continues from a later state is not set back to `initializing`, so that an interruption"
-                " at that moment cannot make the next run create its resource a second time."
+                "An instance that continues from a later state is not set back to `initializing`, so that an"
+                " interruption at that moment cannot make the next run create its resource a second time."
             ),
             _SUBGRAPH,
         ),
@@ -96,10 +96,17 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "restart": ("The stop half runs in the order of [stop](stop.md).",),
         "heal": (
             (
-                "`preheal`, `heal` and `postheal` are stages of their own: all instances finish one before any begins the"
-                " next."
+                "`preheal`, `heal` and `postheal` are stages of their own: all instances finish one before any begins"
+                " the next."
             ),
             "An instance that was never checked, cannot be checked and is started is believed to be well.",
+        ),
+        "update": (
+            (
+                "An update operation that fails ends the update with that error, and nothing is reinstalled in its"
+                " place: start it again with `reinstall_list` or `force_reinstall` to have that."
+            ),
+            "Nothing is healed on the way; run [heal](heal.md) first. `install_first` is not offered.",
         ),
         "scale": (
             (

@@ -6,7 +6,7 @@ deployment. Later stages are planned on the deployment as the earlier ones would
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
@@ -22,7 +22,7 @@ from outrider.dispatcher.workflows.graph import (
     Workflow,
 )
 from outrider.dispatcher.workflows.topology import is_host
-from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
+from outrider.dispatcher.workflows.view import DeploymentView, InstanceRelationship, InstanceView
 
 Json = Mapping[str, Any]
 
@@ -99,15 +99,46 @@ def waves(graph: TaskGraph) -> list[tuple[Task, int]]:
 
 
 def changed(view: DeploymentView, changes: tuple[ModelChange, ...]) -> DeploymentView:
-    """Return the deployment with the instances that changes add or remove; what else they change shows in no plan."""
+    """Return the deployment as a stage's changes leave it, as far as the plans of later stages look at it."""
     instances = dict(view.instances)
+    nodes = view.nodes
     for change in changes:
         if change.kind is ChangeKind.ADD_INSTANCES:
             instances.update({each.id: each for each in change.payload["instances"]})
         elif change.kind is ChangeKind.REMOVE_INSTANCES:
             for instance_id in change.payload["instances"]:
                 instances.pop(instance_id, None)
-    return replace(view, instances=instances)
+        elif change.kind is ChangeKind.REPLACE_PLAN:
+            nodes = {node["id"]: node for node in change.payload["plan"]["nodes"]}
+        elif change.kind is ChangeKind.UPDATE_INSTANCES:
+            for record in change.payload["instances"]:
+                if record["id"] in instances:
+                    instances[record["id"]] = _updated(instances[record["id"]], record)
+        elif change.kind is ChangeKind.CLEAR_SYSTEM_PROPERTIES:
+            for instance_id in instances.keys() & change.payload["instances"]:
+                instances[instance_id] = _cleared(instances[instance_id], change.payload["names"])
+    return replace(view, instances=instances, nodes=nodes)
+
+
+def _cleared(instance: InstanceView, names: Collection[str]) -> InstanceView:
+    kept = {name: value for name, value in instance.system_properties.items() if name not in names}
+    return replace(instance, system_properties=kept)
+
+
+def _updated(instance: InstanceView, record: Json) -> InstanceView:
+    return replace(
+        instance,
+        system_properties=record.get("system_properties", instance.system_properties),
+        relationships=tuple(
+            InstanceRelationship(
+                target_instance=each["target_id"],
+                target_node=each["target_name"],
+                type=each["type"],
+                index=each["index"],
+            )
+            for each in record["relationships"]
+        ),
+    )
 
 
 def _states_applied(view: DeploymentView, graph: TaskGraph) -> DeploymentView:

@@ -29,8 +29,7 @@ _ON_HOST = (
     *(f"{AGENT}.{each}" for each in ("create", "stop", "delete", "validate_amqp", "create_amqp")),
 )
 
-#: Parameters that a page's drawing uses.
-PARAMETERS: Mapping[str, Json] = MappingProxyType(
+_PARAMETERS: Mapping[str, Json] = MappingProxyType(
     {
         "execute_operation": {"operation": f"{LIFECYCLE}.configure", "run_by_dependency_order": True},
         "scale": {"scalable_entity_name": "app", "delta": -1},
@@ -47,6 +46,15 @@ _STATES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 
 
+def sample_parameters(workflow: str) -> Json:
+    """Return the parameters that a workflow's drawing uses."""
+    if workflow != "update":
+        return _PARAMETERS.get(workflow, {})
+    nodes = sample_view(workflow).nodes
+    app = {**nodes["app"], "properties": {"port": 80}, "relationships": nodes["app"]["relationships"][:1]}
+    return {"plan": {"nodes": [nodes["vm"], app]}, "skip_drift_check": True}
+
+
 def sample_view(workflow: str) -> DeploymentView:
     """Return the deployment in the states that a workflow's drawing starts from."""
     states = _STATES.get(workflow, {})
@@ -56,7 +64,7 @@ def sample_view(workflow: str) -> DeploymentView:
         "app": _node(
             "app",
             ("cloudify.nodes.Root",),
-            (*_USUAL, f"{LIFECYCLE}.heal"),
+            (*_USUAL, f"{LIFECYCLE}.heal", f"{LIFECYCLE}.update"),
             (_relationship("vm", CONTAINED_IN, ()), _relationship("db", _CONNECTED, ("establish", "unlink"))),
         ),
     }

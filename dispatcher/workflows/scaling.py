@@ -65,7 +65,7 @@ def find_target(view: DeploymentView, name: str, *, scale_compute: bool) -> Targ
     if scale_compute and node.get("host_id"):
         name = node["host_id"]
         node = view.nodes[name]
-    return Target(name=name, is_group=False, properties=_scalable(node))
+    return Target(name=name, is_group=False, properties=scalable_properties(node))
 
 
 def new_count(target: Target, delta: int) -> int:
@@ -83,13 +83,27 @@ def new_count(target: Target, delta: int) -> int:
 
 def difference(view: DeploymentView, target: Target, count: int, hints: Hints) -> Difference:
     """Return what changes when a node or group gets this many instances; raises PlanError beyond the bounds."""
-    plan = {"nodes": list(view.nodes.values()), "scaling_groups": view.scaling_groups}
-    counts = {**_counts(view), target.name: count}
+    counts = {**current_counts(view), target.name: count}
+    return compare(view, wanted_instances(view, plan_of(view), counts, {target.name: hints}))
+
+
+def plan_of(view: DeploymentView) -> Json:
+    """Return as much of a deployment's plan as decides on its instances."""
+    return {"nodes": list(view.nodes.values()), "scaling_groups": view.scaling_groups}
+
+
+def wanted_instances(
+    view: DeploymentView, plan: Json, counts: Mapping[str, int], hints: Mapping[str, Hints]
+) -> list[InstanceView]:
+    """Return the instances that a deployment has under a plan, as many of the present ones as fit among them.
+
+    Raises PlanError beyond the bounds.
+    """
     try:
-        records = reconcile(plan, records_of(view), counts=counts, hints={target.name: hints})
+        records = reconcile(plan, records_of(view), counts=counts, hints=hints)
     except ScalingRefused as refused:
         raise PlanError(str(refused)) from refused
-    return compare(view, instances_of_records(view.nodes, records))
+    return instances_of_records({node["id"]: node for node in plan["nodes"]}, records)
 
 
 def compare(view: DeploymentView, wanted: Iterable[InstanceView]) -> Difference:
@@ -130,12 +144,14 @@ def _member(instance: InstanceView, target: Target) -> str | None:
     return next((str(each["id"]) for each in instance.scaling_groups if each.get("name") == target.name), None)
 
 
-def _counts(view: DeploymentView) -> dict[str, int]:
-    properties = {name: _scalable(node) for name, node in view.nodes.items()}
+def current_counts(view: DeploymentView) -> dict[str, int]:
+    """Return node or group → number of instances now."""
+    properties = {name: scalable_properties(node) for name, node in view.nodes.items()}
     properties.update({name: group.get("properties") or {} for name, group in view.scaling_groups.items()})
     return {name: int(each["current_instances"]) for name, each in properties.items() if "current_instances" in each}
 
 
-def _scalable(node: Json) -> Json:
+def scalable_properties(node: Json) -> Json:
+    """Return the numbers that a node of the plan is scaled by."""
     found: Json = ((node.get("capabilities") or {}).get("scalable") or {}).get("properties") or {}
     return found

@@ -6,7 +6,7 @@ away, states included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -135,6 +135,7 @@ class InstanceChain:
         *,
         wanted: Callable[[InstanceRelationship], bool] | None = None,
         records: Mapping[Side, Record] | None = None,
+        sides: Collection[Side] = tuple(Side),
     ) -> None:
         """Append a relationship operation: neighbours in the list with one target node side by side, both sides too."""
         chosen = [each for each in self.instance.relationships if wanted is None or wanted(each)]
@@ -145,6 +146,7 @@ class InstanceChain:
                 self._relationship_task(step, relationship, side, (records or {}).get(side))
                 for relationship in group
                 for side in self._implementing(relationship, step.operation)
+                if side in sides
             )
 
     def _linked(self, operation: str) -> bool:

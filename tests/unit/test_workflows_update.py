@@ -1,0 +1,182 @@
+"""`update`: what goes, what changes, what comes, and what a preview says."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from outrider.dispatcher.workflows import ChangeKind, PlanError, get_workflow
+from outrider.dispatcher.workflows.preview import planned_operations, planned_stages
+from outrider.dispatcher.workflows.records import instances_of_records
+from outrider.dispatcher.workflows.update_diff import update_steps
+from tests.support.deployments import deployment, node, relationship
+
+LINK_OPERATIONS = ("establish", "unlink", "update")
+
+
+def numbered(record, count=1):
+    numbers = {"default_instances": count, "current_instances": count, "min_instances": 0, "max_instances": -1}
+    return {**record, "capabilities": {"scalable": {"properties": numbers}}}
+
+
+NODES = {
+    "vm": numbered(node()),
+    "db": numbered(node()),
+    "app": numbered(node(relationships=[relationship("vm"), relationship("db", source=LINK_OPERATIONS)])),
+}
+VIEW = deployment(NODES, states=dict.fromkeys(NODES, "started"))
+
+
+def plan_with(**changes):
+    """The plan of NODES with nodes replaced, added, or (None) removed."""
+    nodes = {**NODES, **changes}
+    records = {name: each for name, each in nodes.items() if each is not None}
+    return {"nodes": [{"id": name, "name": name, **copy.deepcopy(each)} for name, each in records.items()]}
+
+
+def update(plan, view=VIEW, **parameters):
+    return get_workflow("update", {"plan": plan, **parameters}, view)
+
+
+def ran(plan, **parameters):
+    found = planned_operations(update(plan, **parameters), VIEW)
+    return [f"{each.stage}:{each.node}:{each.operation.rpartition('.')[2]}" for each in found]
+
+
+def final_view(plan, view=VIEW):
+    """The deployment after an update in which everything goes well."""
+    *_, last = planned_stages(update(plan, view), view)
+    instances = {key: replace(each, state="started") for key, each in last.view.instances.items()}
+    return replace(last.view, instances=instances)
+
+
+def app(**properties):
+    return {**copy.deepcopy(NODES["app"]), "properties": properties}
+
+
+def test_the_same_plan_changes_nothing():
+    assert ran(plan_with(), skip_drift_check=True) == []
+    assert update_steps(plan_with(), plan_with()) == []
+
+
+def test_what_the_new_plan_does_not_have_is_unlinked_uninstalled_and_removed():
+    without = {**NODES["app"], "relationships": NODES["app"]["relationships"][:1]}
+    plan = plan_with(db=None, app=without)
+    assert ran(plan) == [
+        "update-uninstall:app:unlink",
+        "update-uninstall:db:stop",
+        "update-uninstall:db:delete",
+    ]
+    after = update(plan).stages[0].plan(VIEW).after
+    assert [each.kind for each in after] == [
+        ChangeKind.REMOVE_INSTANCES,
+        ChangeKind.REPLACE_PLAN,
+        ChangeKind.UPDATE_INSTANCES,
+    ]
+    assert after[0].payload == {"instances": ["db_1"]}
+    assert ran(plan, skip_uninstall=True) == []
+    assert set(final_view(plan).instances) == {"vm_1", "app_1"}
+
+
+def test_what_only_the_new_plan_has_is_installed_and_linked():
+    links = [*NODES["app"]["relationships"], relationship("cache", source=LINK_OPERATIONS)]
+    plan = plan_with(cache=numbered(node()), app={**NODES["app"], "relationships": links})
+    assert ran(plan) == [
+        "update-install:cache:create",
+        "update-install:cache:start",
+        "update-install:app:establish",
+    ]
+    assert ran(plan, skip_install=True) == []
+    assert len(final_view(plan).instances["app_1"].relationships) == 3
+
+
+def test_a_changed_property_runs_the_update_operations():
+    updatable = {**app(port=80), "operations": node(("preupdate", "update", "start"))["operations"]}
+    before = {**copy.deepcopy(updatable), "properties": {"port": 8080}}
+    view = deployment({**NODES, "app": before}, states=dict.fromkeys(NODES, "started"))
+    stages = {each.name: each for each in planned_stages(update(plan_with(app=updatable), view), view)}
+    plan = stages["update-operations"].plan
+    assert [task.operation.rpartition(".")[2] for task in plan.graph.tasks.values()] == ["preupdate", "update"]
+    assert [each.payload for each in plan.after] == [{"instances": ["app_1"], "names": ["configuration_drift"]}]
+
+
+def test_a_changed_node_without_update_operations_is_reinstalled():
+    assert ran(plan_with(app=app(port=80))) == [
+        "update-reinstall-uninstall:app:stop",
+        "update-reinstall-uninstall:app:unlink",
+        "update-reinstall-uninstall:app:delete",
+        "update-reinstall-install:app:create",
+        "update-reinstall-install:app:start",
+        "update-reinstall-install:app:establish",
+    ]
+    assert ran(plan_with(app=app(port=80)), skip_reinstall=True) == []
+
+
+def test_what_can_check_its_drift_decides_itself_unless_checks_are_skipped():
+    checking = {**NODES["app"], "operations": node(("check_drift", "update"))["operations"]}
+    view = deployment({**NODES, "app": checking}, states=dict.fromkeys(NODES, "started"))
+    plan = plan_with(app={**copy.deepcopy(checking), "properties": {"a": 1}})
+
+    def names(**parameters):
+        found = planned_operations(update(plan, view, **parameters), view)
+        return [each.operation.rpartition(".")[2] for each in found]
+
+    assert names() == ["check_drift"]
+    assert names(skip_drift_check=True) == ["update"]
+
+
+def test_a_changed_relationship_is_updated_on_the_side_that_changed():
+    changed = copy.deepcopy(NODES["app"])
+    changed["relationships"][1]["source_operations"]["cloudify.interfaces.relationship_lifecycle.establish"][
+        "inputs"
+    ] = {"a": 1}
+    assert ran(plan_with(app=changed)) == ["update-operations:app:update"]
+
+
+def test_an_instance_on_the_list_is_reinstalled_in_any_case():
+    assert "update-reinstall-uninstall:vm:stop" in ran(plan_with(), reinstall_list=["vm_1"], skip_drift_check=True)
+
+
+def test_there_and_back_again_is_where_it_started():
+    there = plan_with(db=None, app={**app(a=1), "relationships": NODES["app"]["relationships"][:1]})
+    back = final_view(plan_with(), final_view(there))
+    assert {each.node for each in back.instances.values()} == {"vm", "db", "app"}
+    assert update_steps({"nodes": list(back.nodes.values())}, plan_with()) == []
+    [old, new] = (view.instances["app_1"].relationships for view in (VIEW, back))
+    assert [(each.target_node, each.index) for each in old] == [(each.target_node, each.index) for each in new]
+
+
+def test_a_scaled_node_keeps_its_instances():
+    grown = {**NODES, "vm": numbered(node(), 1)}
+    grown["vm"]["capabilities"]["scalable"]["properties"]["current_instances"] = 3
+    view = deployment(grown, counts={"vm": 3}, states=dict.fromkeys(grown, "started"))
+    after = update(plan_with(), view).stages[0].plan(view).after
+    assert after[0].payload == {"instances": []}
+    [vm] = [each for each in after[1].payload["plan"]["nodes"] if each["id"] == "vm"]
+    assert vm["capabilities"]["scalable"]["properties"]["current_instances"] == 3
+    assert not planned_operations(update(plan_with(), view, skip_drift_check=True), view)
+
+
+def test_a_preview_changes_nothing_and_lists_the_steps():
+    plan = plan_with(db=None, app=app(port=80), cache=numbered(node()))
+    [stage] = update(plan, preview=True).stages
+    assert stage.plan(VIEW).graph.tasks == {}
+    found = {(each.entity_type, each.action, each.entity_id) for each in update_steps(plan_with(), plan)}
+    assert found == {
+        ("node", "remove", ("nodes", "db")),
+        ("node", "add", ("nodes", "cache")),
+        ("property", "add", ("nodes", "app", "properties", "port")),
+    }
+
+
+def test_install_first_is_refused():
+    with pytest.raises(PlanError, match="install_first is not offered"):
+        update(plan_with(), install_first=True)
+
+
+def test_instances_of_records_leaves_out_relationships_that_the_node_lost():
+    link = {"type": "cloudify.relationships.depends_on", "target_name": "db", "target_id": "db_1"}
+    record = {"id": "vm_1", "name": "vm", "relationships": [link]}
+    assert instances_of_records(NODES, [record])[0].relationships == ()
