@@ -88,6 +88,8 @@ class Engine:
         self._ready: dict[str, Run] = {}
         #: Attempts that were committed, and of which the broker's confirmation is not known.
         self._unsent: dict[str, str] = {}
+        #: Those of them that have to be published again.
+        self._resend: set[str] = set()
         self._timers: Timers[TimerKey] = Timers()
         self._leases = LeaseBook(settings)
         self._fleet = Fleet(settings)
@@ -100,7 +102,7 @@ class Engine:
             ready_again=self._note_ready,
         )
         self._recorder = Recorder(self._progress, self._runs.get, self._wake_owner)
-        self._hearing = Hearing(self.id, self._fleet, self._leases, self._recorder)
+        self._hearing = Hearing(self.id, self._fleet, self._leases, self._recorder, self._progress)
         self._consumers = Consumers(services.transport, self.inbox, services.clock, self.id)
         self._look_at, self._renew_at = 0.0, 0.0
         self._last_turn: float | None = None
@@ -253,6 +255,7 @@ class Engine:
             run = self._runs.get(execution_id)
             attempt = None if run is None else run.open.get(each.attempt_id)
             if each.confirmation is Confirmation.UNKNOWN and attempt is not None:
+                self._resend.add(each.attempt_id)
                 self._look_at = min(self._look_at, turn.now + self.settings.resend_first_seconds)
                 continue
             self._unsent.pop(each.attempt_id, None)
@@ -345,18 +348,20 @@ class Engine:
         if run.failed_at is not None:
             self._timers.set((Alarm.GIVE_UP, run.id, 0), turn.now + run.execution.wait_after_fail_seconds)
         self._unsent.update(dict.fromkeys(restored.unsent, run.id))
+        self._resend.update(restored.unsent)
         self._recorder.take_up(turn, run, restored.unapplied)
         self._note_ready(run)
 
     def _publish_again(self, turn: Turn) -> None:
         """Send once more, under the same ids, what the broker may not have."""
-        if not self._unsent or not self._transport.connected:
+        if not self._resend or not self._transport.connected:
             return
-        for attempt_id, body in attempts.bodies(turn.connection, list(self._unsent)).items():
-            run = self._runs.get(self._unsent[attempt_id])
+        resend, self._resend = self._resend, set()
+        for attempt_id, body in attempts.bodies(turn.connection, sorted(resend)).items():
+            run = self._runs.get(self._unsent.get(attempt_id, ""))
             attempt = None if run is None else run.open.get(attempt_id)
             if attempt is None:
-                self._unsent.pop(attempt_id)
+                self._unsent.pop(attempt_id, None)
             else:
                 turn.outbox[attempt_id] = outgoing(self.settings, attempt.agent_id, attempt_id, body)
 
@@ -371,7 +376,9 @@ class Engine:
         for attempt_id, message in turn.outbox.items():
             self._unsent.setdefault(attempt_id, attempt_id.rpartition("-")[0])
             future = self._try_publish(message)
-            if future is not None:
+            if future is None:
+                self.inbox.put(Published(attempt_id, Confirmation.UNKNOWN))
+            else:
                 future.add_done_callback(self._confirmed(attempt_id))
         for note in turn.notes:
             self._try_publish(note)

@@ -14,6 +14,7 @@ from outrider.dispatcher import control
 from outrider.dispatcher.fleet import Fleet
 from outrider.dispatcher.heartbeats import Trust, judge
 from outrider.dispatcher.leases import LeaseBook
+from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.recorder import Finding, Recorder
 from outrider.dispatcher.run import Run
 from outrider.dispatcher.signals import HeartbeatArrived
@@ -30,11 +31,14 @@ log = logging.getLogger(__name__)
 class Hearing:
     """Takes heartbeats in."""
 
-    def __init__(self, dispatcher_id: str, fleet: Fleet, leases: LeaseBook, recorder: Recorder) -> None:
+    def __init__(
+        self, dispatcher_id: str, fleet: Fleet, leases: LeaseBook, recorder: Recorder, progress: Progress
+    ) -> None:
         self._dispatcher_id = dispatcher_id
         self._fleet = fleet
         self._leases = leases
         self._recorder = recorder
+        self._progress = progress
         #: (agent, boot) → the smallest difference seen between our clock and the agent's: its fastest message.
         self._offsets: dict[tuple[str, str], float] = {}
         #: Agent → when its stored heartbeat was sent, as far as it was taken up.
@@ -58,7 +62,7 @@ class Hearing:
             if judged.trust is Trust.STALE:
                 continue
             changed[heartbeat.agent_id] = judged.agent
-            self._fleet.learn(judged.agent)
+            self._learn(judged.agent)
             if judged.trust is Trust.GOOD:
                 self._renew(turn, runs, heartbeat, sent_at)
             else:
@@ -75,10 +79,15 @@ class Hearing:
             if agent.heartbeat is None or seen_at is None or self._taken_up.get(agent.id) == seen_at:
                 continue
             self._taken_up[agent.id] = seen_at
-            self._fleet.learn(agent)
+            self._learn(agent)
             if agent.fenced is None:
                 named = {name: tuple(agent.heartbeat.get(name, ())) for name in ("accepted", "running", "reporting")}
                 self._named(turn, by_id, named, turn.now - max(turn.stored_now - seen_at, 0.0))
+
+    def _learn(self, agent: Agent) -> None:
+        self._fleet.learn(agent)
+        # One that was fenced may be trusted again.
+        self._progress.room(self._fleet.pop_waiting(agent.id))
 
     def _sent_at(self, heartbeat: AgentHeartbeat, received_at: float) -> float:
         """Estimate, on our clock and never too late, when a heartbeat was sent."""

@@ -59,19 +59,27 @@ def find(run: Run, task: Task) -> Operation:
     if run.model is None or task.instance is None or task.operation is None:
         raise OperationRefused(f"task {task.id!r} names no instance and operation")
     instance = _instance(run, task.instance)
-    node = _node(run, instance.node)
+    executing = _instance(run, task.target or "") if task.side is Side.TARGET else instance
+    key = instance.node, executing.node, task.operation, task.side, task.relationship
+    known = run.operations.get(key)
+    if known is None:
+        known = run.operations[key] = _look_up(run, task, instance.node, executing.node)
+    record, plugin = known
+    return Operation(record=record, node=_node(run, executing.node), instance=executing, plugin=plugin)
+
+
+def _look_up(run: Run, task: Task, node_name: str, executing: str) -> tuple[Json, Json]:
+    """Return the operation's record and its plugin's entry."""
+    node, owner = _node(run, node_name), _node(run, executing)
     if task.side is None:
-        operations, executing = node["operations"], instance
+        operations = node["operations"]
     else:
-        relationship = node["relationships"][task.relationship or 0]
-        operations = relationship[f"{task.side.value}_operations"]
-        executing = instance if task.side is Side.SOURCE else _instance(run, task.target or "")
+        operations = node["relationships"][task.relationship or 0][f"{task.side.value}_operations"]
     record = operations.get(task.operation)
     if not record or not record.get("operation"):
         raise OperationRefused(f"{task.operation} is not implemented for {task.instance!r} (task {task.id!r})")
-    owner = _node(run, executing.node)
-    plugin = _plugin_entry(record["plugin"], node, owner, run.model.deployment.plan)
-    return Operation(record=record, node=owner, instance=executing, plugin=plugin)
+    plan = {} if run.model is None else run.model.deployment.plan
+    return record, _plugin_entry(record["plugin"], node, owner, plan)
 
 
 def policy(settings: EngineSettings, run: Run, task: Task) -> Policy:

@@ -155,7 +155,6 @@ class Progress:
                 turn.sequences[attempt.id] = newest
         graph, position = run.current, attempt.position
         task = graph.tasks[position]
-        policy = operations.policy(self._settings, run, task)
         cancelling = run.cancel is not None or run.given_up
         if ending.verdict is Verdict.NEVER_STARTED:
             unstarted = run.unstarted.setdefault(position, Unstarted(0, turn.now))
@@ -169,6 +168,7 @@ class Progress:
             )
         else:
             run.unstarted.pop(position, None)
+            policy = operations.policy(self._settings, run, task)
             follows = consequence(ending, policy, retries=graph.retries[position], cancelling=cancelling)
         reason = f"{task.operation} of {task.instance!r} on agent {attempt.agent_id!r} {follows.reason}"
         if follows.next is Next.DONE:
@@ -215,7 +215,11 @@ class Progress:
     def _close(self, run: Run, attempt: OpenAttempt) -> None:
         run.open.pop(attempt.id, None)
         self._leases.close(attempt.id)
-        for waiting, position in self._fleet.closed(attempt.agent_id):
+        self.room(self._fleet.closed(attempt.agent_id))
+
+    def room(self, released: Iterable[tuple[Run, int]]) -> None:
+        """Let tasks go on that waited for their agents."""
+        for waiting, position in released:
             if not waiting.ended and waiting.graph is not None:
                 waiting.current.ready.append(position)
                 self._ready_again(waiting)
@@ -388,6 +392,7 @@ class Progress:
         graphs.set_state(turn.connection, graph.id, GraphState.SUCCEEDED if succeeded else GraphState.FAILED)
         self._fleet.forget_waiting(run)
         run.graph, run.after = None, ()
+        run.operations.clear()
         run.unstarted.clear()
         run.recovering.clear()
         run.held.clear()

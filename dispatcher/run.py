@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from outrider.dispatcher.graph_run import GraphRun
 from outrider.dispatcher.model import Model
@@ -58,6 +60,8 @@ class Run:
     #: Subgraphs that failed and are replaced as soon as nothing of them runs, and all their tasks.
     recovering: dict[str, Subgraph] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
+    #: What `operation.find` found, by what it looked for; a stage may change the plan for the next one.
+    operations: dict[tuple[object, ...], tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     #: An earlier stage failed; stages for that case run, and the execution fails in the end.
     stage_failed: bool = False

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from outrider.dispatcher.clock import ManualClock
 from outrider.dispatcher.engine import Engine, Services
 from outrider.dispatcher.recovery import Planner
@@ -19,11 +21,14 @@ from outrider.dispatcher.store.attempts import Attempt
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.executions import Execution
+from outrider.dispatcher.store.schema import DISPATCHERS
 from outrider.dispatcher.store.tasks import StoredTask
 from outrider.dispatcher.workflows.graph import Stage, StagePlan, Task, TaskGraph, TaskKind, Workflow
-from outrider.dispatcher.workflows.view import InstanceView
+from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
 from outrider.messaging.embedded import EmbeddedBroker
 from outrider.messaging.messages import FilesRef
+from outrider.messaging.transport import Transport
+from tests.support.waiting import wait_until
 
 DEPLOYMENT = ("default_tenant", "app")
 #: Short enough that a test's manual clock need not jump far, long enough to tell the times apart.
@@ -87,6 +92,7 @@ class Bench:
         self.database = database
         self.broker = EmbeddedBroker()
         self.transport = self.broker.transport()
+        self._transports: dict[str, Transport] = {}
         self.clock = ManualClock()
         self.settings = settings
         self.planner: Planner = lambda _execution, _view: workflow
@@ -94,10 +100,11 @@ class Bench:
 
     def new_engine(self, name: str) -> Engine:
         """Open another engine on the same store and broker; it has the same clock."""
+        transport = self._transports[name] = self.broker.transport()
         services = Services(
             database=self.database,
-            transport=self.broker.transport(),
-            planner=lambda execution, view: self.planner(execution, view),
+            transport=transport,
+            planner=self._plan,
             files=lambda _agent: FilesRef("file:///nowhere"),
             redeem=lambda _tenant, _listed, names: {name: f"value of {name}" for name in names},
             clock=self.clock,
@@ -105,6 +112,25 @@ class Bench:
         engine = Engine(services, self.settings, dispatcher_id=name)
         engine.open()
         return engine
+
+    def _plan(self, execution: Execution, view: DeploymentView) -> Workflow:
+        return self.planner(execution, view)
+
+    def kill(self, engine: Engine) -> None:
+        """Let a dispatcher die: its connections end at once, its lease some time later, which is now."""
+        self._transports[engine.id].close()
+        self.end_lease(engine)
+
+    def end_lease(self, engine: Engine) -> None:
+        """Do what a long silence of a dispatcher does."""
+        with self.database.begin() as connection:
+            past = self.database.now(connection) - 1
+            connection.execute(sa.update(DISPATCHERS).where(DISPATCHERS.c.id == engine.id).values(lease_until=past))
+
+    def take_in(self) -> None:
+        """Wait for a message to reach the engine, and make the turn that handles it."""
+        wait_until(lambda: len(self.engine.inbox) > 0, describe="a message in the engine's inbox")
+        self.engine.turn()
 
     def start(self, **fields: Any) -> str:
         """Store an execution and return its id."""
@@ -168,6 +194,8 @@ class Bench:
     def close(self) -> None:
         """Stop the engine and the broker's threads."""
         self.engine.stop()
+        for each in self._transports.values():
+            each.close()
         self.transport.close()
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.tasks import TaskState
 from outrider.messaging.messages import OperationTask, Verdict
-
 from tests.support.engines import bench, chain, one_stage, operation
 from tests.support.scripted_agent import ScriptedAgent, failed, succeeded
 
@@ -29,7 +28,12 @@ def test_a_recoverable_failure_is_tried_again_under_a_new_attempt_that_names_the
     with bench(tmp_path, one_stage(chain(operation("a")))) as made:
         agent = ScriptedAgent(made.transport, answer=second_time_lucky)
         execution_id = made.start()
-        made.until(lambda: made.tasks(execution_id).get("a") is not None and made.tasks(execution_id)["a"].state is TaskState.RESCHEDULED)
+        made.until(
+            lambda: (
+                made.tasks(execution_id).get("a") is not None
+                and made.tasks(execution_id)["a"].state is TaskState.RESCHEDULED
+            )
+        )
         made.clock.advance(made.settings.retry_interval_seconds)
         assert made.ended(execution_id).status is Status.TERMINATED
         first, second = agent.tasks

@@ -1,0 +1,266 @@
+"""Sequencing of task graphs against simulated agents, with all state stored: tasks a second, memory a task.
+
+The engine, the store (SQLite, full sync) and the messages are the real ones; the transport hands each task, encoded, to
+a simulated agent on a second thread, which decodes it and answers at once.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from outrider.dispatcher.clock import SystemClock
+from outrider.dispatcher.engine import Engine, Services
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.store import deployments, executions
+from outrider.dispatcher.store.database import Database
+from outrider.dispatcher.store.deployments import Deployment
+from outrider.dispatcher.store.executions import Execution, Status
+from outrider.dispatcher.workflows.graph import Stage, StagePlan, Task, TaskGraph, TaskKind, Workflow
+from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
+from outrider.messaging import topology
+from outrider.messaging.codec import decode, encode
+from outrider.messaging.messages import Durations, FilesRef, OperationResult, OperationTask, Verdict
+from outrider.messaging.transport import Confirmation, Consumer, Delivery, Handler, Outgoing, Topology
+
+from benchmarks.report import Report, benchmark_arguments
+
+SIZES = (1_000, 10_000, 100_000)
+#: Steps of each chain: what an instance's install has.
+STEPS = 10
+AGENTS = 10
+LIMIT_SECONDS = 300.0
+
+
+@dataclass
+class SimulatedDelivery:
+    """A message for the engine."""
+
+    body: bytes
+    exchange: str
+    routing_key: str
+    headers: dict[str, Any] = field(default_factory=dict)
+    message_id: str | None = None
+    user_id: str | None = None
+    redelivered: bool = False
+    dead_letter: Any = None
+
+    def ack(self) -> None:
+        """Nothing is kept."""
+
+    def requeue(self) -> None:
+        """Does not happen here."""
+        raise AssertionError("the engine gave a message back")
+
+    def reject(self, reason: str) -> None:
+        """Does not happen here."""
+        raise AssertionError(reason)
+
+
+class SimulatedConsumer:
+    """A consumer that lives as long as the process."""
+
+    alive = True
+
+    def cancel(self) -> None:
+        """Nothing is held."""
+
+
+class SimulatedAgents:
+    """A transport whose only consumers are the engine's, and whose operations are answered by a thread."""
+
+    connected = True
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+        self._work: deque[Outgoing | None] = deque()
+        self._filled = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._answer, name="simulated agents", daemon=True)
+        self._thread.start()
+
+    def on_connection_change(self, listener: Callable[[bool], None]) -> None:
+        """The connection never changes."""
+
+    def declare(self, wanted: Topology) -> None:
+        """Everything exists."""
+
+    def check(self, wanted: Topology) -> None:
+        """Everything exists."""
+
+    def delete_queue(self, name: str) -> None:
+        """Nothing is kept."""
+
+    def queue_depth(self, name: str) -> int | None:
+        """Nothing waits."""
+        return 0
+
+    def publish(self, message: Outgoing) -> Future[Confirmation]:
+        """Confirm at once; operations go to the thread."""
+        if message.exchange == topology.OPERATIONS:
+            self._work.append(message)
+            self._filled.release()
+        future: Future[Confirmation] = Future()
+        future.set_result(Confirmation.CONFIRMED)
+        return future
+
+    def consume(self, queue: str, handler: Handler, *, prefetch: int, dedicated: bool = False) -> Consumer:
+        """Remember who reads results."""
+        self._handlers[queue] = handler
+        return SimulatedConsumer()
+
+    def close(self, *, timeout_seconds: float = 5.0) -> None:
+        """End the thread."""
+        self._work.append(None)
+        self._filled.release()
+        self._thread.join(timeout_seconds)
+
+    def _answer(self) -> None:
+        while True:
+            self._filled.acquire()
+            message = self._work.popleft()
+            if message is None:
+                return
+            task = decode(message.body)
+            assert isinstance(task, OperationTask)
+            result = OperationResult(
+                task.attempt_id,
+                task.task_id,
+                task.execution_id,
+                message.routing_key,
+                task.token,
+                Verdict.SUCCEEDED,
+                durations=Durations(queued=0.0, run=0.0),
+            )
+            key = f"{message.routing_key}.result"
+            delivery: Delivery = SimulatedDelivery(encode(result), topology.RESULTS, key)
+            self._handlers[topology.RESULTS](delivery)
+
+
+def make_graph(size: int) -> TaskGraph:
+    """Return chains of `STEPS` operations, one chain per instance."""
+    tasks, dependencies = {}, {}
+    for number in range(size):
+        chain, step = divmod(number, STEPS)
+        name = f"instance_{chain}.step_{step}"
+        tasks[name] = Task(
+            id=name, kind=TaskKind.OPERATION, instance=f"node_{chain}", operation="cloudify.interfaces.lifecycle.start"
+        )
+        if step:
+            dependencies[name] = (f"instance_{chain}.step_{step - 1}",)
+    return TaskGraph(tasks=tasks, dependencies=dependencies)
+
+
+def make_deployment(database: Database, size: int) -> None:
+    """Store a deployment with an instance per chain, each on one of the agents' hosts."""
+    operation = {"plugin": "script", "operation": "tasks.run", "inputs": {"path": "start.sh"}, "executor": "host_agent"}
+    node = {
+        "id": "node",
+        "type": "cloudify.nodes.Root",
+        "type_hierarchy": ["cloudify.nodes.Root"],
+        "properties": {"size": "small", "region": "north"},
+        "operations": {"cloudify.interfaces.lifecycle.start": operation},
+        "relationships": [],
+        "plugins": [],
+    }
+    host = {**node, "id": "host", "operations": {}}
+    hosts = [InstanceView(id=f"host_{number}", node="host") for number in range(AGENTS)]
+    instances = [
+        InstanceView(id=f"node_{number}", node="node", host=f"host_{number % AGENTS}")
+        for number in range(-(-size // STEPS))
+    ]
+    with database.begin() as connection:
+        deployments.insert(
+            connection,
+            Deployment(id="bench", blueprint_id="bench"),
+            nodes=[node, host],
+            node_instances=hosts + instances,
+            now=database.now(connection),
+        )
+
+
+def measure(size: int) -> tuple[float, float]:
+    """Return tasks a second and bytes a task (growth of the peak resident memory)."""
+    with tempfile.TemporaryDirectory(prefix="outrider-bench-") as folder:
+        database = Database(str(Path(folder) / "store.db"))
+        transport = SimulatedAgents()
+        engine = Engine(
+            Services(
+                database=database, transport=transport, planner=planner(size), files=_files, clock=SystemClock()
+            ),
+            EngineSettings(max_open_per_agent=1000, max_open_per_execution=1000),
+        )
+        make_deployment(database, size)
+        execution = Execution(id=str(uuid.uuid4()), workflow="bench", deployment_id="bench")
+        with database.begin() as connection:
+            executions.insert(connection, execution, now=database.now(connection))
+        engine.open()
+        before, started = _peak_bytes(), time.perf_counter()
+        while not _ended(database, execution.id):
+            engine.turn(wait_seconds=0.05)
+            if time.perf_counter() - started > LIMIT_SECONDS:
+                raise SystemExit(f"{size} tasks were not done within {LIMIT_SECONDS:g} s")
+        seconds, used = time.perf_counter() - started, _peak_bytes() - before
+        engine.stop()
+        transport.close()
+        database.close()
+    return size / seconds, used / size
+
+
+def planner(size: int) -> Callable[[Execution, DeploymentView], Workflow]:
+    """Return a planner of one stage; the graph is made when the stage begins, within the time that is measured."""
+    stage = Stage(name="bench", plan=lambda _view: StagePlan(graph=make_graph(size)))
+    return lambda _execution, _view: Workflow(name="bench", stages=(stage,))
+
+
+def _files(_agent_id: str) -> FilesRef:
+    return FilesRef("file:///nowhere")
+
+
+def _ended(database: Database, execution_id: str) -> bool:
+    with database.read() as connection:
+        execution = executions.get(connection, execution_id)
+    if execution.ended and execution.status is not Status.TERMINATED:
+        raise SystemExit(f"the execution {execution.status.value}: {execution.error}")
+    return execution.ended
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _in_own_process(size: int) -> tuple[float, float]:
+    """Measure in a fresh process, so that no size sees the memory of the one before."""
+    command = [sys.executable, "-m", "benchmarks.graph", "--size", str(size)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT_SECONDS * 2).stdout
+    rate, used = output.split()
+    return float(rate), float(used)
+
+
+def main() -> None:
+    """Print the table, or JSON."""
+    if sys.argv[1:2] == ["--size"]:
+        print(*measure(int(sys.argv[2])))
+        return
+    arguments = benchmark_arguments(__doc__)
+    report = Report("graph")
+    used = 0.0
+    for size in SIZES:
+        rate, used = _in_own_process(size)
+        report.number(f"graph.{size}.per_s", rate, unit="tasks/s", target="at least 3,000")
+    report.number("graph.bytes_per_task", used, unit="bytes", target="at most 4,096")
+    report.print(as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Several dispatchers on one store: adoption, recovery, fencing of a paused one; agents whose journals cannot be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from outrider.dispatcher.store import agents
+from outrider.dispatcher.store.executions import Status
+from outrider.dispatcher.store.schema import ATTEMPTS
+from outrider.messaging.messages import OperationTask, Verdict
+from tests.support.engines import Bench, bench, chain, one_stage, operation
+from tests.support.scripted_agent import ScriptedAgent, succeeded
+
+
+def silent(_task: OperationTask) -> None:
+    return None
+
+
+def test_a_dead_dispatchers_execution_is_adopted_and_its_open_attempt_is_not_repeated(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a"), operation("b")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        made.until(lambda: made.attempts(execution_id)[0].state.value == "sent")
+        made.kill(made.engine)
+        two = made.new_engine("two")
+        made.look(two)
+        assert made.execution(execution_id).owner == "two"
+        agent.answer = succeeded
+        agent.send(succeeded(agent.tasks[0]))
+        assert made.ended(execution_id, engines=(two,)).status is Status.TERMINATED
+        assert len(agent.tasks) == 2
+        two.stop()
+
+
+def test_a_paused_dispatcher_that_wakes_up_writes_nothing(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a"), operation("b")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        made.end_lease(made.engine)
+        two = made.new_engine("two")
+        made.look(two)
+        epoch = made.execution(execution_id).owner_epoch
+        agent.send(succeeded(agent.tasks[0]))
+        # Whichever of the two reads the result, the other one's memory is not what counts.
+        made.until(lambda: len(agent.tasks) == 2, engines=(made.engine, two))
+        assert made.execution(execution_id).owner_epoch == epoch
+        agent.send(succeeded(agent.tasks[1]))
+        assert made.ended(execution_id, engines=(made.engine, two)).status is Status.TERMINATED
+        assert [each.number for each in made.attempts(execution_id)] == [1, 1]
+        two.stop()
+
+
+def test_a_result_that_another_dispatcher_recorded_wakes_the_owner(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a"), operation("b")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        two = made.new_engine("two")
+        agent.answer = succeeded
+        agent.send(succeeded(agent.tasks[0], color="red"))
+        assert made.ended(execution_id, engines=(made.engine, two)).status is Status.TERMINATED
+        assert made.properties() == {"color": "red"}
+        two.stop()
+
+
+def test_what_was_stored_and_not_confirmed_is_published_again_under_the_same_id(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        with made.database.begin() as connection:
+            connection.execute(sa.update(ATTEMPTS).values(state="sending"))
+        made.kill(made.engine)
+        two = made.new_engine("two")
+        made.look(two)
+        made.until(lambda: len(agent.tasks) == 2, engines=(two,))
+        assert agent.tasks[0] == agent.tasks[1]
+        agent.send(succeeded(agent.tasks[1]))
+        assert made.ended(execution_id, engines=(two,)).status is Status.TERMINATED
+        assert len(made.attempts(execution_id)) == 1
+        two.stop()
+
+
+def test_a_message_whose_fate_is_unknown_is_published_again_when_the_broker_is_back(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport)
+        made.broker.interrupt()
+        execution_id = made.start()
+        made.until(lambda: bool(made.attempts(execution_id)))
+        made.take_in()
+        made.broker.restore()
+        made.pass_time(3.0, step=1.0)
+        assert made.ended(execution_id).status is Status.TERMINATED
+        assert len(made.attempts(execution_id)) == 1
+        assert {task.attempt_id for task in agent.tasks} == {made.attempts(execution_id)[0].id}
+
+
+def heard(made: Bench, agent: ScriptedAgent, **fields: object) -> None:
+    agent.heartbeat(**fields)
+    made.take_in()
+
+
+def started(made: Bench, agent: ScriptedAgent) -> str:
+    heard(made, agent, journal_sequence=5)
+    execution_id = made.start()
+    made.until(lambda: len(agent.tasks) == 1)
+    assert agent.tasks[0].journal_epoch == "epoch-1"
+    return execution_id
+
+
+def test_a_journal_that_was_lost_gives_open_attempts_their_verdict(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = started(made, agent)
+        heard(made, agent, journal_epoch="epoch-2")
+        assert made.attempts(execution_id)[0].verdict is Verdict.MAY_HAVE_RUN
+        with made.database.read() as connection:
+            assert agents.get(connection, "central").fenced is None
+
+
+def test_a_journal_restored_from_an_old_copy_is_fenced_until_it_begins_a_new_epoch(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = started(made, agent)
+        heard(made, agent, journal_sequence=3)
+        assert made.attempts(execution_id)[0].verdict is Verdict.MAY_HAVE_RUN
+        made.until(lambda: [each.kind.value for each in agent.requests] == ["new_epoch"])
+        again = made.start(force=True)
+        made.look()
+        assert made.attempts(again) == []
+        agent.answer = succeeded
+        heard(made, agent, journal_epoch="epoch-2", journal_sequence=0)
+        assert made.ended(again).status is Status.TERMINATED
+
+
+def test_two_agents_under_one_id_are_noticed(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        started(made, agent)
+        heard(made, agent, process_id="process-2", journal_sequence=6)
+        heard(made, agent, process_id="process-1", journal_sequence=7)
+        with made.database.read() as connection:
+            assert "two agents run under the id" in str(agents.get(connection, "central").fenced)
+
+
+def test_a_copied_disk_is_noticed(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        started(made, agent)
+        heard(made, agent, machine_id="machine-2", process_id="process-2", journal_sequence=6)
+        with made.database.read() as connection:
+            assert "copied disk" in str(agents.get(connection, "central").fenced)
+
+
+def test_secrets_are_redeemed_only_for_an_open_attempt_with_its_token(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a"))), inputs={"key": {"get_secret": "password"}}) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        task = agent.tasks[0]
+        assert task.inputs == {"key": {"$secret": "password"}}
+        assert task.secrets == ("password",)
+        agent.redeem(task, ["password"])
+        made.until(lambda: len(agent.replies) == 1)
+        assert agent.replies[0].payload == {"secrets": {"password": "value of password"}}
+        agent.redeem(task, ["password"], token="guessed")
+        made.until(lambda: len(agent.replies) == 2)
+        assert not agent.replies[1].ok
+        agent.send(succeeded(task))
+        made.ended(task.execution_id)
+        agent.redeem(task, ["password"])
+        made.until(lambda: len(agent.replies) == 3)
+        assert not agent.replies[2].ok
