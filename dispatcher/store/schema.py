@@ -342,6 +342,61 @@ DISPATCHERS = Table(
     Column("lease_until", Float, nullable=False),
 )
 
+USERS = Table(
+    "users",
+    METADATA,
+    Column("name", String(256), primary_key=True),
+    #: See `store.passwords`; None: this account cannot log in with a password.
+    Column("password_hash", Text),
+    #: ``sys_admin`` or ``default``.
+    Column("role", String(40), nullable=False),
+    Column("active", Boolean, nullable=False),
+    #: Wrong passwords in a row, and until when the account refuses all of them.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("locked_until", Float),
+    Column("last_login_at", Float),
+    Column("created_at", Float, nullable=False),
+)
+
+MEMBERS = Table(
+    "tenant_members",
+    METADATA,
+    Column("tenant", String(256), primary_key=True),
+    Column("user", String(256), primary_key=True),
+    #: ``manager``, ``user``, ``operations`` or ``viewer``.
+    Column("role", String(40), nullable=False),
+)
+
+TOKENS = Table(
+    "tokens",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    #: SHA-256 of the secret part; the token itself is shown once and kept nowhere.
+    Column("secret_hash", String(64), nullable=False),
+    Column("user", String(256), nullable=False),
+    #: None: a person's token. Otherwise it is good for this execution's affairs, and only while that runs.
+    Column("execution_id", String(64)),
+    Column("description", Text),
+    Column("expires_at", Float),
+    Column("last_used_at", Float),
+    Column("created_at", Float, nullable=False),
+)
+
+AUDIT = Table(
+    "audit_log",
+    METADATA,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("user", String(256), nullable=False),
+    Column("tenant", String(256)),
+    Column("address", String(64), nullable=False),
+    Column("method", String(10), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("audit_log_at", AUDIT.c.at)
+
 #: One row. Migrations only add, so that older processes keep working during a rolling upgrade; one that cannot
 #: raises `floor` to the number of the first revision whose code may use the database.
 SCHEMA_FLOOR = Table("schema_floor", METADATA, Column("floor", Integer, primary_key=True))
