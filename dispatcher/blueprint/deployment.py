@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Optional
 
 from outrider.dispatcher.blueprint.errors import BlueprintError, DeploymentInvalid, FunctionFailed, ScalingRefused
 from outrider.dispatcher.blueprint.functions.creation import CreationFacts
 from outrider.dispatcher.blueprint.functions.evaluate import Evaluator
-from outrider.dispatcher.blueprint.functions.names import has_functions
+from outrider.dispatcher.blueprint.functions.names import function_name, has_functions
 from outrider.dispatcher.blueprint.functions.scope import NO_SCOPE, Scope
 from outrider.dispatcher.blueprint.inputs import complete_inputs
 from outrider.dispatcher.blueprint.instances import IdMaker, reconcile
 from outrider.dispatcher.blueprint.kinds import Kind
 from outrider.dispatcher.blueprint.located import plain
-from outrider.dispatcher.blueprint.plan import secrets_of
 from outrider.dispatcher.blueprint.scalable import scalable_mistakes
 
 Record = dict[str, Any]
@@ -39,9 +37,9 @@ def prepare_deployment(
     """
     errors: list[BlueprintError] = []
     given = complete_inputs(plan, inputs or {}, errors, auto_correct_types=auto_correct_types)
-    _check_requirements(plan, secrets, parent_capability, errors)
     if errors:
         raise DeploymentInvalid(errors)
+    _check_requirements(plan, given, secrets, parent_capability, errors)
     prepared = _Preparation(plan, given, errors, runtime_only=runtime_only).run()
     if errors:
         raise DeploymentInvalid(errors)
@@ -54,22 +52,37 @@ def prepare_deployment(
 
 def _check_requirements(
     plan: Mapping[str, Any],
+    inputs: Mapping[str, Any],
     secrets: Optional[Collection[str]],
     parent_capability: Optional[Callable[[str], bool]],
     errors: list[BlueprintError],
 ) -> None:
     requirements = plan.get("requirements") or {}
-    if secrets is not None:
-        for name in requirements.get("secrets", ()):
-            if isinstance(name, str) and name not in secrets:
-                message = f"the secret {name!r} does not exist; create it before the deployment"
-                errors.append(BlueprintError(kind=Kind.SECRET_UNKNOWN, message=message))
-    if parent_capability is not None:
-        for entry in requirements.get("parent_capabilities", ()):
-            name = entry[0] if isinstance(entry, list) else entry
-            if isinstance(name, str) and not parent_capability(name):
-                message = f"the parent environment has no capability {name!r}"
-                errors.append(BlueprintError(kind=Kind.CAPABILITY_UNKNOWN, message=message))
+    for name in _required_names(requirements.get("secrets", ()), inputs) if secrets is not None else ():
+        if name not in secrets:  # type: ignore[operator]
+            message = f"the secret {name!r} does not exist; create it before the deployment"
+            errors.append(BlueprintError(kind=Kind.SECRET_UNKNOWN, message=message))
+    if parent_capability is None:
+        return
+    for name in _required_names(requirements.get("parent_capabilities", ()), inputs):
+        if not parent_capability(name):
+            message = f"the parent environment has no capability {name!r}"
+            errors.append(BlueprintError(kind=Kind.CAPABILITY_UNKNOWN, message=message))
+
+
+def _required_names(entries: Iterable[Any], inputs: Mapping[str, Any]) -> list[str]:
+    """Return the names that requirements name; one that only run time knows is not checked."""
+    names: dict[str, None] = {}
+    evaluator = Evaluator(CreationFacts({}, inputs))
+    for entry in entries:
+        first = entry[0] if isinstance(entry, list) and entry else entry
+        try:
+            name = evaluator.evaluate(first, NO_SCOPE)
+        except FunctionFailed:
+            continue
+        if isinstance(name, str):
+            names[name] = None
+    return list(names)
 
 
 class _Preparation:
@@ -99,7 +112,7 @@ class _Preparation:
             for name, group in (self._plan.get("scaling_groups") or {}).items()
         }
         prepared["inter_deployment_functions"] = inter_deployment_functions(prepared)
-        return copy.copy(prepared)
+        return prepared
 
     def _node(self, node: Mapping[str, Any]) -> Record:
         scope = Scope(self_id=node["id"])
@@ -179,8 +192,31 @@ def _whole(value: Any) -> Any:
 
 
 def inter_deployment_functions(plan: Mapping[str, Any]) -> list[Record]:
-    """Return where capabilities of other deployments are used; they become dependencies between deployments."""
-    return []
+    """Return where capabilities of other deployments are used; they become dependencies between deployments.
+
+    An entry names the function's place, and the deployment twice: as written and as known so far.
+    """
+    found: list[Record] = []
+    for node in plan["nodes"]:
+        context = {"self": node["id"]}
+        _collect(node["properties"], f"nodes.{node['id']}.properties", context, found)
+        for name, operation in node["operations"].items():
+            if "." in name and operation["has_intrinsic_functions"]:
+                _collect(operation["inputs"], f"nodes.{node['id']}.operations.{name}.inputs", context, found)
+    for section in ("outputs", "capabilities", "labels", "deployment_settings"):
+        _collect(plan.get(section), section, {}, found)
+    return found
 
 
-__all__ = ["inter_deployment_functions", "prepare_deployment", "secrets_of"]
+def _collect(value: Any, path: str, context: Record, found: list[Record]) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "get_capability" and isinstance(item, list) and item and function_name(value):
+                target = item[0]
+                targets = [None if has_functions(target) else target, target]
+                entry = {"function_identifier": f"{path}.get_capability", "target_deployment": targets}
+                found.append({**entry, "context": context})
+            _collect(item, f"{path}.{key}", context, found)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _collect(item, f"{path}[{index}]", context, found)

@@ -10,6 +10,7 @@ from outrider.dispatcher.blueprint.located import Map, key_mark, value_mark
 from outrider.dispatcher.blueprint.model import NodeTemplate
 from outrider.dispatcher.blueprint.problems import Problems, nearest
 from outrider.dispatcher.blueprint.scalable import read_scalable
+from outrider.dispatcher.blueprint.scaling_groups import check_scaling_groups
 from outrider.dispatcher.blueprint.template_builder import complete_properties
 from outrider.dispatcher.blueprint.values import Values
 
@@ -33,8 +34,8 @@ class GroupBuilder:
     def groups(self) -> dict[str, Record]:
         """Return the ``groups`` of the plan."""
         built = {}
-        for name, entry in self._groups.items():
-            entry = entry or {}
+        for name, raw in self._groups.items():
+            entry = raw or {}
             if name in self._node_names:
                 message = f"the group {name!r} has the name of a node template"
                 self._problems.add(Kind.GROUP_NAME_TAKEN, message, at=key_mark(self._groups, name))
@@ -54,7 +55,7 @@ class GroupBuilder:
             if member not in self._node_names and member not in self._groups:
                 message = f"the group {name!r} has the member {member!r}, which is no node template and no group"
                 at = value_mark(members, index)
-                self._problems.add(Kind.GROUP_EMPTY, message, at=at, suggestion=nearest(str(member), known))
+                self._problems.add(Kind.GROUP_MEMBER_UNKNOWN, message, at=at, suggestion=nearest(str(member), known))
 
     def _policy(self, group: str, name: str, policies: Mapping[str, Any]) -> Record:
         entry = policies[name]
@@ -76,7 +77,7 @@ class GroupBuilder:
         return {"type": entry.get("type"), "properties": properties, "triggers": triggers}
 
     def _known(self, types: Mapping[str, Any], entry: Mapping[str, Any], kind: Kind, what: str) -> Optional[Any]:
-        type_name = entry.get("type")
+        type_name = str(entry.get("type"))
         if type_name not in types:
             message = f"{what} has the type {type_name!r}, which is not defined"
             meant = nearest(str(type_name), types)
@@ -113,10 +114,4 @@ class GroupBuilder:
                     continue
                 members = list((self._groups[target] or {}).get("members") or [])
                 scaling[target] = {"members": members, "properties": numbers}
-        return policies, self._checked(scaling)
-
-    def _checked(self, scaling: dict[str, Record]) -> dict[str, Record]:
-        return scaling
-
-
-__all__ = ["SCALING", "GroupBuilder"]
+        return policies, check_scaling_groups(scaling, self._templates, self._groups, self._problems)

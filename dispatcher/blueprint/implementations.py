@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -46,12 +46,21 @@ class Implementations:
     """Looks implementations up, each text once."""
 
     def __init__(
-        self, plugins: Mapping[str, Plugin], root: Path, settings: Settings, namespaces: Mapping[str, str]
+        self,
+        plugins: Mapping[str, Plugin],
+        root: Path,
+        settings: Settings,
+        *,
+        namespaces: Mapping[str, str],
+        plain_namespaces: Collection[str],
     ) -> None:
         self._plugins = plugins
         self._root = root
         self._settings = settings
+        #: Namespace -> the uploaded blueprint whose files it stands for.
         self._namespaces = namespaces
+        #: Namespaces of files that lie beside this blueprint.
+        self._plain_namespaces = sorted(plain_namespaces, key=len, reverse=True)
         self._known: dict[str, Target] = {}
 
     def find(self, implementation: str) -> Target:
@@ -65,11 +74,12 @@ class Implementations:
     def _look_up(self, implementation: str) -> Target:
         candidates = self._candidates(implementation)
         if len(candidates) > 1:
-            raise Ambiguous(f"it could belong to the plugins {', '.join(sorted(candidates))}")
+            raise Ambiguous(f"{implementation!r} could belong to the plugins {', '.join(sorted(candidates))}")
         if candidates:
             return Target(plugin=candidates[0], function=implementation[len(candidates[0]) + 1 :])
-        if is_url(implementation) or self._script(implementation):
-            return Target(SCRIPT_PLUGIN, RUN_SCRIPT, {SCRIPT_PATH: implementation})
+        script = implementation if is_url(implementation) else self._script(implementation)
+        if script is not None:
+            return Target(SCRIPT_PLUGIN, RUN_SCRIPT, {SCRIPT_PATH: script})
         if "\n" in implementation:
             return Target(SCRIPT_PLUGIN, RUN_SCRIPT, {SCRIPT_SOURCE: implementation})
         raise NoPlugin(f"{implementation!r} names no plugin of the blueprint, and no file beside it")
@@ -81,8 +91,22 @@ class Implementations:
         prefixes = (".".join(parts[:length]) for length in range(1, len(parts)))
         return [prefix for prefix in prefixes if prefix in self._plugins]
 
-    def _script(self, implementation: str) -> Optional[Path]:
-        return find_script(implementation, self._root, self._settings)
+    def _script(self, implementation: str) -> Optional[str]:
+        """Return the path by which a script is asked for later, or None when it is no script.
+
+        A file imported under a namespace lies in this blueprint's folder, so its scripts are asked for without the
+        namespace. An imported blueprint has a folder of its own: there the namespace stays, and the plan's
+        ``namespaces_mapping`` tells whose it is. Its scripts were found when it was uploaded.
+        """
+        if find_script(implementation, self._root, self._settings):
+            return implementation
+        for namespace in self._plain_namespaces:
+            bare = implementation.removeprefix(f"{namespace}--")
+            if bare != implementation and find_script(bare, self._root, self._settings):
+                return bare
+        if any(implementation.startswith(f"{namespace}--") for namespace in self._namespaces):
+            return implementation
+        return None
 
     def suggestion(self, implementation: str) -> Optional[str]:
         """Return the implementation with the plugin that was probably meant."""
@@ -107,7 +131,7 @@ class Implementations:
             "plugin": target.plugin,
             "operation": target.function,
             "executor": executor,
-            "inputs": inputs,
+            "inputs": inputs if target.plugin else {},
             "has_intrinsic_functions": False,
             "max_retries": operation.max_retries,
             "retry_interval": operation.retry_interval,

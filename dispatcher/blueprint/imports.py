@@ -152,13 +152,17 @@ class _Gatherer:
         self._add(request, read, source, tree)
 
     def _add(self, request: _Request, read: Text, source: Source, tree: Map) -> None:
-        namespace = "" if read.bundled else request.namespace
+        built_in = read.bundled or holds_built_in_types(tree)
+        if built_in and request.namespace != request.importer.namespace:
+            message = "the built-in types are imported under a namespace; they belong to all blueprints"
+            self._problems.add(Kind.NAMESPACE_TWICE, message, at=request.at)
+        namespace = "" if built_in else request.namespace
         document = Document(
             tree=apply_namespace(tree, namespace) if namespace else tree,
             source=source,
             base=read.base,
             namespace=namespace,
-            bundled=read.bundled,
+            bundled=built_in,
             from_plugin=request.name.startswith(PLUGIN_PREFIX),
             from_blueprint=request.name.startswith(BLUEPRINT_PREFIX),
         )
@@ -191,6 +195,12 @@ class _Gatherer:
             return None
         self._blueprints[request.namespace] = blueprint_id
         return read_blueprint(blueprint_id, self._settings, self._problems, at=request.at)
+
+
+def holds_built_in_types(tree: Map) -> bool:
+    """Whether a file is a copy of the built-in types, under whatever name: it defines their root."""
+    node_types = tree.get("node_types")
+    return isinstance(node_types, dict) and "cloudify.nodes.Root" in node_types
 
 
 def _split_namespace(name: str) -> tuple[str, str]:

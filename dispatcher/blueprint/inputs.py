@@ -49,8 +49,8 @@ def complete_parameters(
             message = f"{what} {name!r} is not declared"
             errors.append(BlueprintError(kind=Kind.INPUT_UNKNOWN, message=message, suggestion=meant))
     values = dict(given) if allow_unknown else {}
-    for name, schema in schemas.items():
-        schema = schema or {}
+    for name, entry in schemas.items():
+        schema = entry or {}
         if name in given:
             value = given[name]
             values[name] = cast_text(value, schema.get("type")) if auto_correct_types else value
@@ -90,8 +90,10 @@ def _checked(
         kind = Kind.INPUT_TYPE if found.kind is Kind.VALUE_TYPE else found.kind
         errors.append(BlueprintError(kind=kind, message=found.message, suggestion=found.suggestion))
     if not problems:
-        for message in violations(value, schema):
-            errors.append(BlueprintError(kind=Kind.INPUT_CONSTRAINT, message=f"{what} {message}"))
+        errors += [
+            BlueprintError(kind=Kind.INPUT_CONSTRAINT, message=f"{what} {message}")
+            for message in violations(value, schema)
+        ]
     return checked
 
 

@@ -56,8 +56,8 @@ class _Level:
     """A node or a group in the tree of levels."""
 
     name: str
-    is_group: bool
     count: int
+    is_group: bool = False
     parent: Optional[str] = None
     children: list[str] = field(default_factory=list)
 
@@ -135,10 +135,10 @@ class _Builder:
         return [item.record for item in self._all]
 
     def _build_levels(self) -> dict[str, _Level]:
-        levels = {name: _Level(name, False, self._count(name, node)) for name, node in self._nodes.items()}
+        levels = {name: _Level(name, self._count(name, node)) for name, node in self._nodes.items()}
         group_of: dict[str, str] = {}
         for name, group in self._groups.items():
-            levels[name] = _Level(name, True, self._count_of(name, group["properties"]))
+            levels[name] = _Level(name, self._count_of(name, group["properties"]), is_group=True)
             for member in group["members"]:
                 group_of.setdefault(member, name)
         for name, node in self._nodes.items():

@@ -104,17 +104,16 @@ class Kind(Enum):
         219,
         "use_external_resource is a literal: planning depends on it.",
     )
-    CONSTRAINT_INVALID = (
-        "constraint-invalid",
-        107,
-        "A constraint names one operator, with arguments that suit it and the type.",
-    )
-    CONSTRAINT_VIOLATED = ("constraint-violated", 107, "A value keeps the constraints of its schema.")
+    CONSTRAINT_UNKNOWN = ("constraint-unknown", 103, "A constraint names an operator that exists.")
+    CONSTRAINT_ARGUMENT = ("constraint-argument", 212, "A constraint has one operator, with an argument that suits it.")
+    CONSTRAINT_VIOLATED = ("constraint-violated", None, "A value keeps the constraints of its schema.")
     CONSTRAINT_FUNCTION = (
         "constraint-function",
         213,
         "A value that is known only later cannot be checked against constraints.",
     )
+    INPUT_DISPLAY = ("input-display", 216, "display is for inputs of the type textarea.")
+    ITEM_TYPE = ("item-type", 218, "item_type is for values of the type list.")
     INPUT_HIDDEN = ("input-hidden", 215, "A hidden input that is required has a default.")
     # Plugins and operations.
     EXECUTOR = ("executor", 18, "An executor is central_deployment_agent or host_agent.")
@@ -157,7 +156,8 @@ class Kind(Enum):
         207,
         "min_instances <= default_instances <= max_instances, whole numbers; -1 or UNBOUNDED is no maximum.",
     )
-    GROUP_EMPTY = ("group-empty", 40, "A group's members are node templates or groups.")
+    GROUP_EMPTY = ("group-empty", 1, "A group has one member or more.")
+    GROUP_MEMBER_UNKNOWN = ("group-member-unknown", 40, "A group's members are node templates or groups.")
     GROUP_NAME_TAKEN = ("group-name-taken", 211, "A group does not have a node template's name.")
     GROUP_CYCLE = ("group-cycle", 200, "Groups do not contain themselves.")
     GROUP_MEMBER_TWICE = ("group-member-twice", 201, "A member belongs to one scaling group.")
@@ -168,8 +168,8 @@ class Kind(Enum):
     )
     GROUP_ALL_TO_ONE = ("group-all-to-one", 203, "all_to_one cannot be used between members of one scaling group.")
     POLICY_TYPE = ("policy-type", 204, "A policy's type is cloudify.policies.scaling.")
-    POLICY_TARGETS_MISSING = ("policy-targets-missing", 205, "A scaling policy names the groups that it scales.")
-    POLICY_TARGET_UNKNOWN = ("policy-target-unknown", 206, "A scaling policy's target is a group.")
+    POLICY_TARGETS_MISSING = ("policy-targets-missing", 206, "A scaling policy names the groups that it scales.")
+    POLICY_TARGET_UNKNOWN = ("policy-target-unknown", 205, "A scaling policy's target is a group.")
     GROUP_POLICY_TYPE_UNKNOWN = ("group-policy-type-unknown", 41, "A group's policy has a type of policy_types.")
     TRIGGER_TYPE_UNKNOWN = ("trigger-type-unknown", 42, "A trigger has a type of policy_triggers.")
     # Functions.
@@ -193,12 +193,12 @@ class Kind(Enum):
         "A capability of the parent environment exists before the deployment is created.",
     )
     # Labels and settings.
-    LABEL = ("label", 217, "A label has a list of values.")
+    LABEL = ("label", 1, "A label has a list of values.")
     SCHEDULE = ("schedule", None, "A schedule's times are 'YYYY-MM-DD HH:MM', 'HH:MM' or '+N unit'.")
     # Inputs of a deployment.
     INPUT_UNKNOWN = ("input-unknown", None, "A deployment gets only inputs that its blueprint declares.")
     INPUT_MISSING = ("input-missing", None, "A required input without default gets a value.")
-    INPUT_TYPE = ("input-type", None, "An input's value has the declared type.")
+    INPUT_TYPE = ("input-type", 214, "An input's value has the declared type.")
     INPUT_CONSTRAINT = ("input-constraint", None, "An input's value keeps the declared constraints.")
 
     def __init__(self, label: str, number: Optional[int], rule: str) -> None:

@@ -11,13 +11,17 @@ from outrider.dispatcher.blueprint.errors import BlueprintError, BlueprintInvali
 from outrider.dispatcher.blueprint.group_builder import GroupBuilder
 from outrider.dispatcher.blueprint.implementations import Implementations
 from outrider.dispatcher.blueprint.imports import Document, Gathered, gather
+from outrider.dispatcher.blueprint.input_builder import build_inputs
 from outrider.dispatcher.blueprint.kinds import Kind
+from outrider.dispatcher.blueprint.label_builder import check_labels, check_schedules
 from outrider.dispatcher.blueprint.located import Map, Mark, Source
 from outrider.dispatcher.blueprint.merge import merge_documents
 from outrider.dispatcher.blueprint.model import Model
-from outrider.dispatcher.blueprint.plan import NodePlanner, secrets_of, unique_by_name
+from outrider.dispatcher.blueprint.plan import NodePlanner, unique_by_name
+from outrider.dispatcher.blueprint.plan_types import data_types, relationship_types, requirements
 from outrider.dispatcher.blueprint.plugin_builder import build_plugins
 from outrider.dispatcher.blueprint.problems import Problems
+from outrider.dispatcher.blueprint.references import check_references
 from outrider.dispatcher.blueprint.resolver import NotResolved, read_file
 from outrider.dispatcher.blueprint.sections import check_sections
 from outrider.dispatcher.blueprint.settings import Settings
@@ -75,7 +79,6 @@ class _Loader:
         sections = merge_documents(gathered.documents, gathered.version, problems)
         check_sections(sections, problems, gathered.version if self._settings.validate_version else (9, 9))
         model, values = self._model(sections)
-        self._refuse()
         plan = self._plan(model, values, gathered)
         self._refuse()
         return Blueprint(self._main_file, self._root, gathered.documents, sections, model, plan)
@@ -98,8 +101,8 @@ class _Loader:
 
     def _model(self, sections: Map) -> tuple[Model, Values]:
         problems = self._problems
-        data_types = build_data_types(sections.get("data_types"), problems)
-        values = Values(data_types, problems)
+        types = build_data_types(sections.get("data_types"), problems)
+        values = Values(types, problems)
         node_types = build_node_types(sections.get("node_types"), values, problems)
         relationship_types = build_relationship_types(sections.get("relationships"), values, problems)
         plugins = build_plugins(sections.get("plugins"), values, problems)
@@ -107,18 +110,26 @@ class _Loader:
             sections.get("node_templates"), node_types, relationship_types, values, problems
         ).build()
         refuse_cycles(templates, problems)
-        model = Model(sections, data_types, node_types, relationship_types, plugins, templates, find_hosts(templates))
+        model = Model(sections, types, node_types, relationship_types, plugins, templates, find_hosts(templates))
         return model, values
 
     def _plan(self, model: Model, values: Values, gathered: Gathered) -> dict[str, Any]:
         problems, sections = self._problems, model.sections
-        implementations = Implementations(model.plugins, self._root, self._settings, {})
+        blueprints = gathered.imported_blueprints
+        plain = {item.namespace for item in gathered.documents if item.namespace} - set(blueprints)
+        implementations = Implementations(
+            model.plugins, self._root, self._settings, namespaces=blueprints, plain_namespaces=plain
+        )
         nodes = NodePlanner(model, implementations, problems).nodes()
         groups = GroupBuilder(sections, model.node_templates, values, problems)
         group_records = groups.groups()
         policies, scaling_groups = groups.policies()
         workflows = build_workflows(sections.get("workflows"), implementations, values, problems)
-        used = {item["plugin"] for item in workflows.values()}
+        check_references(model, problems)
+        check_labels(sections.get("labels"), problems, what="labels", functions=True)
+        check_labels(sections.get("blueprint_labels"), problems, what="blueprint_labels", functions=False)
+        check_schedules(sections.get("deployment_settings"), problems)
+        used = dict.fromkeys(item["plugin"] for item in workflows.values())
         workflow_plugins = [model.plugins[name].record for name in used if name in model.plugins]
         return {
             "description": sections.get("description"),
@@ -128,9 +139,9 @@ class _Loader:
                 "definitions_name": "cloudify_dsl",
                 "definitions_version": list(gathered.version),
             },
-            "inputs": sections.get("inputs") or {},
+            "inputs": build_inputs(sections.get("inputs"), values, problems, what="inputs"),
             "nodes": nodes,
-            "relationships": {},
+            "relationships": relationship_types(model.relationship_types),
             "workflows": workflows,
             "groups": group_records,
             "policies": policies,
@@ -142,12 +153,16 @@ class _Loader:
             "labels": sections.get("labels") or {},
             "blueprint_labels": sections.get("blueprint_labels") or {},
             "resource_tags": sections.get("resource_tags") or {},
-            "deployment_settings": sections.get("deployment_settings") or {},
-            "data_types": {},
+            "deployment_settings": _deployment_settings(sections.get("deployment_settings")),
+            "data_types": data_types(model),
             "deployment_plugins_to_install": unique_by_name([n["deployment_plugins_to_install"] for n in nodes]),
             "workflow_plugins_to_install": workflow_plugins,
             "host_agent_plugins_to_install": unique_by_name([n.get("plugins_to_install", []) for n in nodes]),
-            "requirements": {"secrets": secrets_of(list(sections.values())), "parent_capabilities": []},
+            "requirements": requirements(nodes, sections),
             "imported_blueprints": list(gathered.imported_blueprints.values()),
             "namespaces_mapping": dict(gathered.imported_blueprints),
         }
+
+
+def _deployment_settings(section: Any) -> Mapping[str, Any]:
+    return {"default_schedules": {}, **section} if section else {}

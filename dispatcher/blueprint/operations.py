@@ -84,9 +84,13 @@ def _read_operation(value: object, at: Optional[Mark], problems: Problems, *, wh
     return Operation(
         implementation=value.get("implementation") or "",
         inputs=value.get("inputs") or {},
-        own_implementation=bool(value.get("implementation")),
+        own_implementation=value.get("implementation") is not None,
         at=at,
-        **{name: value.get(name) for name in _SETTINGS},
+        executor=executor,
+        max_retries=value.get("max_retries"),
+        retry_interval=value.get("retry_interval"),
+        timeout=value.get("timeout"),
+        timeout_recoverable=value.get("timeout_recoverable"),
     )
 
 
@@ -125,7 +129,7 @@ def _template_operation(
         return _with_inputs(declared, {}, values, what=what)
     if own.empty:
         return Operation(at=own.at, empty=True)
-    if own.own_implementation:
+    if own.own_implementation and own.implementation != declared.implementation:
         return own
     kept = {name: getattr(declared if getattr(own, name) is None else own, name) for name in _SETTINGS}
     merged = replace(declared, **kept, at=own.at or declared.at)
@@ -143,7 +147,7 @@ def _with_inputs(operation: Operation, given: Mapping[str, Any], values: Values,
     types: dict[str, str] = {}
     for name, schema in schemas.items():
         at = value_mark(given, name) if name in given else (operation.at or key_mark(schemas, name))
-        value, found = values.complete(schema, given, name, what=f"{what}, input {name}", at=at)
+        value, found = values.complete(schema, given, name, what=f"{what}, input {name}", at=at, check_types=False)
         if not found:
             continue
         declared_type = schema.get("type")

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
-from outrider.dispatcher.blueprint.functions.names import find_functions
 from outrider.dispatcher.blueprint.implementations import Ambiguous, Implementations, NoPlugin, ReservedInput
 from outrider.dispatcher.blueprint.kinds import Kind
-from outrider.dispatcher.blueprint.located import Mark
 from outrider.dispatcher.blueprint.model import Model, NodeTemplate, Relationship
-from outrider.dispatcher.blueprint.operations import AUTO, CENTRAL, HOST, Interfaces, Operation
+from outrider.dispatcher.blueprint.operations import CENTRAL, HOST, Interfaces, Operation
 from outrider.dispatcher.blueprint.problems import Problems
 
 Record = dict[str, Any]
@@ -152,7 +150,7 @@ class NodePlanner:
             return {"name": plugin, "executor": executor, "install": False}
         if executor == HOST and node not in self._model.hosts:
             at = self._model.node_templates[node].at
-            message = f"{node!r} uses the plugin {plugin!r} on a host agent, but is neither a Compute node nor contained in one"
+            message = f"{node!r} runs the plugin {plugin!r} on a host agent, and is not contained in a Compute node"
             self._problems.add(Kind.HOST_MISSING, message, at=at)
         return {**known.record, "executor": executor}
 
@@ -161,7 +159,7 @@ class NodePlanner:
         for name, of in self._contained().get(host, {}).items():
             for plugin, executor in of:
                 entry = self._plugin_entry(plugin, executor, name)
-                if executor == HOST and entry["install"]:
+                if executor == HOST:
                     found.setdefault(plugin, entry)
         return list(found.values())
 
@@ -175,8 +173,8 @@ class NodePlanner:
 
 
 def installable(entries: list[Record], executor: str) -> list[Record]:
-    """Return the plugins of `entries` that are installed for an executor, each once."""
-    return [entry for entry in entries if entry["executor"] == executor and entry["install"]]
+    """Return the plugins of `entries` that an executor needs; ``install`` says which of them it installs."""
+    return [entry for entry in entries if entry["executor"] == executor]
 
 
 def unique_by_name(lists: list[list[Record]]) -> list[Record]:
@@ -186,18 +184,3 @@ def unique_by_name(lists: list[list[Record]]) -> list[Record]:
         for entry in entries:
             found.setdefault(entry["name"], entry)
     return list(found.values())
-
-
-def secrets_of(values: list[Any]) -> list[str]:
-    """Return the names of the secrets that functions in these values name literally, each once."""
-    names: dict[str, None] = {}
-    for name, call in find_functions(values):
-        if name == "get_secret":
-            argument = call[name]
-            first = argument[0] if isinstance(argument, list) and argument else argument
-            if isinstance(first, str):
-                names[first] = None
-    return list(names)
-
-
-__all__ = ["AUTO", "Mark", "NodePlanner", "Optional", "installable", "secrets_of", "unique_by_name"]

@@ -59,8 +59,8 @@ def scalable_mistakes(numbers: Mapping[str, Any]) -> list[str]:
     ]
     if mistakes:
         return mistakes
-    for name, least in (("default_instances", 0), ("min_instances", 0), ("max_instances", UNBOUNDED)):
-        if known.get(name, 0) < least:
+    for name, bound in (("default_instances", 0), ("min_instances", 0), ("max_instances", UNBOUNDED)):
+        if known.get(name, 0) < bound:
             mistakes.append(f"{name} must not be negative, and is {known[name]}")
     if known.get("max_instances") == 0:
         mistakes.append("max_instances must be at least 1, or -1 for no limit")

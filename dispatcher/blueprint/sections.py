@@ -40,11 +40,19 @@ _SCHEMA_FIELDS = {
     "display_label": Field(TEXT, "What user interfaces show instead of the name", since=(1, 3)),
     "hidden": Field(FLAG, "Not shown by user interfaces", since=(1, 3)),
     "item_type": Field(TEXT, "The type of a list's items", since=(1, 4)),
-    "constraints": Field(Items(VALUES), "Constraints that a value must keep"),
-    "display": Field(VALUES, "How user interfaces show the field (`rows` of a textarea)"),
 }
+_CONSTRAINTS = Field(Items(VALUES), "Constraints that a value must keep")
+_DISPLAY = Record("display", {"rows": Field(Whole(1), "How many lines are shown")})
 PROPERTY = Record("property schema", _SCHEMA_FIELDS)
-INPUT = Record("input", _SCHEMA_FIELDS)
+PARAMETER = Record("parameter", {**_SCHEMA_FIELDS, "constraints": _CONSTRAINTS})
+INPUT = Record(
+    "input",
+    {
+        **_SCHEMA_FIELDS,
+        "constraints": _CONSTRAINTS,
+        "display": Field(_DISPLAY, "How user interfaces show a textarea", since=(1, 3)),
+    },
+)
 
 OPERATION_FIELDS = {
     "implementation": Field(TEXT, "PLUGIN.module.function, a script, a URL, or text of several lines"),
@@ -158,7 +166,7 @@ WORKFLOW = Record(
     "workflow",
     {
         "mapping": Field(TEXT, "PLUGIN.module.function, a script, a URL, or text of several lines"),
-        "parameters": Field(Table(PROPERTY), "Schemas of parameters"),
+        "parameters": Field(Table(PARAMETER), "Schemas of parameters"),
         "is_cascading": Field(FLAG, "Whether the workflow runs on deployments below this one, too"),
         "availability_rules": Field(AVAILABILITY, "When the workflow is offered", since=(1, 4)),
     },
@@ -169,7 +177,7 @@ DATA_TYPE = Record(
         "properties": Field(Table(PROPERTY), "Schemas of properties"),
         "derived_from": Field(TEXT, "The parent type"),
         "description": Field(TEXT, "For people"),
-        "version": Field(LOOSE_TEXT, "For people"),
+        "version": Field(TEXT, "For people"),
     },
 )
 VALUE = Record(

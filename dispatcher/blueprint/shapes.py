@@ -139,6 +139,8 @@ class Checker:
         match shape:
             case Anything():
                 return True
+            case Table() if value is None:
+                return True  # an empty mapping may be written as nothing at all
             case Table(of=inner) if isinstance(value, dict):
                 results = [
                     self.check(item, inner, what=f"{what}.{key}", at=value_mark(value, key))

@@ -38,7 +38,7 @@ MOST_VALUES = 5_000_000
 _TAG = "tag:yaml.org,2002:"
 _SPECIAL_FIRST = frozenset("yYnNtTfFoO~<=.+-0123456789")
 _KNOWN_TAGS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp"))
-_resolver = Resolver()
+_resolver: Any = Resolver()
 _constructor = SafeConstructor()
 _MERGE = object()
 
@@ -150,7 +150,7 @@ class _Reader:
 
     def _alias(self, event: AliasEvent) -> None:
         mark = self._mark(event)
-        if event.anchor not in self._anchors:
+        if event.anchor is None or event.anchor not in self._anchors:
             inside = any(item.anchor == event.anchor for item in self._stack)
             why = "refers to the value that it stands in" if inside else "is not defined above"
             self._stop(Kind.YAML, f"the alias *{event.anchor} {why}", mark)

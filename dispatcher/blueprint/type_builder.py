@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Optional
 
+from outrider.dispatcher.blueprint.functions import is_function
 from outrider.dispatcher.blueprint.kinds import Kind
 from outrider.dispatcher.blueprint.located import Map, key_mark, value_mark
 from outrider.dispatcher.blueprint.model import NodeType, RelationshipType
@@ -116,15 +118,32 @@ def _refuse_cycles(built: dict[str, Map], entries: Map, problems: Problems) -> N
         problems.broken.add(("data_types", name))
 
 
-def merge_schemas(parent: Optional[Map], own: Any) -> Map:
-    """Return a type's property schemas over its parent's."""
+def merge_schemas(parent: Optional[Map], own: Any, data_types: Mapping[str, Any] = MappingProxyType({})) -> Map:
+    """Return a type's property schemas over its parent's; defaults of one data type are merged."""
     merged = Map(own.mark if isinstance(own, Map) else None)
     for origin in (parent, own):
         if not isinstance(origin, dict):
             continue
         for name, schema in origin.items():
-            merged.put(name, schema if schema is not None else Map(key_mark(origin, name)), origin=origin)
+            written = schema if schema is not None else Map(key_mark(origin, name))
+            if name in merged and written.get("type") in data_types:
+                written = _with_parent_default(merged[name], written)
+            merged.put(name, written, origin=origin)
     return merged
+
+
+def _with_parent_default(parent: Mapping[str, Any], own: Map) -> Map:
+    """Fill the default of a data type with what the parent's default says beside it."""
+    above, default = parent.get("default"), own.get("default")
+    if parent.get("type") != own.get("type") or not isinstance(above, dict) or is_function(above):
+        return own
+    if "default" in own and (not isinstance(default, dict) or is_function(default)):
+        return own
+    filled = Map(own.mark)
+    for key, value in own.items():
+        filled.put(key, value, origin=own)
+    filled["default"] = {**above, **(default or {})}
+    return filled
 
 
 def build_node_types(section: Any, values: Values, problems: Problems) -> dict[str, NodeType]:
@@ -134,7 +153,7 @@ def build_node_types(section: Any, values: Values, problems: Problems) -> dict[s
     for name in Derivation("node_types", entries, problems).order():
         entry = entries[name] or {}
         parent = built.get(entry.get("derived_from") or "")
-        schemas = merge_schemas(_map(parent.properties) if parent else None, entry.get("properties"))
+        schemas = merge_schemas(_map(parent.properties) if parent else None, entry.get("properties"), values.data_types)
         values.check_schemas(entry.get("properties"), what=f"node_types.{name}")
         own = read_interfaces(entry.get("interfaces"), problems, what=f"node_types.{name}")
         check_input_schemas(own, values, what=f"node_types.{name}")

@@ -91,7 +91,8 @@ class Values:
     def check_type_name(self, schema: Mapping[str, Any], key: str, *, what: str) -> None:
         """Check that `schema[key]`, when given, names a type."""
         type_name = schema.get(key)
-        if type_name is not None and not self.known_type(type_name):
+        broken = ("data_types", type_name) in self._problems.broken
+        if type_name is not None and not self.known_type(type_name) and not broken:
             known = [*BUILT_IN_TYPES, *self.data_types]
             message = f"{what} has the {key} {type_name!r}, which is not a data type of the blueprint"
             at = value_mark(schema, key)
@@ -106,6 +107,7 @@ class Values:
         what: str,
         at: Optional[Mark],
         optional: bool = False,
+        check_types: bool = True,
     ) -> tuple[Any, bool]:
         """Return (value, whether there is one) of `name`: what was given, filled from defaults, else the default.
 
@@ -113,28 +115,24 @@ class Values:
         """
         if name in given:
             value = given[name]
-            if value is None and "default" in schema and schema["default"] is None:
+            if value is None:
                 return None, True
-            return self.check(value, schema, what=what, at=at), True
+            return self.check(value, schema, what=what, at=at, quiet=not check_types), True
         if "default" in schema:
             default = schema["default"]
             if default is None:
-                return self._nested_default(schema)
+                return None, True
             return self.check(default, schema, what=what, at=at, quiet=True), True
-        value, found = self._nested_default(schema)
-        if found:
-            return value, True
+        fields = self.data_types.get(schema.get("type", ""))
+        if fields and not optional:
+            # A data type's properties may all have defaults: then the value exists without being written.
+            filled = self._fill(
+                fields, {}, what=what, at=at, depth=0, quiet=False, partial=not schema.get("required", True)
+            )
+            return (filled, True) if filled else (None, False)
         if schema.get("required", True) and not optional:
             self._problems.add(Kind.PROPERTY_MISSING, f"{what} is required and has no value", at=at)
         return None, False
-
-    def _nested_default(self, schema: Mapping[str, Any]) -> tuple[Any, bool]:
-        """A data type's properties may all have defaults: then the value exists without being written."""
-        fields = self.data_types.get(schema.get("type", ""))
-        if not fields:
-            return None, "default" in schema
-        filled = self._fill(fields, {}, what="", at=None, depth=0, quiet=True, partial=True)
-        return (filled, True) if filled else (None, "default" in schema)
 
     def check(
         self,

@@ -11,6 +11,7 @@ from outrider.dispatcher.blueprint.implementations import (
     Implementations,
     NoPlugin,
 )
+from outrider.dispatcher.blueprint.input_builder import build_inputs
 from outrider.dispatcher.blueprint.kinds import Kind
 from outrider.dispatcher.blueprint.located import key_mark, value_mark
 from outrider.dispatcher.blueprint.problems import Problems
@@ -32,7 +33,7 @@ def build_workflows(
             problems.add(Kind.FORMAT, message, at=key_mark(section, name))
             continue
         record = _record(name, fields, implementations, problems, at)
-        values.check_schemas(fields.get("parameters"), what=f"workflows.{name}.parameters")
+        build_inputs(fields.get("parameters"), values, problems, what=f"workflows.{name}.parameters")
         built[name] = record
     return built
 

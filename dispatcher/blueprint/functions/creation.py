@@ -44,7 +44,7 @@ class CreationFacts:
         if node is None:
             raise FunctionFailed(f"get_property: there is no node template {node_name!r}")
         value = evaluator_path(node["properties"], path, node_name, evaluator)
-        if has_functions(value):
+        if has_functions(value) and node_name != scope.self_id:
             # SELF inside the found value means the other node: it is evaluated where that is known.
             raise NotYet
         return value

@@ -1,0 +1,112 @@
+"""Checks every function of a blueprint before anything exists: arguments, scope, and the names that it mentions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from outrider.dispatcher.blueprint.functions.evaluate import DEEPEST, as_list, usage
+from outrider.dispatcher.blueprint.functions.names import FUNCTIONS, function_name
+from outrider.dispatcher.blueprint.kinds import Kind
+from outrider.dispatcher.blueprint.located import Map, Mark
+from outrider.dispatcher.blueprint.problems import Problems, nearest
+
+_OF_NODES = frozenset({"get_property", "get_attribute", "get_attributes_list", "get_attributes_dict"})
+_WORDS = frozenset({"SELF", "SOURCE", "TARGET"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands: who SELF, SOURCE and TARGET are there, by node template."""
+
+    what: str
+    self_name: Optional[str] = None
+    source_name: Optional[str] = None
+    target_name: Optional[str] = None
+
+    def of(self, word: str) -> Optional[str]:
+        """Return the node template behind a word."""
+        return {"SELF": self.self_name, "SOURCE": self.source_name, "TARGET": self.target_name}.get(word)
+
+
+class ReferenceChecker:
+    """Checks values against the names of one blueprint."""
+
+    def __init__(
+        self,
+        inputs: Collection[str],
+        properties: Mapping[str, Collection[str]],
+        broken: Collection[tuple[str, str]],
+        problems: Problems,
+    ) -> None:
+        self._inputs = inputs
+        #: Node template -> the names of its properties.
+        self._properties = properties
+        self._broken = broken
+        self._problems = problems
+
+    def check(self, value: Any, place: Place, *, at: Optional[Mark] = None) -> None:
+        """Record a finding for each function in `value` that cannot work."""
+        for name, call, depth in _calls(value, 0):
+            mark = call.mark if isinstance(call, Map) and call.mark else at
+            if depth > DEEPEST:
+                message = f"{place.what}: functions nest deeper than {DEEPEST}"
+                self._problems.add(Kind.FUNCTION_CYCLE, message, at=mark)
+                return
+            self._call(name, call[name], place, mark)
+
+    def _call(self, name: str, raw: Any, place: Place, at: Optional[Mark]) -> None:
+        info, arguments = FUNCTIONS[name], as_list(raw)
+        if function_name(raw):
+            return
+        wrong_form = not isinstance(raw, list) and not info.single
+        too_few = len(arguments) < info.least
+        too_many = info.most is not None and len(arguments) > info.most
+        if wrong_form or too_few or too_many or raw is None:
+            self._problems.add(Kind.FUNCTION_ARGUMENTS, f"{place.what}: {usage(name)}", at=at)
+        elif name == "get_input":
+            self._input(arguments[0], place, at)
+        elif name in _OF_NODES:
+            self._node(name, arguments, place, at)
+
+    def _input(self, name: Any, place: Place, at: Optional[Mark]) -> None:
+        if isinstance(name, str) and name not in self._inputs and ("inputs", name) not in self._broken:
+            message = f"{place.what}: get_input names {name!r}, which is no input"
+            self._problems.add(Kind.FUNCTION_REFERENCE, message, at=at, suggestion=nearest(name, self._inputs))
+
+    def _node(self, name: str, arguments: list[Any], place: Place, at: Optional[Mark]) -> None:
+        subject = arguments[0]
+        if not isinstance(subject, str):
+            return
+        node = place.of(subject) if subject in _WORDS else subject
+        if node is None:
+            message = f"{place.what}: {name} names {subject}, which has no meaning there"
+            self._problems.add(Kind.FUNCTION_SCOPE, message, at=at)
+        elif node not in self._properties:
+            if ("node_templates", node) not in self._broken:
+                message = f"{place.what}: {name} names {node!r}, which is no node template"
+                meant = nearest(node, self._properties)
+                self._problems.add(Kind.FUNCTION_REFERENCE, message, at=at, suggestion=meant)
+        elif name == "get_property":
+            self._property(node, arguments[1], place, at)
+
+    def _property(self, node: str, name: Any, place: Place, at: Optional[Mark]) -> None:
+        known = self._properties[node]
+        if isinstance(name, str) and name not in known:
+            message = f"{place.what}: get_property names {name!r}, which {node!r} does not have"
+            self._problems.add(Kind.FUNCTION_REFERENCE, message, at=at, suggestion=nearest(name, known))
+
+
+def _calls(value: Any, depth: int) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Yield (name, call, how many functions it stands in)."""
+    pending = [(value, depth)]
+    while pending:
+        item, level = pending.pop()
+        if isinstance(item, dict):
+            name = function_name(item)
+            if name is not None:
+                yield name, item, level + 1
+            pending.extend((child, level + (name is not None)) for child in item.values())
+        elif isinstance(item, list):
+            pending.extend((child, level) for child in item)
