@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import ExecutionFailed
 from outrider.dispatcher.store import deployments
 from outrider.dispatcher.store.executions import Status
 from outrider.messaging.embedded import EmbeddedBroker
 from outrider.messaging.messages import OperationResult, OperationTask
-
 from tests.support.scripted_agent import ScriptedAgent, failed, succeeded
 
 BLUEPRINT = """

@@ -1,4 +1,4 @@
-"""Several dispatchers on one store: adoption, recovery, fencing of a paused one; agents whose journals cannot be trusted."""
+"""Several dispatchers on one store: adoption, recovery, a paused one; agents whose journals cannot be trusted."""
 
 from __future__ import annotations
 

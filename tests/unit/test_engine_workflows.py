@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from outrider.dispatcher.errors import ExecutionRunning
 from outrider.dispatcher.store import executions, tasks
 from outrider.dispatcher.store.executions import Cancel, Status
 from outrider.dispatcher.store.tasks import TaskState
 from outrider.dispatcher.workflows.graph import Subgraph, TaskGraph
 from outrider.messaging.messages import ControlKind, OperationTask, Verdict
-
 from tests.support.engines import Bench, bench, chain, one_stage, operation, side_by_side
 from tests.support.scripted_agent import ScriptedAgent, ended, failed, succeeded
 

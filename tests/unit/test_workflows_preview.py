@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from outrider.dispatcher.blueprint import load, prepare_deployment
 from outrider.dispatcher.workflows import BUILT_IN, get_workflow
 from outrider.dispatcher.workflows.notes import DIFFERENCES, STEPS
 from outrider.dispatcher.workflows.pages import pages
@@ -88,6 +90,43 @@ def test_a_plan_becomes_a_deployment_and_its_records_come_back():
     assert [each.index for each in view.instances["app_a"].relationships] == [0, 2, 1]
     assert view.instances["app_a"].host == "vm_a"
     assert records_of(view) == records
+
+
+BLUEPRINT = """
+tosca_definitions_version: cloudify_dsl_1_4
+imports: [cloudify/types/types.yaml]
+node_templates:
+  vm:
+    type: cloudify.nodes.Compute
+    properties: {agent_config: {install_method: remote, user: me}}
+  app:
+    type: cloudify.nodes.SoftwareComponent
+    interfaces: {cloudify.interfaces.lifecycle: {create: run.sh, start: run.sh}}
+    relationships: [{type: cloudify.relationships.contained_in, target: vm}]
+groups: {stack: {members: [vm, app]}}
+policies: {scaling: {type: cloudify.policies.scaling, targets: [stack]}}
+"""
+
+
+def test_a_blueprint_is_planned_without_a_deployment(tmp_path):
+    (tmp_path / "blueprint.yaml").write_text(BLUEPRINT)
+    (tmp_path / "run.sh").write_text("true")
+    view = view_of_plan(prepare_deployment(load(tmp_path / "blueprint.yaml").plan))
+    found = plan_of("install", view)
+    assert [(each.node, each.operation.rpartition(".")[2], each.plugin) for each in found] == [
+        ("vm", "create", "agent"),
+        ("app", "create", "script"),
+        ("app", "start", "script"),
+    ]
+    [vm] = [each.id for each in view.instances.values() if each.node == "vm"]
+    assert [each.host for each in found] == [None, vm, vm]
+    started = replace(view, instances={key: replace(each, state="started") for key, each in view.instances.items()})
+    added = plan_of("scale", started, scalable_entity_name="stack")
+    assert [(each.node, each.host in view.instances) for each in added] == [
+        ("vm", False),
+        ("app", False),
+        ("app", False),
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(pages()))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outrider.dispatcher.workflows import TaskKind, get_workflow
+from outrider.dispatcher.workflows.preview import changed, planned_stages
 from tests.support.deployments import deployment, node, relationship
 from tests.support.graphs import ancestors, run_order
 
@@ -98,3 +99,33 @@ def test_a_graph_names_only_what_it_has(view):
         assert {each for waits in graph.dependencies.values() for each in waits} <= set(graph.tasks)
         assert {task.subgraph for task in graph.tasks.values() if task.subgraph} <= set(graph.subgraphs)
         assert all(len(waits) == len(set(waits)) for waits in graph.dependencies.values())
+
+
+def scaled(view, name, delta):
+    """Return the deployment after a scale in which everything goes well."""
+    workflow = get_workflow("scale", {"scalable_entity_name": name, "delta": delta}, view)
+    [stage] = planned_stages(workflow, view)
+    after = changed(stage.view, stage.plan.after)
+    numbers = {"current_instances": len([each for each in after.instances.values() if each.node == name])}
+    nodes = {**after.nodes, name: with_numbers(after.nodes[name], numbers)}
+    return started(replace(after, nodes=nodes))
+
+
+def with_numbers(record, numbers):
+    return {**record, "capabilities": {"scalable": {"properties": {"default_instances": 1, **numbers}}}}
+
+
+@settings(max_examples=40, deadline=None)
+@given(topologies(), st.data())
+def test_scaling_out_and_in_again_is_where_it_started(view, data):
+    counts = {name: sum(each.node == name for each in view.instances.values()) for name in view.nodes}
+    nodes = {name: with_numbers(each, {"current_instances": counts[name]}) for name, each in view.nodes.items()}
+    view = started(replace(view, nodes=nodes))
+    name = data.draw(st.sampled_from(sorted(view.nodes)))
+    delta = data.draw(st.integers(1, 3))
+    grown = scaled(view, name, delta)
+    assert len(grown.instances) == len(view.instances) + delta
+    back = scaled(grown, name, -delta)
+    assert set(back.instances) == set(view.instances)
+    for instance_id, instance in view.instances.items():
+        assert set(back.instances[instance_id].relationships) == set(instance.relationships)

@@ -1,0 +1,169 @@
+"""The store, on SQLite and on PostgreSQL: schema, leases, claims, verdicts, executions across dispatchers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from outrider.dispatcher.errors import ExecutionRunning, SchemaTooNew, VersionConflict
+from outrider.dispatcher.store import agents, events, executions, instances, ownership
+from outrider.dispatcher.store.agents import Agent
+from outrider.dispatcher.store.database import Database
+from outrider.dispatcher.store.events import Event
+from outrider.dispatcher.store.executions import Execution, Status
+from outrider.dispatcher.store.ownership import Member
+from outrider.dispatcher.store.schema import METADATA, SCHEMA_FLOOR
+from tests.support.engines import DEPLOYMENT, Bench, chain, make_deployment, one_stage, operation, side_by_side
+from tests.support.postgres import new_database
+from tests.support.scripted_agent import ScriptedAgent, succeeded
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "store.db") if request.param == "sqlite" else new_database()
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    opened = Database(url)
+    yield opened
+    opened.close()
+
+
+def execution(**fields: object) -> Execution:
+    return Execution(id=str(uuid.uuid4()), workflow="test", deployment_id="app", **fields)  # type: ignore[arg-type]
+
+
+def test_the_migrations_make_the_schema_that_the_code_describes(database: Database) -> None:
+    with database.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_opening_again_changes_nothing(database: Database, url: str) -> None:
+    Database(url).close()
+
+
+def test_a_newer_schema_is_used_unless_it_says_otherwise(database: Database, url: str) -> None:
+    with database.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    Database(url).close()
+    with database.begin() as connection:
+        connection.execute(sa.update(SCHEMA_FLOOR).values(floor=9999))
+    with pytest.raises(SchemaTooNew, match="upgrade Outrider"):
+        Database(url)
+
+
+def test_one_running_execution_per_deployment(database: Database) -> None:
+    make_deployment(database)
+    with database.begin() as connection:
+        executions.insert(connection, execution(), now=1.0)
+        with pytest.raises(ExecutionRunning):
+            executions.insert(connection, execution(), now=2.0)
+        assert executions.insert(connection, execution(queue=True), now=3.0).status is Status.QUEUED
+        assert executions.insert(connection, execution(force=True), now=4.0).status is Status.PENDING
+
+
+def member(name: str, lease_until: float) -> Member:
+    return Member(id=name, host="here", version="1", started_at=0.0, lease_until=lease_until)
+
+
+def test_claims_give_an_execution_to_one_and_adoption_raises_the_epoch(database: Database) -> None:
+    make_deployment(database)
+    asked = execution()
+    with database.begin() as connection:
+        executions.insert(connection, asked, now=1.0)
+        ownership.renew(connection, member("one", 100.0))
+        ownership.renew(connection, member("two", 200.0))
+        assert ownership.claim(connection, "one", now=50.0, limit=10) == [asked.id]
+        assert ownership.claim(connection, "two", now=50.0, limit=10) == []
+        first = executions.get(connection, asked.id)
+        assert ownership.claim(connection, "two", now=150.0, limit=10) == [asked.id]
+        second = executions.get(connection, asked.id)
+        assert second.owner_epoch == first.owner_epoch + 1
+        assert not executions.update_owned(connection, first, {"error": "written by the dead"})
+        assert executions.update_owned(connection, second, {})
+        assert executions.get(connection, asked.id).error is None
+
+
+def test_a_record_of_an_attempt_is_stored_once(database: Database) -> None:
+    line = Event(message="hello", happened_at=1.0, level="info", attempt_id="a.1", sequence=1)
+    with database.begin() as connection:
+        events.append(connection, [line, line], now=1.0)
+        events.append(connection, [line], now=2.0)
+        assert [each.message for each in events.after(connection, 0)] == ["hello"]
+
+
+def test_an_instance_refuses_a_change_that_is_based_on_an_older_version(database: Database) -> None:
+    make_deployment(database)
+    with database.begin() as connection:
+        instances.patch(connection, DEPLOYMENT, "node_1", version=1, runtime_properties={"a": 1})
+        with pytest.raises(VersionConflict):
+            instances.patch(connection, DEPLOYMENT, "node_1", version=1, runtime_properties={"a": 2})
+        # Clients of the REST API send the version that they want to make.
+        assert instances.patch(connection, DEPLOYMENT, "node_1", version=3, state="started").version == 3
+
+
+def test_agents_are_replaced_as_a_whole(database: Database) -> None:
+    with database.begin() as connection:
+        agents.save(connection, Agent(id="a", journal_epoch="1", heartbeat={"x": 1}))
+        agents.save(connection, Agent(id="a", journal_epoch="2"))
+        assert agents.get(connection, "a").journal_epoch == "2"
+        assert agents.get(connection, "a").heartbeat is None
+
+
+@pytest.fixture
+def made(database: Database) -> Iterator[Bench]:
+    make_deployment(database)
+    graph = side_by_side(*(operation(f"t{number}") for number in range(50)))
+    opened = Bench(database, one_stage(graph))
+    yield opened
+    opened.close()
+
+
+def test_two_dispatchers_share_results_and_finish(made: Bench) -> None:
+    agent = ScriptedAgent(made.transport, answer=lambda task: succeeded(task, number=task.task_id))
+    two = made.new_engine("two")
+    execution_id = made.start()
+    ended = made.ended(execution_id, engines=(made.engine, two), seconds=60)
+    assert ended.status is Status.TERMINATED, ended.error
+    assert len(made.attempts(execution_id)) == len(agent.tasks) == 50
+    two.stop()
+
+
+def test_a_dead_dispatcher_is_replaced_and_nothing_is_sent_twice(made: Bench) -> None:
+    agent = ScriptedAgent(made.transport, answer=lambda _task: None)
+    execution_id = made.start()
+    made.until(lambda: len(agent.tasks) == 50)
+    made.until(lambda: all(each.state.value == "sent" for each in made.attempts(execution_id)))
+    made.kill(made.engine)
+    for task in agent.tasks[:25]:
+        agent.send(succeeded(task))
+    two = made.new_engine("two")
+    made.look(two)
+    for task in agent.tasks[25:]:
+        agent.send(succeeded(task))
+    assert made.ended(execution_id, engines=(two,), seconds=60).status is Status.TERMINATED
+    assert len(agent.tasks) == 50
+    two.stop()
+
+
+def test_a_paused_dispatcher_drops_what_was_adopted_meanwhile(made: Bench) -> None:
+    made.planner = lambda _execution, _view: one_stage(chain(operation("a"), operation("b")))
+    agent = ScriptedAgent(made.transport, answer=lambda _task: None)
+    execution_id = made.start()
+    made.until(lambda: len(agent.tasks) == 1)
+    made.end_lease(made.engine)
+    two = made.new_engine("two")
+    made.look(two)
+    assert made.execution(execution_id).owner == "two"
+    agent.answer = succeeded
+    agent.send(succeeded(agent.tasks[0]))
+    assert made.ended(execution_id, engines=(made.engine, two), seconds=60).status is Status.TERMINATED
+    assert [each.number for each in made.attempts(execution_id)] == [1, 1]
+    two.stop()
