@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import ssl
 import tempfile
 from pathlib import Path, PurePosixPath
 from textwrap import dedent
 from typing import Any, Optional
-from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from outrider.plugins.script.errors import ScriptNotFetched, ScriptSettingsError
 
@@ -65,6 +62,10 @@ def _fetch(ctx: Any, path: str, ssl_cert_content: Optional[str]) -> Path:
 
 
 def _download(url: str, folder: Path, ssl_cert_content: Optional[str]) -> Path:
+    # Slow to import, and most scripts come with the blueprint.
+    import ssl
+    from urllib.request import urlopen
+
     target = folder / (PurePosixPath(urlsplit(url).path).name or "script")
     try:
         trust = ssl.create_default_context(cadata=ssl_cert_content) if url.startswith("https") else None
@@ -73,7 +74,7 @@ def _download(url: str, folder: Path, ssl_cert_content: Optional[str]) -> Path:
                 raise ScriptNotFetched(f"cannot fetch the script {url}: the server answered {answer.status}")
             with target.open("wb") as file:
                 shutil.copyfileobj(answer, file)
-    except (URLError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ScriptNotFetched(f"cannot fetch the script {url}: {error}") from error
     return target
 

@@ -106,6 +106,9 @@ class Plugin(str):
 class Context:
     """What `ctx` stands for during one attempt. Plugins may hang attributes of their own on it."""
 
+    #: Tells the facade, which would have to import this module to ask isinstance, what it was given.
+    is_sdk_context = True
+
     def __init__(self, task: Mapping[str, Any], channel: Channel) -> None:
         #: The task in its JSON form, for interfaces that show more of it than this one.
         self.task = task

@@ -1,6 +1,5 @@
 """`ctx`, `ctx_parameters` and `current_ctx`: which operation this code runs in. The state itself is the SDK's."""
 
-from outrider.plugins.sdk.context import Context
 from outrider.plugins.sdk.current import Scope, current
 from outrider.plugins.sdk.errors import NotInContext
 
@@ -21,7 +20,7 @@ class AttributeDict(dict):
 
 def view_of(context):
     """Return the context as this interface shows it; one object per SDK context."""
-    if not isinstance(context, Context):
+    if not getattr(type(context), "is_sdk_context", False):
         return context
     view = context.__dict__.get("cloudify_view")
     if view is None:

@@ -1,8 +1,6 @@
 """Helpers that plugins import."""
 
 import os
-import random
-import string
 
 from outrider_facade import missing_from
 
@@ -27,8 +25,10 @@ def exception_to_error_cause(exception, tb=None):
     }
 
 
-def id_generator(size=6, chars=string.ascii_uppercase + string.digits):
+def id_generator(size=6, chars="ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"):
     """Return a random text for names; not for secrets."""
+    import random  # here and below: modules that are slow to import, for helpers that few plugins call
+
     return "".join(random.choice(chars) for _ in range(size))  # noqa: S311 - see above
 
 

@@ -4,9 +4,7 @@ from cloudify.exceptions import NonRecoverableError
 from cloudify.proxy.client import ScriptException
 from outrider_facade import missing_from
 
-from outrider.plugins.script.environment import script_environment
 from outrider.plugins.script.errors import ProcessException
-from outrider.plugins.script.tasks import run
 
 __all__ = [
     "ILLEGAL_CTX_OPERATION_ERROR",
@@ -34,6 +32,14 @@ POLL_LOOP_LOG_ITERATIONS = 200
 _PROXY_TYPES = ("auto", "http", "none")
 
 
+def run(*args, **kwargs):
+    """Run a script; see `outrider.plugins.script.tasks.run`."""
+    # Many plugins import this module for a constant; running scripts needs an HTTP server and more.
+    from outrider.plugins.script.tasks import run as run_script
+
+    return run_script(*args, **kwargs)
+
+
 def start_ctx_proxy(ctx, process):
     """Serve the context to a script; return the proxy, whose `close` ends it."""
     from cloudify.proxy.server import SecretHTTPCtxProxy, StubCtxProxy
@@ -51,6 +57,8 @@ def process_ctx_request(proxy):
 def _get_process_environment(process, proxy):
     """Return the environment of a script's process."""
     from cloudify.state import NotInContext, current_ctx
+
+    from outrider.plugins.script.environment import script_environment
 
     try:
         work_dir = getattr(current_ctx.get_ctx(), "work_dir", None)
