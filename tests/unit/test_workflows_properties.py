@@ -21,7 +21,7 @@ def topologies(draw):
     """Nodes that depend on earlier ones, in every way, with any operations."""
     nodes = {}
     for number in range(draw(st.integers(1, 6))):
-        targets = draw(st.lists(st.sampled_from(sorted(nodes)), max_size=3)) if nodes else []
+        targets = draw(st.lists(st.sampled_from(sorted(nodes)), max_size=3, unique=True)) if nodes else []
         links = [
             relationship(
                 target,
