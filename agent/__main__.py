@@ -39,9 +39,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     options = _parser().parse_args(arguments)
     flags = {item.name: getattr(options, item.name) for item in fields(Settings) if item.name != "origins"}
     try:
-        settings = load(options.config, environment=os.environ, flags=flags)
-        if not settings.broker_urls and options.command == "run":
-            raise SettingsError(["broker_urls: at least one amqp:// or amqps:// address is needed"])
+        required = ("broker_urls",) if options.command == "run" else ()
+        settings = load(options.config, environment=os.environ, flags=flags, required=required)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
         return _EXIT_USAGE

@@ -189,11 +189,7 @@ class Agent:
             updates=self._updates,
         )
         self._intake = Intake(
-            agent_id=settings.agent_id,
-            state_dir=state_dir,
-            slots=settings.slots,
-            backlog_limit=settings.backlog_limit,
-            disk_reserve_bytes=settings.disk_reserve_mib * 2**20,
+            settings=settings,
             transport=transport,
             journal=journal,
             attempts=attempts,
@@ -201,15 +197,12 @@ class Agent:
             lease=self._lease,
         )
         self._heart = Heart(
-            agent_id=settings.agent_id,
-            interval_seconds=settings.heartbeat_seconds,
-            slots=settings.slots,
+            settings=settings,
             transport=transport,
             journal=journal,
             attempts=attempts,
             lease=self._lease,
             state=lambda: self._intake.state,
-            beaten=lambda: None,
         )
         self._control = Control(
             agent_id=settings.agent_id,

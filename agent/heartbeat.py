@@ -15,6 +15,7 @@ from outrider.agent.clock import boot_clock, machine_id
 from outrider.agent.journal import Journal
 from outrider.agent.lease import Lease
 from outrider.agent.runner.processes import boot_id
+from outrider.agent.settings import Settings
 from outrider.messaging import topology
 from outrider.messaging.codec import encode
 from outrider.messaging.errors import MessagingError
@@ -34,25 +35,21 @@ class Heart:
     def __init__(
         self,
         *,
-        agent_id: str,
-        interval_seconds: float,
-        slots: int,
+        settings: Settings,
         transport: Transport,
         journal: Journal,
         attempts: Attempts,
         lease: Lease,
         state: Callable[[], str],
-        beaten: Callable[[], None],
     ) -> None:
-        self._agent_id = agent_id
-        self._interval = interval_seconds
-        self._slots = slots
+        self._agent_id = settings.agent_id
+        self._interval = settings.heartbeat_seconds
+        self._slots = settings.slots
         self._transport = transport
         self._journal = journal
         self._attempts = attempts
         self._lease = lease
         self._state = state
-        self._beaten = beaten
         self._process_id = uuid.uuid4().hex
         self._machine_id, self._boot_id = machine_id(), boot_id()
         self._platform = platform.platform(terse=True)
@@ -133,7 +130,6 @@ class Heart:
         if future.cancelled() or future.exception() is not None or future.result() is not Confirmation.CONFIRMED:
             return
         self._lease.confirm(sent_at)
-        self._beaten()
 
 
 def _tags() -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from pathlib import Path
 from typing import Optional
 
 from outrider.agent import journal as journaling
@@ -18,6 +17,7 @@ from outrider.agent.folder import AttemptFolder, is_safe_id
 from outrider.agent.journal import Entry, Journal, State
 from outrider.agent.launch import attempt_folder
 from outrider.agent.lease import Lease
+from outrider.agent.settings import Settings
 from outrider.agent.worker import Worker
 from outrider.messaging.codec import decode
 from outrider.messaging.errors import DecodeError
@@ -34,22 +34,18 @@ class Intake:
     def __init__(
         self,
         *,
-        agent_id: str,
-        state_dir: Path,
-        slots: int,
-        backlog_limit: int,
-        disk_reserve_bytes: int,
+        settings: Settings,
         transport: Transport,
         journal: Journal,
         attempts: Attempts,
         worker: Worker,
         lease: Lease,
     ) -> None:
-        self._agent_id = agent_id
-        self._state_dir = state_dir
-        self._prefetch = max(16, 2 * slots)
-        self._backlog_limit = backlog_limit
-        self._disk_reserve = disk_reserve_bytes
+        self._agent_id = settings.agent_id
+        self._state_dir = settings.state_dir
+        self._prefetch = max(16, 2 * settings.slots)
+        self._backlog_limit = settings.backlog_limit
+        self._disk_reserve = settings.disk_reserve_mib * 2**20
         self._transport = transport
         self._journal = journal
         self._attempts = attempts

@@ -259,7 +259,7 @@ def accept(attempt_id: str, task: bytes, *, preparing: bool = False) -> Callable
 
 
 def start(attempt_id: str, task: bytes, identity: dict[str, Any]) -> Callable[[sqlite3.Connection], Optional[Entry]]:
-    """Record that a process is about to run it: the compare-and-set. Returns None if it may go, else what forbids it."""
+    """Record that a process is about to run it: the compare-and-set. Returns None for *go*, else what forbids it."""
 
     def job(connection: sqlite3.Connection) -> Optional[Entry]:
         known = _entry(connection, attempt_id)
@@ -326,7 +326,8 @@ def done(attempt_id: str) -> Callable[[sqlite3.Connection], None]:
     def job(connection: sqlite3.Connection) -> None:
         connection.execute(
             "UPDATE attempts SET state = 'done', task = NULL, changed = ?,"
-            " result = CASE WHEN length(result) > 65536 THEN NULL ELSE result END WHERE attempt_id = ? AND state = 'finished'",
+            " result = CASE WHEN length(result) > 65536 THEN NULL ELSE result END"
+            " WHERE attempt_id = ? AND state = 'finished'",
             (time.time(), attempt_id),
         )
 

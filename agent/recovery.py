@@ -91,7 +91,7 @@ class Recovery:
             result = decode(entry.result)
             last = result.last_sequence if isinstance(result, OperationResult) else 0
             self._outbox.send(attempt.attempt_id, entry.result)
-        self._updates.watch(attempt.task, attempt.folder)
+        self._updates.watch(attempt.task, attempt.folder, confirmed=attempt.folder.shipped())
         self._updates.finish(attempt.attempt_id, last)
 
     def _attempt(self, entry: Entry) -> Optional[Attempt]:

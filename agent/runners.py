@@ -134,7 +134,7 @@ class Runners:
                 del self._live[key]
 
     def adopt(self) -> None:
-        """At the agent's start: take over the runners that live, send away those of other code, clean up after the dead."""
+        """At the agent's start: take over runners that live, send away those of other code, clean up after the dead."""
         for folder in sorted(self._root.iterdir()):
             try:
                 key = json.loads((folder / _SPEC_NAME).read_text(encoding="utf-8"))

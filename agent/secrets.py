@@ -1,4 +1,4 @@
-"""Secrets: redeemed by the attempt's token just before its start, put in place of their markers, kept in memory only."""
+"""Secrets: redeemed just before an attempt's start, put in place of their markers, kept in memory only."""
 
 from __future__ import annotations
 

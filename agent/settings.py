@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -102,8 +102,17 @@ class Settings:
         return self.slots * self.backlog_factor
 
 
-def load(file: Optional[Path], *, environment: Mapping[str, str], flags: Mapping[str, Optional[str]]) -> Settings:
-    """Return the settings; flags win over the environment, which wins over the file. Raises `SettingsError`."""
+def load(
+    file: Optional[Path],
+    *,
+    environment: Mapping[str, str],
+    flags: Mapping[str, Optional[str]],
+    required: Collection[str] = (),
+) -> Settings:
+    """Return the settings; flags win over the environment, which wins over the file. Raises `SettingsError`.
+
+    `required`: settings that have no useful default for what is about to be done.
+    """
     problems: list[str] = []
     raw: dict[str, tuple[Any, str]] = {"agent_id": (_host_name(), "default")}
     _read_file(file, raw, problems)
@@ -119,6 +128,7 @@ def load(file: Optional[Path], *, environment: Mapping[str, str], flags: Mapping
         except (TypeError, ValueError) as error:
             problems.append(f"{name} = {value!r} (from {origin}): {error}")
     problems.extend(_contradictions(values))
+    problems.extend(f"{name}: is needed, and nowhere set" for name in required if not values.get(name))
     if problems:
         raise SettingsError(problems)
     origins = {name: raw[name][1] if name in raw else "default" for name in _NAMES}

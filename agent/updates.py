@@ -12,7 +12,7 @@ import time
 from concurrent.futures import Future
 from typing import Any, Callable, Optional
 
-from outrider.agent.folder import AttemptFolder, Shipped, read_records
+from outrider.agent.folder import NOTHING_SHIPPED, AttemptFolder, Shipped, read_records
 from outrider.messaging import topology
 from outrider.messaging.codec import encode
 from outrider.messaging.errors import MessagingError
@@ -28,10 +28,10 @@ _RETRY_SECONDS = 1.0
 class _Spool:
     """One attempt's records, as far as they were read and confirmed."""
 
-    def __init__(self, task: OperationTask, folder: AttemptFolder) -> None:
+    def __init__(self, task: OperationTask, folder: AttemptFolder, confirmed: Shipped) -> None:
         self.task = task
         self.folder = folder
-        self.confirmed = folder.shipped()
+        self.confirmed = confirmed
         self.under_way = False
         self.not_before = 0.0
         #: Set when the operation has ended: the number that the last record has.
@@ -62,12 +62,15 @@ class UpdateShipper:
         """Begin to ship."""
         self._thread.start()
 
-    def watch(self, task: OperationTask, folder: AttemptFolder) -> None:
-        """Ship the attempt's records from now on, as they are written."""
+    def watch(self, task: OperationTask, folder: AttemptFolder, *, confirmed: Shipped = NOTHING_SHIPPED) -> None:
+        """Ship the attempt's records from now on, as they are written, behind those that were confirmed before."""
         with self._condition:
             if task.attempt_id not in self._spools:
-                self._spools[task.attempt_id] = _Spool(task, folder)
-                self._condition.notify()
+                # Without others the thread sleeps for good; with others it looks again within its interval.
+                alone = not self._spools
+                self._spools[task.attempt_id] = _Spool(task, folder, confirmed)
+                if alone:
+                    self._condition.notify()
 
     def finish(self, attempt_id: str, last_sequence: int) -> None:
         """The operation has ended with this record; `complete` is called once all are confirmed."""

@@ -1,8 +1,8 @@
 """The life of an operation on this agent, from its acceptance to its result.
 
 `intake` receives tasks and puts them here; each slot is a thread that takes one and goes through `_live`, top to
-bottom: check, prepare the plugin's environment and runner, redeem secrets, start (the journal's compare-and-set, then *go*),
-wait for the end, judge, report. Whatever goes wrong becomes the attempt's result; nothing of it ends the thread.
+bottom: check, prepare the plugin's environment and runner, redeem secrets, start (the journal's compare-and-set, then
+*go*), wait for the end, judge, report. Whatever goes wrong becomes the attempt's result; nothing of it ends the thread.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Worker:
         attempt.tree = Tree.of(attempt.attempt_id, identity)
         attempt.phase = Phase.RUNNING
         attempt.doing = "running (found again after a restart of the agent)"
-        self._updates.watch(attempt.task, attempt.folder)
+        self._updates.watch(attempt.task, attempt.folder, confirmed=attempt.folder.shipped())
         if attempt.cancelled and identity["boot_id"] == boot_id():
             self.stop_tree(attempt, grace_seconds=self._launcher.grace_seconds)
         self._follow(attempt, Launched(None, identity, time.monotonic()))
@@ -239,7 +239,7 @@ class Worker:
         result, body = self._reporter.encode(attempt, result)
         self._updates.watch(attempt.task, attempt.folder)
 
-        def journaled(_new: Optional[bool], error: Optional[Exception]) -> None:
+        def journaled(_new: object, error: Optional[Exception]) -> None:
             if error is not None:
                 # A full disk: what is known is sent anyway; the folder is evidence enough for a later agent.
                 logger.error("the result of attempt %s is not journaled: %s", attempt.attempt_id, error)

@@ -95,6 +95,8 @@ def unread_bytes(descriptor: int) -> int:
 
 def read_tail(path: Path, *, limit_bytes: int) -> str:
     """Return the last bytes that were printed, as text; empty if nothing was."""
+    if not path.exists():
+        return ""
     parts: list[bytes] = []
     left = limit_bytes
     for candidate in (path, path.with_name(f"{path.name}.previous"), path.with_name(f"{path.name}.head")):

@@ -33,9 +33,9 @@ from outrider.agent.runner.protocol import (
     VERSION,
     receive_frame,
     send_body,
-    send_frame,
     write_aside,
 )
+from outrider.agent.runner.rehearsal import rehearse
 from outrider.plugins.sdk.execute import execute
 
 #: How long a connected agent may take between *hello* and *go*: its journal's commit, on a slow disk.
@@ -95,25 +95,16 @@ def serve(place: Place) -> NoReturn:
 
 
 def _serve(place: Place) -> int:
+    hello = json.dumps(_introduction(place)).encode()
+    rehearse(place.listener)
     connection, _ = place.listener.accept()
     # From here on this process belongs to an attempt, and outlives the runner.
     # A handler, not SIG_IGN, which would be inherited by what the operation starts.
     signal.signal(RETIRE_SIGNAL, lambda _number, _frame: None)
     processes.die_with_parent(0)
+    send_body(connection, hello)
     place.listener.close()
     connection.settimeout(_GO_SECONDS)
-    send_frame(
-        connection,
-        {
-            "protocol": VERSION,
-            "pid": os.getpid(),
-            "start_ticks": processes.start_ticks(os.getpid()),
-            "boot_id": processes.boot_id(),
-            "runner_id": place.config.runner_id,
-            "mode": place.config.mode,
-            "group": place.group.describe() if place.group else None,
-        },
-    )
     try:
         request = receive_frame(connection)
     except socket.timeout:
@@ -122,6 +113,19 @@ def _serve(place: Place) -> int:
         return EXIT_NOTHING_TO_RUN
     connection.settimeout(None)
     return _Operation(place, connection, request).run()
+
+
+def _introduction(place: Place) -> dict[str, Any]:
+    """Return what the agent journals before it says *go*."""
+    return {
+        "protocol": VERSION,
+        "pid": os.getpid(),
+        "start_ticks": processes.start_ticks(os.getpid()),
+        "boot_id": processes.boot_id(),
+        "runner_id": place.config.runner_id,
+        "mode": place.config.mode,
+        "group": place.group.describe() if place.group else None,
+    }
 
 
 class _Operation:

@@ -1,8 +1,8 @@
 """Fetching files by their hash: wagons for the agent, blueprint resources for an operation.
 
-A source is ``file:///folder`` (``<folder>/<first two digits>/<sha256>``) or ``http(s)://…/files`` (``GET <url>/<sha256>``
-with a bearer token). A broken transfer is taken up where it ended; what arrives is hashed on the way and only then
-renamed into place. Standard library only, because children use it.
+A source is ``file:///folder`` (``<folder>/<first two digits>/<sha256>``) or ``http(s)://…/files``
+(``GET <url>/<sha256>`` with a bearer token). A broken transfer is taken up where it ended; what arrives is hashed and
+only then renamed into place. Standard library only, because children use it.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def run(folder: Path, root: Path) -> NoReturn:
         objection = Runner(folder, config, root, warm).run()
         if objection:
             _start_again_as_spawn(folder, config, root, objection)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the process ends either way; its log has to say why
         sys.excepthook(*sys.exc_info())
         os._exit(1)
     os._exit(0)
@@ -108,6 +108,7 @@ class Runner:
             for key, _ in self._selector.select(self._pause()):
                 self._handle(key.fileobj, key.data)
             self._reap()
+            self._top_up()
             self._supervise()
         for group in self._old_groups:
             group.remove()
@@ -115,8 +116,8 @@ class Runner:
 
     def _watch_signals(self) -> None:
         reader, writer = socket.socketpair()
-        reader.setblocking(False)
-        writer.setblocking(False)
+        reader.setblocking(False)  # noqa: FBT003 - the library's signature
+        writer.setblocking(False)  # noqa: FBT003 - as above
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         self._wakeup = (reader, writer)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
@@ -160,10 +161,15 @@ class Runner:
     # Children
 
     def _top_up(self) -> None:
-        """Fork until enough children wait."""
+        """Fork until enough children wait.
+
+        Several at once: after each fork this process pays for every page that it writes to, and they share that.
+        """
         waiting = sum(1 for child in self._children.values() if not child.attempt_id)
-        for _ in range(waiting, 0 if self._closing else self._config.waiting_children):
-            self._fork()
+        wanted = 0 if self._closing else self._config.waiting_children
+        if waiting <= wanted // 2:
+            for _ in range(waiting, wanted):
+                self._fork()
 
     def _fork(self) -> None:
         group = self._make_group()
@@ -176,7 +182,7 @@ class Runner:
         os.close(out_write)
         os.close(err_write)
         theirs.close()
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003 - the library's signature
         limit = self._config.output_limit_bytes
         child = Supervised(pid, ours, Capture(out_read, limit_bytes=limit), Capture(err_read, limit_bytes=limit), group)
         self._children[pid] = child
@@ -257,7 +263,6 @@ class Runner:
                 module = str(message.get("module"))
                 if self._config.mode == "fork" and not self._warm.knows(module):
                     self._wanted_modules.append(module)
-                self._top_up()
             elif "flush" in message:
                 self._drain(child)
                 with contextlib.suppress(OSError):
@@ -302,7 +307,6 @@ class Runner:
             self._lingering.append(capture)
         if child.group is not None and not child.group.remove():
             self._old_groups.append(child.group)
-        self._top_up()
 
     def _supervise(self) -> None:
         now = time.monotonic()

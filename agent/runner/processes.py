@@ -7,6 +7,7 @@ runner, child and agent; reads /proc only, so that the runner needs nothing besi
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
 from pathlib import Path
@@ -28,6 +29,7 @@ class Status(NamedTuple):
     start_ticks: int
 
 
+@functools.lru_cache(maxsize=1)
 def boot_id() -> str:
     """Return the random name of this boot of the machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

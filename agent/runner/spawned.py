@@ -16,7 +16,7 @@ from outrider.agent.runner.config import RunnerConfig
 def become_fresh(place: Place, boot: str) -> NoReturn:
     """Replace this process, already in its own space, by a fresh interpreter that serves the same place."""
     for descriptor in (place.listener.fileno(), place.control.fileno()):
-        os.set_inheritable(descriptor, True)
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - the library's signature
     argument = json.dumps(
         {
             "config": place.config.to_json(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -272,9 +273,59 @@ def test_results_and_logs_made_while_the_broker_is_away_arrive_once(stage: Stage
     wait_until(started.exists, 20, "the operation")
     stage.broker.interrupt()
     go_on.touch()
-    wait_until(lambda: (tmp_path / "state" / "run" / attempt / "result.json").exists(), 20, "the result's file")
+    wait_until((tmp_path / "state" / "run" / attempt / "result.json").exists, 20, "the result's file")
     stage.broker.restore()
     result = stage.dispatcher.result_of(attempt)
     wait_until(lambda: len(set(stage.dispatcher.records_of(attempt))) >= result.last_sequence, 10, "all records")
     assert result.verdict is Verdict.SUCCEEDED
     assert sorted(set(stage.dispatcher.records_of(attempt))) == list(range(1, result.last_sequence + 1))
+
+
+def test_a_result_too_large_for_the_broker_is_a_failure_with_its_sizes(tmp_path: Path, stage: Stage) -> None:
+    stage.stop_agent()
+    stage.settings = dataclasses.replace(stage.settings, result_limit_mib=0.01)
+    stage.start_agent()
+    result = stage.dispatcher.run(make_task("succeed", inputs={"value": "x" * 20_000}))
+    assert result.verdict is Verdict.FAILED
+    assert result.error is not None
+    assert result.error.type == "ResultTooLarge"
+    assert "return value 20002 bytes" in result.error.message
+    assert len(stage.dispatcher.results) == 1
+
+
+def test_an_operation_above_its_memory_limit_is_ended_and_says_so(tmp_path: Path, stage: Stage) -> None:
+    stage.stop_agent()
+    stage.settings = dataclasses.replace(stage.settings, memory_limit_mib=100, state_dir=tmp_path / "limited")
+    stage.start_agent()
+    result = stage.dispatcher.run(make_task("use_memory", inputs={"mib": 400}))
+    assert result.verdict is Verdict.FAILED
+    assert result.error is not None
+    assert result.error.type in ("MemoryLimitExceeded", "MemoryError")
+
+
+@pytest.mark.parametrize(("operation", "ends"), [("daemonise_and_wait", True), ("daemonise_and_return", False)])
+def test_without_control_groups_the_subreaper_finds_daemons(
+    stage: Stage, tmp_path: Path, operation: str, ends: bool
+) -> None:
+    stage.stop_agent()
+    stage.settings = dataclasses.replace(stage.settings, control_groups=False, state_dir=tmp_path / "plain")
+    stage.start_agent()
+    pid_file = tmp_path / "pid"
+    attempt = stage.dispatcher.send(make_task(operation, inputs={"pid_file": str(pid_file)}))
+    pid = int(wait_until(lambda: pid_file.exists() and pid_file.read_text(), 20, "the daemon"))
+    if ends:
+        assert stage.dispatcher.ask(ControlKind.CANCEL, attempt).payload["outcome"] == "stopped"
+        assert (stage.dispatcher.result_of(attempt).proof, alive(pid)) == (Proof.SUBREAPER, False)
+    else:
+        assert (stage.dispatcher.result_of(attempt).verdict, alive(pid)) == (Verdict.SUCCEEDED, True)
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_without_control_groups_a_timeout_ends_the_tree(stage: Stage, tmp_path: Path) -> None:
+    stage.stop_agent()
+    stage.settings = dataclasses.replace(stage.settings, control_groups=False, state_dir=tmp_path / "plain")
+    stage.start_agent()
+    pid_file = tmp_path / "pid"
+    task = make_task("daemonise_and_wait", inputs={"pid_file": str(pid_file)}, timeout_seconds=2)
+    result = stage.dispatcher.run(task)
+    assert (result.verdict, alive(int(pid_file.read_text()))) == (Verdict.TIMED_OUT, False)

@@ -1,0 +1,125 @@
+"""The journal's transitions: what may be started, once, and what a cancel prevents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from outrider.agent import journal as journaling
+from outrider.agent.journal import Journal, State
+
+IDENTITY = {"pid": 1, "start_ticks": 2, "boot_id": "b"}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path / "journal.db", machine="m")
+    yield made
+    made.close()
+
+
+def test_an_attempt_is_accepted_once(journal: Journal) -> None:
+    assert journal.call(journaling.accept("a", b"task")) is None
+    known = journal.call(journaling.accept("a", b"task"))
+    assert known is not None
+    assert (known.state, known.task) == (State.ACCEPTED, b"task")
+
+
+def test_an_attempt_is_started_once(journal: Journal) -> None:
+    assert journal.call(journaling.start("a", b"task", IDENTITY)) is None
+    known = journal.call(journaling.start("a", b"task", IDENTITY))
+    assert known is not None
+    assert (known.state, known.identity) == (State.STARTING, IDENTITY)
+
+
+def test_a_cancel_before_the_start_forbids_it(journal: Journal) -> None:
+    journal.call(journaling.accept("a", b"task"))
+    known = journal.call(journaling.cancel("a"))
+    assert known is not None
+    assert known.state is State.ACCEPTED
+    forbidden = journal.call(journaling.start("a", b"task", IDENTITY))
+    assert forbidden is not None
+    assert forbidden.cancelled
+
+
+def test_a_cancel_of_an_unseen_attempt_leaves_a_tombstone(journal: Journal) -> None:
+    assert journal.call(journaling.cancel("a")) is None
+    forbidden = journal.call(journaling.start("a", b"task", IDENTITY))
+    assert forbidden is not None
+    assert forbidden.state is State.TOMBSTONE
+
+
+def test_a_start_can_be_taken_back_unless_it_was_cancelled(journal: Journal) -> None:
+    journal.call(journaling.start("a", b"task", IDENTITY))
+    assert journal.call(journaling.not_started("a"))
+    journal.call(journaling.start("a", b"task", IDENTITY))
+    journal.call(journaling.cancel("a"))
+    assert not journal.call(journaling.not_started("a"))
+
+
+def test_the_first_result_stays(journal: Journal) -> None:
+    journal.call(journaling.start("a", b"task", IDENTITY))
+    assert journal.call(journaling.finish("a", "succeeded", b"first"))
+    assert not journal.call(journaling.finish("a", "failed", b"second"))
+    entry = journal.entry("a")
+    assert entry is not None
+    assert (entry.state, entry.verdict, entry.result) == (State.FINISHED, "succeeded", b"first")
+
+
+def test_what_is_done_keeps_a_small_result_and_no_task(journal: Journal) -> None:
+    for name, result in (("small", b"x"), ("large", b"x" * 70_000)):
+        journal.call(journaling.start(name, b"task", IDENTITY))
+        journal.call(journaling.finish(name, "succeeded", result))
+        journal.call(journaling.done(name))
+    small, large = journal.entry("small"), journal.entry("large")
+    assert small is not None
+    assert large is not None
+    assert (small.task, small.result, large.result) == (None, b"x", None)
+    assert journal.unfinished() == []
+
+
+def test_deaths_are_counted_for_what_was_being_prepared(journal: Journal) -> None:
+    journal.call(journaling.accept("a", b"task", preparing=True))
+    journal.call(journaling.accept("b", b"task"))
+    journal.count_deaths()
+    journal.count_deaths()
+    assert [(entry.attempt_id, entry.deaths) for entry in journal.unfinished()] == [("a", 1), ("b", 0)]
+
+
+def test_an_orderly_stop_counts_no_death(journal: Journal) -> None:
+    journal.call(journaling.accept("a", b"task", preparing=True))
+    journal.forgive()
+    journal.count_deaths()
+    assert journal.unfinished()[0].deaths == 0
+
+
+def test_everything_outlives_the_process_and_the_sequence_rises(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "journal.db", machine="m")
+    first.call(journaling.accept("a", b"task"))
+    epoch, sequence = first.epoch, first.sequence
+    first.close()
+    second = Journal(tmp_path / "journal.db", machine="m")
+    assert [entry.attempt_id for entry in second.unfinished()] == ["a"]
+    assert (second.epoch, second.sequence > sequence) == (epoch, True)
+    second.close()
+
+
+def test_another_machine_begins_a_new_epoch(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "journal.db", machine="m")
+    second_epoch = first.epoch
+    first.close()
+    second = Journal(tmp_path / "journal.db", machine="n")
+    assert second.epoch != second_epoch
+    second.close()
+
+
+def test_old_attempts_are_forgotten(journal: Journal) -> None:
+    journal.call(journaling.start("a", b"task", IDENTITY))
+    journal.call(journaling.finish("a", "succeeded", b"x"))
+    journal.call(journaling.done("a"))
+    journal.prune(older_than_seconds=3600)
+    assert journal.entry("a") is not None
+    journal.prune(older_than_seconds=-1)
+    assert journal.entry("a") is None
