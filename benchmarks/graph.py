@@ -195,9 +195,7 @@ def measure(size: int) -> tuple[float, float]:
         database = Database(str(Path(folder) / "store.db"))
         transport = SimulatedAgents()
         engine = Engine(
-            Services(
-                database=database, transport=transport, planner=planner(size), files=_files, clock=SystemClock()
-            ),
+            Services(database=database, transport=transport, planner=planner(size), files=_files, clock=SystemClock()),
             EngineSettings(max_open_per_agent=1000, max_open_per_execution=1000),
         )
         make_deployment(database, size)

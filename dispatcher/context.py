@@ -114,6 +114,8 @@ def _related(model: Model, facts: ModelFacts, node: Json, target_id: str, index:
 
 def _properties(node: Json, instance: InstanceView, facts: ModelFacts) -> Json:
     properties: Json = node.get("properties") or {}
+    if not properties:
+        return properties
     if not has_functions(properties):
         return _data(properties)
     evaluated: Json = evaluate(properties, scope=Scope(self_id=instance.id), storage=facts)
@@ -122,7 +124,7 @@ def _properties(node: Json, instance: InstanceView, facts: ModelFacts) -> Json:
 
 def _data(value: Json) -> Json:
     """Data that looks like a reference to a secret stays data."""
-    protected: Json = protect(value) if has_markers(value) else value
+    protected: Json = protect(value) if value and has_markers(value) else value
     return protected
 
 

@@ -55,7 +55,7 @@ TENANT = "default_tenant"
 class Dispatcher:
     """Blueprints, deployments and executions; a context manager that runs an engine."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only; each is a part that a caller may bring
         self,
         *,
         database: Database | str,

@@ -84,6 +84,19 @@ def _look_up(run: Run, task: Task, node_name: str, executing: str) -> tuple[Json
 
 def policy(settings: EngineSettings, run: Run, task: Task) -> Policy:
     """Return how often and when the operation is tried again."""
+    node = (
+        None
+        if run.model is None or task.instance not in run.model.instances
+        else run.model.instances[task.instance].node
+    )
+    key = node, task.operation, task.side, task.relationship, task.max_retries, task.retry_interval_seconds
+    known = run.policies.get((*key, task.until_truthy))
+    if known is None:
+        known = run.policies[(*key, task.until_truthy)] = _policy(settings, run, task)
+    return known
+
+
+def _policy(settings: EngineSettings, run: Run, task: Task) -> Policy:
     try:
         record = find(run, task).record
     except OperationRefused:

@@ -393,6 +393,7 @@ class Progress:
         self._fleet.forget_waiting(run)
         run.graph, run.after = None, ()
         run.operations.clear()
+        run.policies.clear()
         run.unstarted.clear()
         run.recovering.clear()
         run.held.clear()

@@ -8,6 +8,7 @@ from typing import Any
 
 from outrider.dispatcher.graph_run import GraphRun
 from outrider.dispatcher.model import Model
+from outrider.dispatcher.retries import Policy
 from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.executions import Cancel, Execution
 from outrider.dispatcher.workflows.graph import ModelChange, Subgraph, Workflow
@@ -62,6 +63,7 @@ class Run:
     held: set[int] = field(default_factory=set)
     #: What `operation.find` found, by what it looked for; a stage may change the plan for the next one.
     operations: dict[tuple[object, ...], tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
+    policies: dict[tuple[object, ...], Policy] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     #: An earlier stage failed; stages for that case run, and the execution fails in the end.
     stage_failed: bool = False

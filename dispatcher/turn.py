@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.run import Run
-from outrider.dispatcher.store import attempts, events, executions, tasks
+from outrider.dispatcher.store import attempts, bulk, events, executions, tasks
 from outrider.dispatcher.store.events import Event
 from outrider.messaging.transport import Delivery, Outgoing
 
@@ -95,12 +94,8 @@ class Turn:
                 [{"b_id": each, "b_sequence": number} for each, number in self.sequences.items()],
             ),
         ):
-            self._write(statement, rows)
+            bulk.write(self.connection, statement, rows)
         for run in self.owned.values():
             if run.model is not None:
                 run.model.flush(self.connection)
         events.append(self.connection, self.events, now=self.stored_now)
-
-    def _write(self, statement: sa.Insert | sa.Update, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            self.connection.execute(statement, rows)

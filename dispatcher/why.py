@@ -46,10 +46,8 @@ def why(connection: Connection, execution_id: str, settings: EngineSettings, *, 
     current = {f"{row.id}.{row.attempt}" for row in rows if row.state is TaskState.SENDING}
     known = attempts.by_ids(connection, sorted(current))
     fleet = agents.by_ids(connection, sorted({each.agent_id for each in known.values()}))
-    for row in rows:
-        if row.state in (TaskState.PENDING, TaskState.RESCHEDULED, TaskState.SENDING):
-            reasons.append(_task(connection, row, rows, known, fleet, settings, now))
-    return reasons
+    waiting = [row for row in rows if row.state in (TaskState.PENDING, TaskState.RESCHEDULED, TaskState.SENDING)]
+    return reasons + [_task(connection, row, rows, known, fleet, settings, now) for row in waiting]
 
 
 def _whole(connection: Connection, execution: Execution, now: float) -> list[str]:
@@ -137,17 +135,15 @@ def _attempt(
 
 def _undecided(connection: Connection, execution: Execution) -> list[Reason]:
     """Return the operations of an ended execution that a person has to decide about."""
-    found: list[Reason] = []
-    for row in undecided(connection, execution.id):
-        found.append(
-            Reason(
-                subject=row.id,
-                operation=row.task.operation,
-                instance=row.task.instance,
-                waits_for=f"a decision (retry, done, skip): {row.error}",
-            )
+    return [
+        Reason(
+            subject=row.id,
+            operation=row.task.operation,
+            instance=row.task.instance,
+            waits_for=f"a decision (retry, done, skip): {row.error}",
         )
-    return found
+        for row in undecided(connection, execution.id)
+    ]
 
 
 def undecided(connection: Connection, execution_id: str) -> list[StoredTask]:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store import bulk, jsontext
 from outrider.dispatcher.store.database import insert_ignoring_duplicates
 from outrider.dispatcher.store.schema import EVENTS
 
@@ -41,12 +41,14 @@ class Event:
 _FIELDS = tuple(name for name in Event.__dataclass_fields__ if name not in ("id", "stored_at"))
 
 
+_INSERT = sa.insert(EVENTS)
+
+
 def append(connection: Connection, events: Sequence[Event], *, now: float) -> None:
     """Store events; a record of an attempt that is stored already is left out."""
     numbered = [_row(event, now) for event in events if event.sequence is not None]
     plain = [_row(event, now) for event in events if event.sequence is None]
-    if plain:
-        connection.execute(sa.insert(EVENTS), plain)
+    bulk.write(connection, _INSERT, plain)
     insert_ignoring_duplicates(connection, EVENTS, numbered)
 
 

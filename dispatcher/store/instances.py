@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from outrider.dispatcher.errors import NotFound, VersionConflict
-from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store import bulk, jsontext
 from outrider.dispatcher.store.schema import DEPLOYMENTS, NODE_INSTANCES
 from outrider.dispatcher.workflows.view import InstanceRelationship, InstanceView
 
@@ -78,8 +78,7 @@ def save_row(key: Key, instance: InstanceView) -> dict[str, Any]:
 def save(connection: Connection, key: Key, instances: Iterable[InstanceView]) -> None:
     """Replace what is stored of instances (relationships and groups: see `replace`)."""
     rows = [save_row(key, instance) for instance in instances]
-    if rows:
-        connection.execute(SAVE, rows)
+    bulk.write(connection, SAVE, rows)
 
 
 def replace(connection: Connection, key: Key, instances: Iterable[InstanceView]) -> None:

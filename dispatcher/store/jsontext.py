@@ -8,10 +8,15 @@ from typing import Any
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+#: What most columns hold most of the time.
+_EMPTY = {"{}": "{}", "[]": "[]", "()": "[]"}
+
+
 def dump(value: Any) -> str:
     """Return `value` as JSON text; raises `TypeError` or `ValueError` for what JSON does not have."""
     # PostgreSQL's text has no NUL, and operations do return binary rubbish.
-    return _ENCODER.encode(value).replace("\\u0000", "\\ufffd")
+    text = _ENCODER.encode(value) if value else _EMPTY.get(repr(value)) or _ENCODER.encode(value)
+    return text.replace("\\u0000", "\\ufffd") if "\\u0000" in text else text
 
 
 def load(text: str | None) -> Any:

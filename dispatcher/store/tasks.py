@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from outrider.dispatcher.errors import NotFound
-from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store import bulk, jsontext
 from outrider.dispatcher.store.schema import TASKS
 from outrider.dispatcher.workflows.graph import Record, Side, Task, TaskKind
 
@@ -93,10 +93,12 @@ def row_of(stored: StoredTask) -> dict[str, Any]:
     }
 
 
+_INSERT = sa.insert(TASKS)
+
+
 def insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store new tasks (see `row_of`)."""
-    if rows:
-        connection.execute(sa.insert(TASKS), rows)
+    bulk.write(connection, _INSERT, rows)
 
 
 #: The engine's write of a task's progress; rows are bound by `b_…` names.

@@ -1,0 +1,47 @@
+"""Many rows through one statement, at the driver's speed: the engine's way to write.
+
+SQLAlchemy prepares each row of an executemany on its own, which costs as much as SQLite itself. The engine's rows are
+plain values already (text, numbers, bytes), so each statement is compiled once per dialect and the rows go to the
+driver as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+_Statement = sa.Insert | sa.Update
+#: The statement itself is kept, so that its id is not given to another one.
+_Compiled = tuple[_Statement, str, tuple[str, ...] | None, Mapping[str, Any]]
+
+_compiled: dict[tuple[int, str, tuple[str, ...]], _Compiled] = {}
+
+
+def write(connection: Connection, statement: _Statement, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Run a module's constant `statement` for rows that all have the same keys."""
+    if not rows:
+        return
+    key = id(statement), connection.dialect.name, tuple(rows[0])
+    known = _compiled.get(key)
+    if known is None:
+        known = _compiled[key] = _compile(connection, statement, list(rows[0]))
+    _, text, order, fixed = known
+    parameters: Any
+    if order is None:
+        parameters = [{**fixed, **row} for row in rows]
+    else:
+        names = [(name, fixed.get(name)) for name in order]
+        parameters = [tuple(row.get(name, default) for name, default in names) for row in rows]
+    connection.exec_driver_sql(text, parameters)
+
+
+def _compile(connection: Connection, statement: _Statement, keys: list[str]) -> _Compiled:
+    columns = keys if isinstance(statement, sa.Insert) else None
+    compiled = statement.compile(dialect=connection.dialect, column_keys=columns)
+    positions: Sequence[str] | None = getattr(compiled, "positiontup", None)
+    order = None if positions is None else tuple(positions)
+    fixed = {name: value for name, value in compiled.params.items() if name not in keys}
+    return statement, str(compiled), order, fixed
