@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,8 +11,11 @@ import typer
 from rich.text import Text
 
 from outrider.cli.catalogue import StoredPlugins
-from outrider.cli.output import console, errors, fail, key_values, print_json
+from outrider.cli.output import console, errors, fail, key_values, print_json, print_table
 from outrider.dispatcher.blueprint import Blueprint, BlueprintInvalid, Settings, load, prepare_deployment
+from outrider.dispatcher.workflows import WorkflowError, get_workflow
+from outrider.dispatcher.workflows.preview import planned_operations
+from outrider.dispatcher.workflows.records import view_of_plan
 
 app = typer.Typer(help="Blueprints: check them, see what they mean.", no_args_is_help=True)
 
@@ -86,6 +90,42 @@ def show(
         print_json(prepare(blueprint, key_values(inputs or (), what="input")))
 
 
-def unknown_workflow(name: str, known: list[str]) -> None:
-    """End the command because the blueprint has no such workflow."""
-    fail(f"there is no workflow {name!r}; known are: {', '.join(sorted(known))}")
+@app.command()
+def plan(
+    path: BlueprintFile,
+    workflow: Annotated[str, typer.Argument(help="install, uninstall, heal ….")] = "install",
+    inputs: Inputs = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", help="name=value for the workflow; repeatable.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the operations that a workflow would run: in which order, where, with which plugin."""
+    prepared = prepare(read(path, json=json), key_values(inputs or (), what="input"), json=json)
+    view = view_of_plan(prepared)
+    if workflow != "install":
+        # A blueprint alone has nothing installed; the question is about a deployment in which everything is.
+        view = replace(view, instances={k: replace(v, state="started") for k, v in view.instances.items()})
+    try:
+        planned = planned_operations(get_workflow(workflow, key_values(parameters or (), what="parameter"), view), view)
+    except WorkflowError as error:
+        fail(str(error))
+    if json:
+        print_json([asdict(each) for each in planned])
+        return
+    print_table(
+        ("stage", "wave", "instance", "operation", "plugin", "runs", "on"),
+        (
+            (
+                each.stage,
+                each.wave,
+                each.instance if each.target is None else f"{each.instance} -> {each.target}",
+                each.operation.rpartition(".")[2],
+                each.plugin,
+                each.implementation,
+                each.host or "central",
+            )
+            for each in planned
+        ),
+        empty=f"{workflow} would run no operation.",
+    )
