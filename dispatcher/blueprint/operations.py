@@ -36,6 +36,8 @@ class Operation:
     timeout_recoverable: Optional[bool] = None
     #: Declared types of inputs; the agent needs them for nothing, the plan shows them.
     input_types: Mapping[str, str] = field(default_factory=dict)
+    #: Required inputs of a type's operation that have no default: a template must give them.
+    missing_inputs: tuple[str, ...] = ()
     #: Written as nothing at all (``{}`` or an empty text): the operation is switched off.
     empty: bool = False
     #: Whether the implementation is written here (or was inherited).
@@ -105,28 +107,38 @@ def derive_interfaces(parent: Interfaces, own: Interfaces) -> dict[str, dict[str
 
 
 def template_interfaces(
-    declared: Interfaces, own: Interfaces, values: Values, *, what: str
-) -> dict[str, dict[str, Operation]]:
-    """Return a template's interfaces: the type's operations with the template's values."""
-    merged: dict[str, dict[str, Operation]] = {}
-    for interface in [*declared, *(name for name in own if name not in declared)]:
-        of_type, of_template = declared.get(interface, {}), own.get(interface, {})
-        merged[interface] = {
-            name: _template_operation(
-                of_type.get(name), of_template.get(name), values, what=f"{what}: {interface}.{name}"
-            )
-            for name in [*of_type, *(name for name in of_template if name not in of_type)]
-        }
+    declared: Interfaces, completed: Interfaces, own: Interfaces, values: Values, *, what: str
+) -> dict[str, Mapping[str, Operation]]:
+    """Return a template's interfaces: the type's operations with the template's values.
+
+    `completed` is what `complete_interfaces` made of `declared`; interfaces that the template does not name are taken
+    from it as they are, so that most templates share them.
+    """
+    merged: dict[str, Mapping[str, Operation]] = dict(completed)
+    for interface, of_template in own.items():
+        of_type = declared.get(interface, {})
+        ready = dict(completed.get(interface, {}))
+        for name, operation in of_template.items():
+            label = f"{what}: {interface}.{name}"
+            ready[name] = _template_operation(of_type.get(name), operation, values, what=label)
+        merged[interface] = ready
     return merged
 
 
-def _template_operation(
-    declared: Optional[Operation], own: Optional[Operation], values: Values, *, what: str
-) -> Operation:
+def complete_interfaces(declared: Interfaces, values: Values, *, what: str) -> dict[str, Mapping[str, Operation]]:
+    """Return a type's interfaces with the defaults of inputs filled in, for templates that add nothing."""
+    return {
+        interface: {
+            name: _with_inputs(operation, {}, values, what=f"{what}: {interface}.{name}", report_missing=False)
+            for name, operation in operations.items()
+        }
+        for interface, operations in declared.items()
+    }
+
+
+def _template_operation(declared: Optional[Operation], own: Operation, values: Values, *, what: str) -> Operation:
     if declared is None:
-        return own or Operation()
-    if own is None:
-        return _with_inputs(declared, {}, values, what=what)
+        return own
     if own.empty:
         return Operation(at=own.at, empty=True)
     if own.own_implementation and own.implementation != declared.implementation:
@@ -136,7 +148,9 @@ def _template_operation(
     return _with_inputs(merged, own.inputs, values, what=what)
 
 
-def _with_inputs(operation: Operation, given: Mapping[str, Any], values: Values, *, what: str) -> Operation:
+def _with_inputs(
+    operation: Operation, given: Mapping[str, Any], values: Values, *, what: str, report_missing: bool = True
+) -> Operation:
     """Fill the schema defaults in; inputs that no schema names are allowed."""
     schemas = operation.inputs
     if not schemas and not given:
@@ -145,10 +159,14 @@ def _with_inputs(operation: Operation, given: Mapping[str, Any], values: Values,
     for name, value in given.items():
         inputs.put(name, value, origin=given)
     types: dict[str, str] = {}
+    missing: list[str] = []
     for name, schema in schemas.items():
         at = value_mark(given, name) if name in given else (operation.at or key_mark(schemas, name))
-        value, found = values.complete(schema, given, name, what=f"{what}, input {name}", at=at, check_types=False)
+        value, found = values.complete(
+            schema, given, name, what=f"{what}, input {name}", at=at, check_types=False, report_missing=report_missing
+        )
         if not found:
+            missing += [name] if schema.get("required", True) else []
             continue
         declared_type = schema.get("type")
         if declared_type:
@@ -161,4 +179,4 @@ def _with_inputs(operation: Operation, given: Mapping[str, Any], values: Values,
         else:
             inputs.put(name, value, origin=schema)
             inputs[name] = value
-    return replace(operation, inputs=inputs, input_types=types)
+    return replace(operation, inputs=inputs, input_types=types, missing_inputs=tuple(missing))

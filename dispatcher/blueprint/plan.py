@@ -48,6 +48,7 @@ class NodePlanner:
         self._problems = problems
         #: By identity of the interfaces, which templates of one type share; the model keeps them alive.
         self._sides: dict[int, _Side] = {}
+        self._operations: dict[int, tuple[Record, Record]] = {}
         self._uses: dict[str, _Uses] = {name: _Uses() for name in model.node_templates}
 
     def nodes(self) -> list[Record]:
@@ -109,8 +110,7 @@ class NodePlanner:
         for interface, operations in interfaces.items():
             shown[interface] = {}
             for name, operation in operations.items():
-                shown[interface][name] = operation.record()
-                record = self._operation(operation, f"{interface}.{name}", template, kind)
+                shown[interface][name], record = self._records(operation, f"{interface}.{name}", template, kind)
                 full[f"{interface}.{name}"] = (name, record)
                 counts[name] = counts.get(name, 0) + 1
                 if record["plugin"]:
@@ -121,6 +121,14 @@ class NodePlanner:
                 named[name] = record
             named[full_name] = record
         return _Side(shown, named, tuple(plugins))
+
+    def _records(self, operation: Operation, name: str, template: NodeTemplate, kind: Kind) -> tuple[Record, Record]:
+        """Return an operation as ``interfaces`` and as ``operations`` show it; templates share those of their type."""
+        known = self._operations.get(id(operation))
+        if known is None:
+            record = self._operation(operation, name, template, kind)
+            known = self._operations[id(operation)] = (operation.record(), record)
+        return known
 
     def _operation(self, operation: Operation, name: str, template: NodeTemplate, kind: Kind) -> Record:
         what, at = f"the operation {name} of {template.name!r}", operation.at or template.at

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from outrider.dispatcher.blueprint.functions.names import find_functions
+from outrider.dispatcher.blueprint.functions.names import find_functions, has_functions
 from outrider.dispatcher.blueprint.located import plain
 from outrider.dispatcher.blueprint.model import Model, RelationshipType
 from outrider.dispatcher.blueprint.operations import Interfaces
@@ -52,13 +52,7 @@ def requirements(nodes: list[Record], sections: Mapping[str, Any]) -> Record:
     """
     secrets: list[Any] = []
     capabilities: list[Any] = []
-    places = [
-        *(node["properties"] for node in nodes),
-        *(node["operations"] for node in nodes),
-        *(node["relationships"] for node in nodes),
-        *(sections.get(name) for name in ("outputs", "capabilities", "labels", "deployment_settings", "inputs")),
-    ]
-    for function, call in _distinct_calls(places):
+    for function, call in _distinct_calls(_places(nodes, sections)):
         argument = plain(call[function])
         if function == "get_secret" and argument not in secrets:
             secrets.append(argument)
@@ -69,14 +63,29 @@ def requirements(nodes: list[Record], sections: Mapping[str, Any]) -> Record:
     return {"parent_capabilities": capabilities, "secrets": secrets}
 
 
-def _distinct_calls(places: list[Any]) -> list[tuple[str, Record]]:
-    """Return the calls in these places; records that many nodes share are looked at once."""
+def _places(nodes: list[Record], sections: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the values in which functions of a plan stand; those that nodes share come again and again."""
+    for node in nodes:
+        yield node["properties"]
+        yield from _inputs(node["operations"])
+        for relationship in node["relationships"]:
+            yield relationship["properties"]
+            yield from _inputs(relationship["source_operations"])
+            yield from _inputs(relationship["target_operations"])
+    for name in ("outputs", "capabilities", "labels", "deployment_settings", "inputs"):
+        yield sections.get(name)
+
+
+def _inputs(operations: Mapping[str, Record]) -> Iterator[Any]:
+    for operation in operations.values():
+        if operation["inputs"]:
+            yield operation["inputs"]
+
+
+def _distinct_calls(places: Iterator[Any]) -> Iterator[tuple[str, Record]]:
     seen: set[int] = set()
-    found = []
     for place in places:
-        values = place.values() if isinstance(place, dict) else place or ()
-        for value in values:
-            if id(value) not in seen:
-                seen.add(id(value))
-                found += list(find_functions(value))
-    return found
+        if id(place) not in seen:
+            seen.add(id(place))
+            if has_functions(place):
+                yield from find_functions(place)

@@ -9,7 +9,13 @@ from outrider.dispatcher.blueprint.functions import is_function
 from outrider.dispatcher.blueprint.kinds import Kind
 from outrider.dispatcher.blueprint.located import Map, Mark, key_mark, value_mark
 from outrider.dispatcher.blueprint.model import NodeTemplate, NodeType, Relationship, RelationshipType
-from outrider.dispatcher.blueprint.operations import read_interfaces, template_interfaces
+from outrider.dispatcher.blueprint.operations import (
+    Interfaces,
+    Operation,
+    complete_interfaces,
+    read_interfaces,
+    template_interfaces,
+)
 from outrider.dispatcher.blueprint.problems import Problems, nearest
 from outrider.dispatcher.blueprint.scalable import scalable_of_node
 from outrider.dispatcher.blueprint.values import Values
@@ -37,9 +43,9 @@ class TemplateBuilder:
         self._relationship_types = relationship_types
         self._values = values
         self._problems = problems
-        #: Interfaces of templates that say nothing themselves, by type: most templates share them.
-        self._shared: dict[str, Mapping[str, Any]] = {}
-        self._shared_sides: dict[tuple[str, str], Mapping[str, Any]] = {}
+        #: Completed interfaces by (type, side): most templates share them.
+        self._shared: dict[tuple[str, str], Interfaces] = {}
+        self._missing: dict[tuple[str, str], list[tuple[str, str, Operation]]] = {}
 
     def build(self) -> dict[str, NodeTemplate]:
         """Return the node templates that can be built; findings for the others."""
@@ -88,16 +94,35 @@ class TemplateBuilder:
             given, node_type.properties, self._values, self._problems, what=what, at=at, optional=external is True
         )
 
-    def _interfaces(self, name: str, entry: Mapping[str, Any], node_type: NodeType) -> Mapping[str, Any]:
-        raw = entry.get("interfaces")
-        if not raw:
-            if node_type.name not in self._shared:
-                what = f"node_types.{node_type.name}"
-                self._shared[node_type.name] = template_interfaces(node_type.interfaces, {}, self._values, what=what)
-            return self._shared[node_type.name]
+    def _interfaces(self, name: str, entry: Mapping[str, Any], node_type: NodeType) -> Interfaces:
         what = f"node_templates.{name}"
-        own = read_interfaces(raw, self._problems, what=what)
-        return template_interfaces(node_type.interfaces, own, self._values, what=what)
+        own = read_interfaces(entry.get("interfaces"), self._problems, what=what)
+        completed = self._completed(node_type.name, "", node_type.interfaces)
+        self._report_missing((node_type.name, ""), own, what, key_mark(self._entries, name))
+        if not own:
+            return completed
+        return template_interfaces(node_type.interfaces, completed, own, self._values, what=what)
+
+    def _completed(self, type_name: str, side: str, declared: Interfaces) -> Interfaces:
+        """Return a type's interfaces with the defaults of inputs filled in; made once per type."""
+        key = (type_name, side)
+        if key not in self._shared:
+            completed = self._shared[key] = complete_interfaces(declared, self._values, what=type_name)
+            self._missing[key] = [
+                (interface, name, operation)
+                for interface, operations in completed.items()
+                for name, operation in operations.items()
+                if operation.missing_inputs
+            ]
+        return self._shared[key]
+
+    def _report_missing(self, key: tuple[str, str], own: Interfaces, what: str, at: Optional[Mark]) -> None:
+        """Required inputs must come from the template, unless it changes the operation itself."""
+        for interface, name, operation in self._missing[key]:
+            if name not in own.get(interface, {}):
+                for missing in operation.missing_inputs:
+                    message = f"{what}: {interface}.{name}, input {missing} is required and has no value"
+                    self._problems.add(Kind.PROPERTY_MISSING, message, at=at)
 
     def _relationships(self, name: str, entry: Mapping[str, Any]) -> tuple[Relationship, ...]:
         raw = entry.get("relationships") or []
@@ -170,18 +195,12 @@ class TemplateBuilder:
             at = value_mark(item.get("properties"), "connection_type")
             self._problems.add(Kind.CONNECTION_TYPE, message, at=at, suggestion=meant)
 
-    def _side(self, found: RelationshipType, item: Mapping[str, Any], side: str, what: str) -> Mapping[str, Any]:
-        declared = getattr(found, side)
-        raw = item.get(side)
-        if not raw:
-            key = (found.name, side)
-            if key not in self._shared_sides:
-                self._shared_sides[key] = template_interfaces(
-                    declared, {}, self._values, what=f"relationships.{found.name}"
-                )
-            return self._shared_sides[key]
-        own = read_interfaces(raw, self._problems, what=what)
-        return template_interfaces(declared, own, self._values, what=what)
+    def _side(self, found: RelationshipType, item: Mapping[str, Any], side: str, what: str) -> Interfaces:
+        declared: Interfaces = getattr(found, side)
+        own = read_interfaces(item.get(side), self._problems, what=what)
+        completed = self._completed(found.name, side, declared)
+        self._report_missing((found.name, side), own, what, item.mark if isinstance(item, Map) else None)
+        return template_interfaces(declared, completed, own, self._values, what=what) if own else completed
 
     def _check_lifecycle_operations(self, built: Mapping[str, NodeTemplate]) -> None:
         """A relationship that waits for one operation of its target names one that the target has."""

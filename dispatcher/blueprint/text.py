@@ -150,11 +150,12 @@ class _Reader:
 
     def _alias(self, event: AliasEvent) -> None:
         mark = self._mark(event)
-        if event.anchor is None or event.anchor not in self._anchors:
+        anchor = event.anchor or ""
+        if anchor not in self._anchors:
             inside = any(item.anchor == event.anchor for item in self._stack)
             why = "refers to the value that it stands in" if inside else "is not defined above"
             self._stop(Kind.YAML, f"the alias *{event.anchor} {why}", mark)
-        value, count = self._anchors[event.anchor]
+        value, count = self._anchors[anchor]
         self._put(value, count, mark)
 
     def _scalar(self, event: ScalarEvent) -> None:

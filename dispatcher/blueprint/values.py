@@ -108,6 +108,7 @@ class Values:
         at: Optional[Mark],
         optional: bool = False,
         check_types: bool = True,
+        report_missing: bool = True,
     ) -> tuple[Any, bool]:
         """Return (value, whether there is one) of `name`: what was given, filled from defaults, else the default.
 
@@ -124,13 +125,13 @@ class Values:
                 return None, True
             return self.check(default, schema, what=what, at=at, quiet=True), True
         fields = self.data_types.get(schema.get("type", ""))
-        if fields and not optional:
+        if fields and not optional and report_missing:
             # A data type's properties may all have defaults: then the value exists without being written.
             filled = self._fill(
                 fields, {}, what=what, at=at, depth=0, quiet=False, partial=not schema.get("required", True)
             )
             return (filled, True) if filled else (None, False)
-        if schema.get("required", True) and not optional:
+        if schema.get("required", True) and not optional and report_missing:
             self._problems.add(Kind.PROPERTY_MISSING, f"{what} is required and has no value", at=at)
         return None, False
 

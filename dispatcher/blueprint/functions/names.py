@@ -63,7 +63,14 @@ def is_function(value: object) -> bool:
 
 def has_functions(value: object) -> bool:
     """Return whether a function stands anywhere in a value."""
-    return next(find_functions(value), None) is not None
+    kind = value.__class__
+    if kind is str or kind is int:
+        return False
+    if isinstance(value, dict):
+        if len(value) <= 2 and function_name(value) is not None:  # noqa: PLR2004 - a call's size
+            return True
+        return any(has_functions(item) for item in value.values() if item.__class__ is not str)
+    return isinstance(value, list) and any(has_functions(item) for item in value if item.__class__ is not str)
 
 
 def find_functions(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
