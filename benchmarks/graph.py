@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import Report, benchmark_arguments
 from outrider.dispatcher.clock import SystemClock
 from outrider.dispatcher.engine import Engine, Services
 from outrider.dispatcher.settings import EngineSettings
@@ -33,8 +34,6 @@ from outrider.messaging import topology
 from outrider.messaging.codec import decode, encode
 from outrider.messaging.messages import Durations, FilesRef, OperationResult, OperationTask, Verdict
 from outrider.messaging.transport import Confirmation, Consumer, Delivery, Handler, Outgoing, Topology
-
-from benchmarks.report import Report, benchmark_arguments
 
 SIZES = (1_000, 10_000, 100_000)
 #: Steps of each chain: what an instance's install has.

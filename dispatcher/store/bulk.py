@@ -7,6 +7,7 @@ driver as they are.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,8 +34,9 @@ def write(connection: Connection, statement: _Statement, rows: Sequence[Mapping[
     if order is None:
         parameters = [{**fixed, **row} for row in rows]
     else:
-        names = [(name, fixed.get(name)) for name in order]
-        parameters = [tuple(row.get(name, default) for name, default in names) for row in rows]
+        # One name alone would give a value instead of a tuple.
+        pick: Any = operator.itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
+        parameters = [pick({**fixed, **row}) for row in rows] if fixed else [pick(row) for row in rows]
     connection.exec_driver_sql(text, parameters)
 
 
