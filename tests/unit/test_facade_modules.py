@@ -296,6 +296,14 @@ def test_the_client_of_an_operation_uses_its_token_and_tenant(manager: Any, monk
     assert (headers["Execution-Token"], headers["Tenant"]) == ("tok", "mine")
 
 
+def test_a_serial_operation_can_be_imported_and_refuses_to_run() -> None:
+    serial = load("cloudify.decorators").serial_operation(threshold=1)(test_polling_ends)
+    error = call(serial).error
+    assert error is not None
+    assert "serial_operation" in error["message"]
+    assert error["recoverable"] is False
+
+
 def test_polling_ends() -> None:
     poll = load("cloudify_types.component.polling").poll_with_timeout
     began = time.monotonic()
