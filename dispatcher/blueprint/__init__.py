@@ -22,10 +22,15 @@ from outrider.dispatcher.blueprint.evaluation import evaluate
 from outrider.dispatcher.blueprint.functions import has_functions
 from outrider.dispatcher.blueprint.functions.markers import has_markers, redeem, secret_names
 from outrider.dispatcher.blueprint.functions.scope import NO_SCOPE, Instance, Scope, Storage
+from outrider.dispatcher.blueprint.graph import mermaid, svg
 from outrider.dispatcher.blueprint.inputs import complete_parameters
 from outrider.dispatcher.blueprint.instances import Hints, IdMaker, id_maker, reconcile
+from outrider.dispatcher.blueprint.json_schema import json_schema
 from outrider.dispatcher.blueprint.kinds import Kind
+from outrider.dispatcher.blueprint.lint import LintWarning, lint
 from outrider.dispatcher.blueprint.loading import Blueprint, load
+from outrider.dispatcher.blueprint.plugin_yaml import PluginYaml, read_plugin_yaml
+from outrider.dispatcher.blueprint.scaling import InstanceChanges, scale, update_instances
 from outrider.dispatcher.blueprint.settings import (
     BlueprintCatalogue,
     CatalogueBlueprint,
@@ -49,8 +54,11 @@ __all__ = [
     "Hints",
     "IdMaker",
     "Instance",
+    "InstanceChanges",
     "Kind",
+    "LintWarning",
     "PluginCatalogue",
+    "PluginYaml",
     "ResolverRule",
     "ScalingRefused",
     "Scope",
@@ -61,9 +69,16 @@ __all__ = [
     "has_functions",
     "has_markers",
     "id_maker",
+    "json_schema",
+    "lint",
     "load",
+    "mermaid",
     "prepare_deployment",
+    "read_plugin_yaml",
     "reconcile",
     "redeem",
+    "scale",
     "secret_names",
+    "svg",
+    "update_instances",
 ]

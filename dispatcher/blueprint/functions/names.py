@@ -67,7 +67,7 @@ def has_functions(value: object) -> bool:
     if kind is str or kind is int:
         return False
     if isinstance(value, dict):
-        if len(value) <= 2 and function_name(value) is not None:  # noqa: PLR2004 - a call's size
+        if len(value) <= 2 and function_name(value) is not None:
             return True
         return any(has_functions(item) for item in value.values() if item.__class__ is not str)
     return isinstance(value, list) and any(has_functions(item) for item in value if item.__class__ is not str)
