@@ -248,9 +248,12 @@ def end_survivors(group: Optional[Group]) -> None:
         time.sleep(0.005)
 
 
-def enter_own_space(group: Optional[Group], keep: set[int]) -> None:
+def enter_own_space(group: Optional[Group], keep: set[int], *, runner_pid: int) -> None:
     """Become a process of its own right after the fork: session, group, descriptors, signals, logging."""
     processes.die_with_parent(signal.SIGKILL)
+    if os.getppid() != runner_pid:
+        # The runner died before that took effect; nobody would ever end this process.
+        os._exit(EXIT_BROKEN)
     os.setsid()
     if group is not None:
         group.enter()

@@ -176,9 +176,10 @@ class Runner:
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         ours, theirs = socket.socketpair()
+        own_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become_child(Place(self._config, self._listener, theirs, group), out_write, err_write)
+            self._become_child(own_pid, Place(self._config, self._listener, theirs, group), out_write, err_write)
         os.close(out_write)
         os.close(err_write)
         theirs.close()
@@ -190,11 +191,12 @@ class Runner:
         for capture in child.captures:
             self._selector.register(capture.descriptor, selectors.EVENT_READ, child)
 
-    def _become_child(self, place: Place, out: int, err: int) -> NoReturn:
+    def _become_child(self, runner_pid: int, place: Place, out: int, err: int) -> NoReturn:
         try:
             os.dup2(out, 1)
             os.dup2(err, 2)
-            enter_own_space(place.group, {place.listener.fileno(), place.control.fileno()})
+            keep = {place.listener.fileno(), place.control.fileno()}
+            enter_own_space(place.group, keep, runner_pid=runner_pid)
             if self._config.mode == "spawn":
                 become_fresh(place, str(_boot(self._root)))
             serve(place)

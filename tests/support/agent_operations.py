@@ -23,7 +23,7 @@ def succeed(value=None, **_):
 
 @operation
 def append_line(path, line, **_):
-    with open(path, "a") as file:
+    with Path(path).open("a") as file:
         file.write(f"{line}\n")
 
 
