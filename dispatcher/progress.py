@@ -27,7 +27,7 @@ from outrider.dispatcher.store.tasks import StoredTask, TaskState
 from outrider.dispatcher.timers import Timers
 from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.errors import WorkflowError
-from outrider.dispatcher.workflows.graph import Record, StagePlan, Task, TaskKind
+from outrider.dispatcher.workflows.graph import Record, Stage, StagePlan, Task, TaskKind
 from outrider.messaging.messages import OperationError, PropertyChange, Verdict
 
 log = logging.getLogger(__name__)
@@ -326,18 +326,34 @@ class Progress:
             return
         run.stage = found
         stage = stages[found]
+        plan = self._plan(run, stage)
+        if plan is None:
+            run.stage_failed = True
+            self.end(turn, run)
+            return
         try:
-            plan = stage.plan(_view(run))
             if run.model is not None and not run.execution.dry_run:
                 model_changes.apply(turn.connection, run.model, plan.before, now=turn.stored_now)
-        except (WorkflowError, DispatcherError) as error:
-            run.failures.append(f"stage {stage.name!r} cannot be planned: {error}")
+        except DispatcherError as error:
+            run.failures.append(f"stage {stage.name!r} cannot change the deployment: {error}")
             run.stage_failed = True
             self.end(turn, run)
             return
         self._store_graph(turn, run, stage.name, plan)
         if len(stages) > 1:
             narrate.about_execution(turn, run, "workflow_stage", f"Stage {stage.name!r}")
+
+    def _plan(self, run: Run, stage: Stage) -> StagePlan | None:
+        """Return what a stage does; None, with the reason among the failures, if it cannot be planned."""
+        try:
+            return stage.plan(_view(run))
+        except WorkflowError as error:
+            run.failures.append(f"stage {stage.name!r} cannot be planned: {error}")
+        except Exception as error:
+            # A planner's defect fails its own execution; raised, it would end every turn and stop all the others.
+            log.exception("execution %s: planning stage %r failed", run.id, stage.name, extra={"action": "plan"})
+            run.failures.append(f"stage {stage.name!r} cannot be planned (a defect): {type(error).__name__}: {error}")
+        return None
 
     def _store_graph(self, turn: Turn, run: Run, name: str, plan: StagePlan) -> None:
         graph = run.graph = GraphRun.new(f"{run.id}-{run.stage}", plan.graph)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher import model_changes
-from outrider.dispatcher.errors import NotFound
+from outrider.dispatcher.errors import DispatcherError, NotFound
 from outrider.dispatcher.graph_run import GraphRun, is_operation
 from outrider.dispatcher.model import Model
 from outrider.dispatcher.run import OpenAttempt, Run
@@ -19,6 +19,7 @@ from outrider.dispatcher.store.executions import Execution, Status
 from outrider.dispatcher.store.graphs import GraphState, StoredGraph
 from outrider.dispatcher.store.tasks import DONE, DecisionKind, StoredTask, TaskState
 from outrider.dispatcher.turn import Turn
+from outrider.dispatcher.workflows.errors import WorkflowError
 from outrider.dispatcher.workflows.graph import TaskGraph, Workflow
 from outrider.dispatcher.workflows.view import DeploymentView
 
@@ -45,7 +46,7 @@ def restore(turn: Turn, execution_id: str, planner: Planner, settings: EngineSet
     execution = executions.get(connection, execution_id)
     model, resources = _deployment(connection, execution, settings)
     view = DeploymentView(id="", nodes={}, instances={}) if model is None else model.view()
-    run = Run(execution, planner(execution, view), model, resources=resources)
+    run = Run(execution, _workflow(planner, execution, view), model, resources=resources)
     run.finished_operations, run.total_operations = execution.finished_operations, execution.total_operations
     restored = Restored(run)
     stored_graphs = graphs.of_execution(connection, execution_id)
@@ -54,6 +55,17 @@ def restore(turn: Turn, execution_id: str, planner: Planner, settings: EngineSet
     if current is not None and current.state is not GraphState.SUCCEEDED:
         _take_up_graph(turn, restored, current, resuming=execution.status is Status.PENDING)
     return restored
+
+
+def _workflow(planner: Planner, execution: Execution, view: DeploymentView) -> Workflow:
+    try:
+        return planner(execution, view)
+    except (WorkflowError, DispatcherError):
+        raise
+    except Exception as error:
+        # A planner's defect fails its own execution; raised, it would end every turn and stop all the others.
+        words = f"workflow {execution.workflow!r} cannot be planned (a defect): {type(error).__name__}: {error}"
+        raise DispatcherError(words) from error
 
 
 def _deployment(

@@ -11,7 +11,7 @@ from outrider.dispatcher.errors import ExecutionRunning
 from outrider.dispatcher.store import executions, tasks
 from outrider.dispatcher.store.executions import Cancel, Status
 from outrider.dispatcher.store.tasks import TaskState
-from outrider.dispatcher.workflows.graph import Subgraph, TaskGraph
+from outrider.dispatcher.workflows.graph import Stage, StagePlan, Subgraph, TaskGraph, Workflow
 from outrider.messaging.messages import ControlKind, OperationTask, Verdict
 from tests.support.engines import Bench, bench, chain, one_stage, operation, side_by_side
 from tests.support.scripted_agent import ScriptedAgent, ended, failed, succeeded
@@ -166,6 +166,19 @@ def test_the_limit_of_open_attempts_is_kept(tmp_path: Path) -> None:
         for task in list(agent.tasks):
             agent.send(succeeded(task))
         assert made.ended(execution_id).status is Status.TERMINATED
+
+
+def test_a_planner_that_crashes_fails_its_own_execution_only(tmp_path: Path) -> None:
+    def crash(_view: object) -> StagePlan:
+        raise KeyError("a defect")
+
+    with bench(tmp_path, Workflow(name="test", stages=(Stage(name="only", plan=crash),))) as made:
+        broken = made.ended(made.start())
+        assert broken.status is Status.FAILED
+        assert "KeyError" in str(broken.error)
+        made.planner = lambda _execution, _view: one_stage(chain(operation("a")))
+        ScriptedAgent(made.transport)
+        assert made.ended(made.start()).status is Status.TERMINATED
 
 
 def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
