@@ -7,7 +7,7 @@ folder. With a broker, only the dispatcher (and, if asked for, the central agent
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,14 @@ from typing import Any
 
 from outrider.agent.agent import Agent
 from outrider.agent.settings import Settings as AgentSettings
-from outrider.cli.settings import CommandSettings
+from outrider.cli.home import Home
+from outrider.cli.settings import CommandSettings, ConnectionSettings
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.files import ContentStore
 from outrider.dispatcher.plugin_uploads import built_record, store_wagon
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
+from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.store.database import Database
 from outrider.messaging.amqp import AmqpSettings, TlsOptions
 from outrider.messaging.connect import open_transport
@@ -122,6 +124,25 @@ def opened(
             agent.start()
             stack.callback(agent.stop, end_runners=True)
         yield Local(dispatcher, agent, settings)
+
+
+@contextmanager
+def local_dispatcher(
+    home: Path | str,
+    *,
+    broker_urls: Sequence[str] = (),
+    database_url: str | None = None,
+    engine: EngineSettings | None = None,
+) -> Iterator[Dispatcher]:
+    """A dispatcher for somebody's Python job: ``with local_dispatcher("state") as dispatcher: dispatcher.run(…)``.
+
+    Everything that is to survive lies below the folder `home`. Without `broker_urls`, broker and agent run in this
+    process; with them, the agents are elsewhere. Raises `DispatcherError`, `TransportError`, `AgentError`.
+    """
+    connection = ConnectionSettings(broker_urls=tuple(broker_urls), database_url=database_url)
+    settings = CommandSettings(Home(Path(home).expanduser().resolve()), connection, engine or EngineSettings(), {})
+    with opened(settings) as local:
+        yield local.dispatcher
 
 
 def agent_settings(settings: CommandSettings) -> AgentSettings:
