@@ -8,20 +8,14 @@ from __future__ import annotations
 import os
 import re
 import socket
-import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from outrider.agent.errors import SettingsError
+from outrider.messaging import configuration
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-_PREFIX = "OUTRIDER_"
 _AGENT_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -113,41 +107,23 @@ def load(
 
     `required`: settings that have no useful default for what is about to be done.
     """
-    problems: list[str] = []
-    raw: dict[str, tuple[Any, str]] = {"agent_id": (_host_name(), "default")}
-    _read_file(file, raw, problems)
-    for name in _NAMES:
-        if (text := environment.get(_PREFIX + name.upper())) is not None:
-            raw[name] = (text, _PREFIX + name.upper())
-        if (flag := flags.get(name)) is not None:
-            raw[name] = (flag, "flag")
-    values: dict[str, Any] = {}
-    for name, (value, origin) in raw.items():
-        try:
-            values[name] = _CONVERT[_NAMES[name]](value)
-        except (TypeError, ValueError) as error:
-            problems.append(f"{name} = {value!r} (from {origin}): {error}")
-    problems.extend(_contradictions(values))
-    problems.extend(f"{name}: is needed, and nowhere set" for name in required if not values.get(name))
-    if problems:
-        raise SettingsError(problems)
-    origins = {name: raw[name][1] if name in raw else "default" for name in _NAMES}
-    return Settings(**values, origins=origins)
 
+    def check(values: Mapping[str, Any]) -> list[str]:
+        missing = [f"{name}: is needed, and nowhere set" for name in required if not values.get(name)]
+        return [*_contradictions(values), *missing]
 
-def _read_file(file: Optional[Path], raw: dict[str, tuple[Any, str]], problems: list[str]) -> None:
-    if file is None:
-        return
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        problems.append(f"the file {file} cannot be read: {error}")
-        return
-    for name, value in content.items():
-        if name in _NAMES:
-            raw[name] = (value, str(file))
-        else:
-            problems.append(f"{name} (from {file}): there is no such setting; known are {', '.join(sorted(_NAMES))}")
+        loaded = configuration.load(
+            Settings,
+            file=file,
+            environment=environment,
+            flags=flags,
+            defaults={"agent_id": _host_name()},
+            check=check,
+        )
+    except configuration.ConfigurationError as error:
+        raise SettingsError(error.problems) from error
+    return replace(loaded.settings, origins=loaded.origins)
 
 
 def _host_name() -> str:
@@ -172,56 +148,6 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _to_bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if str(value).lower() not in words:
-        raise ValueError("must be true or false")
-    return words[str(value).lower()]
-
-
-def _to_int(value: Any) -> int:
-    if isinstance(value, (bool, float)):
-        raise TypeError("must be a whole number")
-    return int(value)
-
-
-def _to_float(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError("must be a number")
-    return float(value)
-
-
-def _to_text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("must be a text")
-    return value
-
-
-def _to_list(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-        raise TypeError("must be a list of texts")
-    return tuple(value)
-
-
-def _to_path(value: Any) -> Path:
-    return Path(_to_text(value)).expanduser()
-
-
-_CONVERT: dict[str, Callable[[Any], Any]] = {
-    "str": _to_text,
-    "int": _to_int,
-    "float": _to_float,
-    "bool": _to_bool,
-    "Path": _to_path,
-    "Optional[Path]": _to_path,
-    "tuple[str, ...]": _to_list,
-}
-#: Name → type, as written in the class.
-_NAMES: dict[str, str] = {item.name: str(item.type) for item in fields(Settings) if item.name != "origins"}
 _POSITIVE = (
     "slots", "backlog_factor", "heartbeat_seconds", "lease_seconds", "waiting_children", "runner_idle_seconds",
     "import_seconds", "output_limit_mib", "updates_limit_mib", "result_limit_mib", "journal_keep_seconds",

@@ -51,11 +51,12 @@ def load(
 ) -> Loaded[SettingsT]:
     """Return the settings of the dataclass `kind`; flags win over the environment, which wins over the file.
 
-    Fields are of the types `str`, `int`, `float`, `bool`, `Path`, `Optional` ones of these, and ``tuple[str, ...]``.
+    Settings are the fields of the types `str`, `int`, `float`, `bool`, `Path`, `Optional` ones of these, and
+    ``tuple[str, ...]``; other fields are left alone.
     `check` gets the values that were given, and returns what is wrong with them together.
     Raises `ConfigurationError` with all mistakes.
     """
-    types = {item.name: str(item.type) for item in fields(kind)}  # type: ignore[arg-type]
+    types = {item.name: str(item.type) for item in fields(kind) if is_setting(str(item.type))}  # type: ignore[arg-type]
     problems: list[str] = []
     given = {name: (value, DEFAULT) for name, value in (defaults or {}).items()}
     given.update(_from_file(file, types, problems))
@@ -95,11 +96,18 @@ def _from_file(file: Optional[Path], types: Mapping[str, str], problems: list[st
 
 def converter(annotation: str) -> Callable[[Any], Any]:
     """Return what turns a value from TOML or from a text into the annotated type."""
-    inner = annotation
-    if inner.startswith("Optional[") and inner.endswith("]"):
-        inner = inner[len("Optional[") : -1]
-    inner = inner.replace(" | None", "")
-    return _CONVERTERS[inner]
+    return _CONVERTERS[_plain(annotation)]
+
+
+def is_setting(annotation: str) -> bool:
+    """Tell whether a field of this type can be given in a file or as a text."""
+    return _plain(annotation) in _CONVERTERS
+
+
+def _plain(annotation: str) -> str:
+    if annotation.startswith("Optional[") and annotation.endswith("]"):
+        return annotation[len("Optional[") : -1]
+    return annotation.replace(" | None", "")
 
 
 def _to_bool(value: Any) -> bool:
