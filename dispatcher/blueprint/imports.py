@@ -15,6 +15,7 @@ from outrider.dispatcher.blueprint.catalogue import read_blueprint, read_plugin
 from outrider.dispatcher.blueprint.kinds import Kind
 from outrider.dispatcher.blueprint.located import Map, Mark, Source, key_mark, value_mark
 from outrider.dispatcher.blueprint.namespaces import SEPARATOR, apply_namespace
+from outrider.dispatcher.blueprint.plugin_import import with_properties, with_record
 from outrider.dispatcher.blueprint.problems import Problems
 from outrider.dispatcher.blueprint.resolver import Forbidden, NotResolved, Resolver, Text
 from outrider.dispatcher.blueprint.settings import Settings
@@ -34,7 +35,6 @@ class Document:
     namespace: str = ""
     #: The built-in types.
     bundled: bool = False
-    from_plugin: bool = False
     from_blueprint: bool = False
 
 
@@ -152,6 +152,10 @@ class _Gatherer:
         self._add(request, read, source, tree)
 
     def _add(self, request: _Request, read: Text, source: Source, tree: Map) -> None:
+        if read.plugin is not None:
+            tree = with_record(tree, read.plugin)
+        if request.properties:
+            tree = with_properties(tree, request.properties, self._problems)
         built_in = read.bundled or holds_built_in_types(tree)
         if built_in and request.namespace != request.importer.namespace:
             message = "the built-in types are imported under a namespace; they belong to all blueprints"
@@ -163,7 +167,6 @@ class _Gatherer:
             base=read.base,
             namespace=namespace,
             bundled=built_in,
-            from_plugin=request.name.startswith(PLUGIN_PREFIX),
             from_blueprint=request.name.startswith(BLUEPRINT_PREFIX),
         )
         self._documents.append(document)

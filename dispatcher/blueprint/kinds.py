@@ -14,7 +14,7 @@ class Kind(Enum):
     """One kind of mistake: ``(name, number or None, rule)``."""
 
     # Text and structure.
-    YAML = ("yaml", -1, "A blueprint is one YAML document whose top level is a mapping.")
+    YAML = ("yaml", None, "A blueprint is one YAML document whose top level is a mapping.")
     TOO_LARGE = (
         "too-large",
         None,

@@ -99,14 +99,13 @@ def _plain_values(value: Any) -> Iterator[LintWarning]:
     pending = [value]
     while pending:
         item = pending.pop()
-        if isinstance(item, dict):
+        if isinstance(item, dict) and not is_function(item):
             for key, child in item.items():
                 if isinstance(key, str) and _SECRET_NAME.search(key) and _is_plain_secret(child):
                     yield _warning(
                         "plain-secret", f"{key!r} is written in plain text; use get_secret", value_mark(item, key)
                     )
-            if not is_function(item):
-                pending.extend(item.values())
+            pending.extend(item.values())
         elif isinstance(item, list):
             pending.extend(item)
 

@@ -47,8 +47,6 @@ class _Merger:
         for section, value in document.tree.items():
             if section in _NEVER_CARRIED and not main:
                 continue
-            if document.from_plugin and section in _FIRST_ENTRY_WINS:
-                continue
             if section not in self.sections:
                 self._first(section, value, document)
             else:

@@ -74,5 +74,5 @@ def _width(line: str, column: int) -> int:
 
 def nearest(name: str, known: Iterable[str]) -> Optional[str]:
     """Return the known name that looks most like `name`, or None when nothing is close."""
-    matches = difflib.get_close_matches(str(name), [str(item) for item in known], n=1, cutoff=0.7)
+    matches = difflib.get_close_matches(str(name), [str(item) for item in known], n=1, cutoff=0.6)
     return matches[0] if matches else None
