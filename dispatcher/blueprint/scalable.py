@@ -64,6 +64,8 @@ def scalable_mistakes(numbers: Mapping[str, Any]) -> list[str]:
             mistakes.append(f"{name} must not be negative, and is {known[name]}")
     if known.get("max_instances") == 0:
         mistakes.append("max_instances must be at least 1, or -1 for no limit")
+    if mistakes:
+        return mistakes
     default, least, most = (known.get(f"{name}_instances") for name in ("default", "min", "max"))
     if default is not None and default > MOST_INSTANCES:
         mistakes.append(f"default_instances is {default}; at most {MOST_INSTANCES} are planned")

@@ -27,6 +27,7 @@ def check_scaling_groups(
         problems.add(Kind.GROUP_CYCLE, message, at=key_mark(groups, cycle[0]))
         return dict(scaling)
     _refuse_members_of_two(scaling, groups, problems)
+    _refuse_all_to_one(scaling, templates, problems)
     checked = {}
     for name, group in scaling.items():
         members = [member for member in group["members"] if not _inside_another(member, group["members"], templates)]
@@ -43,6 +44,36 @@ def _refuse_members_of_two(scaling: Mapping[str, Record], groups: Mapping[str, A
             if owner.setdefault(member, name) != name:
                 message = f"{member!r} is a member of two scaling groups, {owner[member]!r} and {name!r}"
                 problems.add(Kind.GROUP_MEMBER_TWICE, message, at=key_mark(groups, name))
+
+
+def _refuse_all_to_one(
+    scaling: Mapping[str, Record], templates: Mapping[str, NodeTemplate], problems: Problems
+) -> None:
+    """Inside a group, instances pair within one instance of the group, so that all_to_one has no meaning."""
+    owner = {member: name for name, group in scaling.items() for member in group["members"]}
+    for template in templates.values():
+        for relationship in template.relationships:
+            if relationship.properties.get("connection_type") != "all_to_one" or relationship.contains:
+                continue
+            shared = _groups_above(template.name, owner, templates) & _groups_above(
+                relationship.target, owner, templates
+            )
+            if shared:
+                message = (
+                    f"{template.name!r} and {relationship.target!r} are both in the scaling group {min(shared)!r}, "
+                )
+                message += "where all_to_one cannot be used"
+                problems.add(Kind.GROUP_ALL_TO_ONE, message, at=relationship.at)
+
+
+def _groups_above(name: str, owner: Mapping[str, str], templates: Mapping[str, NodeTemplate]) -> set[str]:
+    found: set[str] = set()
+    for node in [name, *_containers(name, templates)]:
+        group = owner.get(node)
+        while group is not None and group not in found:
+            found.add(group)
+            group = owner.get(group)
+    return found
 
 
 def _containers(name: str, templates: Mapping[str, NodeTemplate]) -> list[str]:
