@@ -31,7 +31,7 @@ from outrider.dispatcher.blueprint.problems import Problems
 
 #: Real blueprints are below 1 MB; this leaves room for generated ones.
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
-DEEPEST_NESTING = 100
+DEEPEST_NESTING = 200
 #: Values counted after aliases are expanded, because the plan is JSON and has no aliases.
 MOST_VALUES = 5_000_000
 
