@@ -1,0 +1,183 @@
+"""Errors of the installer. Each says what failed, on which host, and, in `remedy`, what to do.
+
+InstallerError
+├── BundleError
+│   ├── BundleBuildFailed     the agent's wheels could not be collected
+│   ├── BundleDamaged         a bundle file is not whole
+│   └── BundleUnfit           the bundle has nothing for this host's Python or platform
+├── SshError
+│   ├── HostUnreachable       no SSH server answers
+│   ├── HostKeyUnknown        the host's key was never seen, and first use was not allowed
+│   ├── HostKeyChanged        the host shows another key than the known one
+│   ├── LoginRefused          the host does not let this user in
+│   ├── KeyUnusable           a private key file is missing, encrypted or not a key
+│   ├── ConnectionLost        the connection broke
+│   └── CommandTimedOut       a command did not end within its limit
+├── SudoError
+│   ├── SudoMissing           there is no sudo, or this user may not use it
+│   ├── SudoPasswordNeeded    sudo asks for a password and none was given
+│   └── SudoPasswordWrong     sudo did not take the password
+├── NoPython                  the host has no Python that the agent can run on
+├── HostUnfit                 the probe found what would make the installation fail
+├── HostRefused               a step's action on the host failed; holds the host's answer
+├── StepFailed                a step of an installation failed: wraps one of the above
+├── NoHeartbeat               the agent was started and does not report
+├── UpgradeRolledBack         the new version did not pass; the old one runs again
+├── UpgradeStuck              the new version did not pass, and the old one does not run either
+├── FleetError                the list of hosts cannot be read
+└── BrokerError
+    ├── BrokerUnreachable     the management API does not answer
+    ├── BrokerRefused         the account may not do what is needed
+    └── AgentNameInvalid      an agent id that would not be safe in the broker's permissions
+"""
+
+from __future__ import annotations
+
+
+class InstallerError(Exception):
+    """The root. `remedy` is one sentence for the person who runs the installation; `cause` groups alike failures."""
+
+    default_remedy = ""
+
+    def __init__(self, message: str, *, remedy: str = "", cause: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy or self.default_remedy
+        self.cause = cause or _words(type(self).__name__)
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.remedy[:1].upper()}{self.remedy[1:]}" if self.remedy else self.message
+
+
+def _words(name: str) -> str:
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+
+
+class BundleError(InstallerError):
+    """Something about the bundle of the agent's wheels."""
+
+
+class BundleBuildFailed(BundleError):
+    """The agent's wheels could not be collected."""
+
+
+class BundleDamaged(BundleError):
+    """A bundle file is not whole."""
+
+    default_remedy = "build it again with `outrider agent bundle`"
+
+
+class BundleUnfit(BundleError):
+    """The bundle has nothing for this host's Python or platform."""
+
+
+class SshError(InstallerError):
+    """Something about the way to the host."""
+
+
+class HostUnreachable(SshError):
+    """No SSH server answers."""
+
+
+class HostKeyUnknown(SshError):
+    """The host's key was never seen, and first use was not allowed."""
+
+
+class HostKeyChanged(SshError):
+    """The host shows another key than the known one: it was reinstalled, or somebody sits in between."""
+
+
+class LoginRefused(SshError):
+    """The host does not let this user in."""
+
+
+class KeyUnusable(SshError):
+    """A private key file is missing, encrypted or not a key."""
+
+
+class ConnectionLost(SshError):
+    """The connection broke."""
+
+    default_remedy = "run the installation again, it continues where it was"
+
+
+class CommandTimedOut(SshError):
+    """A command did not end within its limit."""
+
+
+class SudoError(InstallerError):
+    """The way to root on the host is closed."""
+
+
+class SudoMissing(SudoError):
+    """There is no sudo, or this user may not use it."""
+
+    default_remedy = "log in as root, give the user sudo, or install for the user alone (without sudo)"
+
+
+class SudoPasswordNeeded(SudoError):
+    """Sudo asks for a password and none was given."""
+
+    default_remedy = "give the sudo password, or allow the user sudo without one"
+
+
+class SudoPasswordWrong(SudoError):
+    """Sudo did not take the password."""
+
+    default_remedy = "check the sudo password"
+
+
+class NoPython(InstallerError):
+    """The host has no Python that the agent can run on."""
+
+
+class HostUnfit(InstallerError):
+    """The probe found what would make the installation fail; all of it is in the message."""
+
+
+class HostRefused(InstallerError):
+    """A step's action on the host failed; the message is the host's answer."""
+
+
+class StepFailed(InstallerError):
+    """A step of an installation failed; `__cause__` holds the reason."""
+
+    def __init__(self, host: str, step: str, reason: InstallerError) -> None:
+        super().__init__(f"{host}: step {step} failed: {reason.message}", remedy=reason.remedy, cause=reason.cause)
+        self.host = host
+        self.step = step
+        self.reason = reason
+
+
+class NoHeartbeat(InstallerError):
+    """The agent was started and does not report."""
+
+
+class UpgradeRolledBack(InstallerError):
+    """The new version did not pass; the old one runs again."""
+
+
+class UpgradeStuck(InstallerError):
+    """The new version did not pass, and the old one does not run either."""
+
+
+class FleetError(InstallerError):
+    """The list of hosts cannot be read."""
+
+
+class BrokerError(InstallerError):
+    """Something about the broker."""
+
+
+class BrokerUnreachable(BrokerError):
+    """The management API does not answer."""
+
+
+class BrokerRefused(BrokerError):
+    """The account may not do what is needed."""
+
+
+class AgentNameInvalid(BrokerError):
+    """An agent id that would not be safe in the broker's permissions."""
+
+    default_remedy = "use letters, digits, `-` and `_`, at most 100 of them"

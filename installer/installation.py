@@ -1,0 +1,199 @@
+"""Putting an agent on a host: the main flow, top to bottom. Running it again continues a broken one, or changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from outrider.installer.bundle import Bundle, HostBundle
+from outrider.installer.configuration import AgentSpec, BrokerAccess, render_configuration
+from outrider.installer.errors import HostUnfit
+from outrider.installer.facts import HostFacts, Needs, Problem, find_problems, now, read_facts
+from outrider.installer.heartbeats import HeartbeatWaiter
+from outrider.installer.plan import Plan, Step, plan_installation
+from outrider.installer.progress import Observer, Steps, ignore
+from outrider.installer.ssh import SshTarget
+from outrider.installer.ssh.session import HostSession, open_session
+from outrider.messaging.messages import AgentHeartbeat
+
+#: How long the agent may take from its start to its first heartbeat.
+HEARTBEAT_SECONDS = 60.0
+SERVICE_SECONDS = 90.0
+ENVIRONMENT_SECONDS = 600.0
+NOTICE_NO_REBOOT = (
+    "the agent will NOT survive a reboot: there is no service manager for this user and no cron; "
+    "ask root for `loginctl enable-linger {user}`, or start {path} at boot"
+)
+
+
+@dataclass(frozen=True)
+class InstalledAgent:
+    """What is on the host now."""
+
+    host: str
+    agent_id: str
+    version: str
+    facts: HostFacts = field(repr=False)
+    #: ``systemd``, ``systemd-user`` or ``detached``.
+    service: str
+    survives_reboot: bool
+    #: Whether anything was changed by this run.
+    changed: bool
+    heartbeat: Optional[AgentHeartbeat] = field(default=None, repr=False)
+    #: What the person should know although nothing failed.
+    notices: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict, repr=False)
+    bytes_sent: int = 0
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `doctor` found."""
+
+    host: str
+    facts: HostFacts
+    problems: tuple[Problem, ...]
+    #: State of the agent's service and the end of its log, if an agent is there.
+    service: str = "none"
+    log: str = ""
+
+
+def install_agent(
+    target: SshTarget,
+    spec: AgentSpec,
+    bundle: Bundle,
+    *,
+    heartbeats: Optional[HeartbeatWaiter],
+    needs: Needs = Needs(),  # noqa: B008 - frozen
+    observer: Observer = ignore,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+) -> InstalledAgent:
+    """Install the agent, or continue, or correct what is there; raises `StepFailed`.
+
+    Without `heartbeats` the last step is left out: the caller knows another way.
+    """
+    steps = Steps(str(target), observer)
+    with connected(steps, target, bundle.host_program) as session:
+        with steps.step(Step.PROBE):
+            facts = probe_host(session, spec.broker)
+            _refuse_unfit(target.host, find_problems(facts, needs, agent_id=spec.agent_id))
+            plan = plan_installation(facts, bundle.select(facts.target))
+            steps.detail(Step.PROBE, f"{facts.os_name}, Python {facts.python}, as {facts.user}")
+        bring_version(steps, session, plan)
+        with steps.step(Step.CONFIGURATION):
+            configured = write_configuration(session, spec, facts)
+        with steps.step(Step.SERVICE):
+            service = start_service(session, spec, plan, restart=configured)
+            steps.detail(Step.SERVICE, service["service"])
+        heartbeat = None
+        if heartbeats is not None:
+            with steps.step(Step.HEARTBEAT):
+                heartbeat = heartbeats.wait(
+                    spec.agent_id, lambda beat: beat.version == bundle.version, heartbeat_seconds
+                )
+        session.act("collect", {"keep": [plan.version, service["before"]]})
+        session.remove_stage()
+        sent = session.bytes_sent
+    return InstalledAgent(
+        host=str(target),
+        agent_id=spec.agent_id,
+        version=plan.version,
+        facts=facts,
+        service=service["service"],
+        survives_reboot=service["survives_reboot"],
+        changed=plan.needs(Step.ENVIRONMENT) or configured or service["changed"] or service["before"] != plan.version,
+        heartbeat=heartbeat,
+        notices=_notices(facts, service),
+        seconds=steps.seconds,
+        bytes_sent=sent,
+    )
+
+
+def doctor(
+    target: SshTarget,
+    host_program: bytes,
+    *,
+    broker: Optional[BrokerAccess] = None,
+    needs: Needs = Needs(),  # noqa: B008 - frozen
+    observer: Observer = ignore,
+) -> Diagnosis:
+    """Probe a host and change nothing on it; raises `StepFailed` if not even that is possible."""
+    steps = Steps(str(target), observer)
+    with connected(steps, target, host_program) as session:
+        with steps.step(Step.PROBE):
+            facts = probe_host(session, broker)
+            status = session.act("status") if facts.service != "none" else {"state": "none", "log": ""}
+        session.remove_stage()
+    return Diagnosis(str(target), facts, find_problems(facts, needs), status["state"], status["log"])
+
+
+@contextlib.contextmanager
+def connected(steps: Steps, target: SshTarget, host_program: bytes) -> Iterator[HostSession]:
+    """Connect as a step of its own, and yield the session."""
+    with contextlib.ExitStack() as stack:
+        with steps.step(Step.CONNECT):
+            session = stack.enter_context(open_session(target, host_program))
+        yield session
+
+
+def probe_host(session: HostSession, broker: Optional[BrokerAccess]) -> HostFacts:
+    """Ask the host what it is, and whether it reaches the broker."""
+    asked_at = now()
+    answer = session.act("probe", {"brokers": broker.addresses() if broker else []})
+    return read_facts(answer, asked_at=asked_at, answered_at=now())
+
+
+def bring_version(steps: Steps, session: HostSession, plan: Plan) -> None:
+    """Transfer and verify the bundle and build the version's environment, as far as needed."""
+    for step in (Step.TRANSFER, Step.VERIFY, Step.ENVIRONMENT):
+        if not plan.needs(step):
+            steps.skip(step, plan.skipped[step])
+    if plan.needs(Step.TRANSFER):
+        with steps.step(Step.TRANSFER):
+            sent = _transfer(steps, session, plan.bundle)
+            steps.detail(Step.TRANSFER, f"{sent / 1e6:.1f} MB")
+    archive = {"archive": session.stage_path(plan.bundle.filename), "sha256": plan.bundle.sha256}
+    if plan.needs(Step.VERIFY):
+        with steps.step(Step.VERIFY):
+            session.act("verify", archive)
+    if plan.needs(Step.ENVIRONMENT):
+        with steps.step(Step.ENVIRONMENT):
+            session.act("environment", {**archive, "name": plan.version}, timeout_seconds=ENVIRONMENT_SECONDS)
+            steps.detail(Step.ENVIRONMENT, plan.version)
+
+
+def write_configuration(session: HostSession, spec: AgentSpec, facts: HostFacts) -> bool:
+    """Write the agent's configuration; returns whether it changed."""
+    text = render_configuration(spec, state_dir=facts.state_dir, ca_file=facts.ca_file)
+    return bool(session.act("configure", {"text": text, "ca_pem": spec.broker.ca_pem})["changed"])
+
+
+def start_service(session: HostSession, spec: AgentSpec, plan: Plan, *, restart: bool) -> dict[str, Any]:
+    """Activate the version and have the agent run."""
+    request = {"name": plan.version, "kind": spec.service, "restart": restart, "timeout_seconds": SERVICE_SECONDS}
+    return session.act("service", request, timeout_seconds=SERVICE_SECONDS + 60.0)
+
+
+def _transfer(steps: Steps, session: HostSession, bundle: HostBundle) -> int:
+    def progress(done: int, total: int) -> None:
+        steps.fraction(Step.TRANSFER, done, total)
+
+    return session.send_bundle(bundle.data, bundle.filename, progress)
+
+
+def _refuse_unfit(host: str, problems: tuple[Problem, ...]) -> None:
+    if problems:
+        raise HostUnfit(
+            f"{host} is not ready for an agent: {'; '.join(problem.what for problem in problems)}",
+            remedy="; ".join(dict.fromkeys(problem.remedy for problem in problems)),
+            cause=", ".join(dict.fromkeys(problem.cause for problem in problems)),
+        )
+
+
+def _notices(facts: HostFacts, service: Mapping[str, Any]) -> tuple[str, ...]:
+    if service["survives_reboot"]:
+        return ()
+    path = "/opt/outrider/agent/respawn.sh" if facts.mode == "system" else "~/.local/opt/outrider/agent/respawn.sh"
+    return (NOTICE_NO_REBOOT.format(user=facts.user, path=path),)

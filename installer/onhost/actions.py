@@ -1,0 +1,99 @@
+"""What the installer may ask of a host, by name. Each takes the request and returns the answer."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+from . import services
+from .environment import build_environment, remove_unused, switch, verify_archive
+from .errors import HostError
+from .files import make_folder, write_atomic
+from .layout import Layout
+from .probing import probe
+from .removal import uninstall
+
+Request = dict[str, Any]
+
+
+@contextlib.contextmanager
+def _locked(layout: Layout) -> Iterator[None]:
+    """Let one installer at a time change this host; the lock ends with the process, also with a cut connection."""
+    make_folder(layout.lock.parent)
+    with layout.lock.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            text = "another installation is at work on this host"
+            raise HostError("busy", text, "wait until it has ended, then run this again") from error
+        yield
+
+
+def _probe(layout: Layout, request: Request) -> Request:
+    return probe(layout, request)
+
+
+def _verify(layout: Layout, request: Request) -> Request:  # noqa: ARG001 - all actions have one signature
+    verify_archive(Path(request["archive"]), request["sha256"])
+    return {"sha256": request["sha256"]}
+
+
+def _environment(layout: Layout, request: Request) -> Request:
+    archive = Path(request["archive"])
+    with _locked(layout):
+        built = build_environment(layout, archive=archive, sha256=request["sha256"], name=request["name"])
+    return {"built": built, "folder": str(layout.versions / request["name"])}
+
+
+def _configure(layout: Layout, request: Request) -> Request:
+    """Write the agent's configuration. It holds the broker's password, so only its owner reads it."""
+    with _locked(layout):
+        make_folder(layout.state, mode=0o700)
+        layout.state.chmod(0o700)
+        changed = write_atomic(layout.config, request["text"], mode=0o600)
+        if request.get("ca_pem"):
+            changed |= write_atomic(layout.ca, request["ca_pem"], mode=0o644)
+        return {"changed": changed, "path": str(layout.config)}
+
+
+def _service(layout: Layout, request: Request) -> Request:
+    """Activate a version and (re)start the agent if anything changed or it does not run."""
+    with _locked(layout):
+        before = switch(layout, request["name"])
+        answer = services.ensure(layout, request.get("kind"))
+        stale = answer["changed"] or before != request["name"] or request.get("restart", False)
+        if stale or services.state(layout) != "active":
+            services.restart(layout)
+        answer["before"] = before
+        services.wait_until_active(layout, request.get("timeout_seconds", 60.0))
+        return answer
+
+
+def _collect(layout: Layout, request: Request) -> Request:
+    """Remove versions that nothing needs any more."""
+    with _locked(layout):
+        return {"removed": remove_unused(layout, set(request["keep"]))}
+
+
+def _status(layout: Layout, request: Request) -> Request:
+    return {"state": services.state(layout), "log": services.log_tail(layout, request.get("lines", services.LOG_LINES))}
+
+
+def _uninstall(layout: Layout, request: Request) -> Request:
+    with _locked(layout):
+        return uninstall(layout, grace_seconds=request.get("grace_seconds", 10.0))
+
+
+ACTIONS: dict[str, Callable[[Layout, Request], Request]] = {
+    "probe": _probe,
+    "verify": _verify,
+    "environment": _environment,
+    "configure": _configure,
+    "service": _service,
+    "collect": _collect,
+    "status": _status,
+    "uninstall": _uninstall,
+}
