@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "execution": ("outrider.cli.resuming", "app"),
     "exec": ("outrider.cli.exec", "exec_"),
     "agent": ("outrider.cli.agent", "app"),
+    "up": ("outrider.cli.up", "up"),
+    "ca": ("outrider.cli.ca", "app"),
     "dispatcher": ("outrider.cli.dispatcher", "app"),
     "secret": ("outrider.cli.secret", "app"),
     "config": ("outrider.cli.config", "app"),

@@ -12,7 +12,17 @@ from rich.text import Text
 
 from outrider.cli.catalogue import StoredPlugins
 from outrider.cli.output import console, errors, fail, key_values, print_json, print_table
-from outrider.dispatcher.blueprint import Blueprint, BlueprintInvalid, Settings, load, prepare_deployment
+from outrider.dispatcher.blueprint import (
+    Blueprint,
+    BlueprintInvalid,
+    Settings,
+    json_schema,
+    lint,
+    load,
+    mermaid,
+    prepare_deployment,
+    svg,
+)
 from outrider.dispatcher.workflows import WorkflowError, get_workflow
 from outrider.dispatcher.workflows.preview import planned_operations
 from outrider.dispatcher.workflows.records import view_of_plan
@@ -129,3 +139,44 @@ def plan(
         ),
         empty=f"{workflow} would run no operation.",
     )
+
+
+@app.command("lint")
+def lint_(path: BlueprintFile, json: Json = False) -> None:
+    """Warn about what is sound but probably not meant: unused inputs, secrets in plain text, unpinned plugins …"""
+    warnings = lint(read(path, json=json))
+    if json:
+        print_json([warning.to_json() for warning in warnings])
+    for warning in () if json else warnings:
+        errors.print(Text(warning.render()), soft_wrap=True)
+    if not warnings and not json:
+        console.print(f"{path}: nothing to warn about", soft_wrap=True)
+
+
+class Picture(str, Enum):
+    """What `graph` can draw."""
+
+    SVG = "svg"
+    MERMAID = "mermaid"
+
+
+@app.command()
+def graph(
+    path: BlueprintFile,
+    picture: Annotated[Picture, typer.Option("--format", help="svg or mermaid.")] = Picture.MERMAID,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default, standard output.")] = None,
+) -> None:
+    """Draw the topology: nodes and their relationships."""
+    draw = svg if picture is Picture.SVG else mermaid
+    drawn = draw(read(path).plan)
+    if output is None:
+        console.out(drawn, highlight=False)
+    else:
+        output.write_text(drawn, encoding="utf-8")
+        console.print(f"wrote {output}", soft_wrap=True)
+
+
+@app.command()
+def schema() -> None:
+    """Print the language as a JSON Schema, with which editors complete and check blueprints."""
+    print_json(json_schema())

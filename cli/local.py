@@ -90,11 +90,12 @@ def opened(
     with_agent: bool | None = None,
     progress: ProgressCallback | None = None,
     agent_overrides: Callable[[AgentSettings], AgentSettings] = lambda unchanged: unchanged,
+    files_for: Files | None = None,
 ) -> Iterator[Local]:
     """Open everything for the time of the block, and close it in an order that loses nothing.
 
     `with_agent`: run the central agent in this process; by default, when the broker is in this process too.
-    Raises `DispatcherError`, `TransportError`.
+    `files_for` tells an agent on another machine where to fetch files. Raises `DispatcherError`, `TransportError`.
     """
     home = settings.home.make()
     embedded = EmbeddedBroker() if settings.embedded else None
@@ -112,6 +113,7 @@ def opened(
             settings=settings.engine,
             secrets=secrets,
             build_source=SourceBuilder(files, home.builds, progress),
+            files_for=files_for,
         )
         stack.enter_context(dispatcher)
         agent = None
