@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ AUTHORITY_DAYS = 3650
 #: Browsers and clients refuse server certificates that last longer.
 CERTIFICATE_DAYS = 397
 #: Clocks differ: a certificate is good from a little before it was made.
-SKEW = datetime.timedelta(minutes=10)
+SKEW = dt.timedelta(minutes=10)
 
 Key = ec.EllipticCurvePrivateKey
 
@@ -118,7 +118,7 @@ def _authority(place: Path) -> tuple[x509.Certificate, Key]:
 
 
 def _dated(subject: x509.Name, issuer: x509.Name, key: Key, *, days: int) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -126,7 +126,7 @@ def _dated(subject: x509.Name, issuer: x509.Name, key: Key, *, days: int) -> x50
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - SKEW)
-        .not_valid_after(now + datetime.timedelta(days=days))
+        .not_valid_after(now + dt.timedelta(days=days))
     )
 
 

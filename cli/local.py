@@ -17,6 +17,7 @@ from outrider.agent.agent import Agent
 from outrider.agent.settings import Settings as AgentSettings
 from outrider.cli.home import Home
 from outrider.cli.settings import CommandSettings, ConnectionSettings
+from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.files import ContentStore

@@ -1,1 +1,11 @@
-"""TODO."""
+"""The manager's face: REST API v3.1, live views and metrics beyond it, a file server, and a web page.
+
+`outrider up` composes it with a dispatcher; `ManagerServer` serves it.
+"""
+
+from outrider.manager_stub.errors import CannotServe
+from outrider.manager_stub.server import ManagerServer
+from outrider.manager_stub.service import Manager
+from outrider.manager_stub.settings import ManagerSettings
+
+__all__ = ["CannotServe", "Manager", "ManagerServer", "ManagerSettings"]

@@ -1,0 +1,93 @@
+"""What a route gets: who calls, on whose behalf, with the store at hand. Routes name the right they need by the type.
+
+::
+
+    @routes.get("/plugins")
+    def list_plugins(call: Reader, listing: Listing) -> Any: ...
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.engine import Connection
+
+from outrider.dispatcher.dispatcher import Dispatcher
+from outrider.manager_stub.access import Caller, Right
+from outrider.manager_stub.errors import Forbidden
+from outrider.manager_stub.service import Manager
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request, after its sender was found out."""
+
+    caller: Caller
+    manager: Manager
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that it is about."""
+        return self.caller.tenant
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The dispatcher, as the tenant's."""
+        return self.manager.of_tenant(self.caller.tenant)
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a reading transaction."""
+        return self.manager.database.read()
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """Open a writing transaction."""
+        return self.manager.database.begin()
+
+    def now(self, connection: Connection) -> float:
+        """Return the store's clock."""
+        return self.manager.database.now(connection)
+
+    def check_deployment(self, deployment_id: str | None) -> None:
+        """Keep an execution's token to its own deployment; raises Forbidden."""
+        if self.caller.execution_id is not None and deployment_id != self.caller.deployment_id:
+            raise Forbidden(f"this token is for deployment {self.caller.deployment_id!r} only")
+
+
+class Requires:
+    """The dependency that lets a request pass only with a right; tests read `right` off the routes."""
+
+    def __init__(self, right: Right, *, operations: bool = True) -> None:
+        self.right = right
+        #: Whether an execution's token is enough.
+        self.operations = operations
+
+    def __call__(self, request: Request) -> Call:
+        """Authenticate the request; raises Unauthorized, Forbidden."""
+        manager: Manager = request.app.state.manager
+        address = request.client.host if request.client else "unknown"
+        caller = manager.authenticator.authenticate(
+            request.headers, address=address, tenant=request.path_params.get("file_tenant")
+        )
+        request.state.caller = caller
+        if caller.execution_id is not None and not self.operations:
+            raise Forbidden("an execution's token is not good for this")
+        if caller.right < self.right:
+            raise Forbidden(
+                f"user {caller.user!r} may not do this in tenant {caller.tenant!r}: it needs the right "
+                f"{self.right.name.lower()}, and the user's role there gives {caller.right.name.lower()}"
+            )
+        return Call(caller=caller, manager=manager)
+
+
+Reader = Annotated[Call, Depends(Requires(Right.READ))]
+#: Changes by people; an execution's operations may not do it.
+Writer = Annotated[Call, Depends(Requires(Right.WRITE, operations=False))]
+#: Changes that operations make too: properties, events, their own bookkeeping.
+Operator = Annotated[Call, Depends(Requires(Right.WRITE))]
+TenantAdmin = Annotated[Call, Depends(Requires(Right.TENANT, operations=False))]
+SystemAdmin = Annotated[Call, Depends(Requires(Right.SYSTEM, operations=False))]
+#: Anybody with an account, whatever the role: one's own tokens.
+Person = Annotated[Call, Depends(Requires(Right.READ, operations=False))]

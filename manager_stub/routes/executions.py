@@ -1,0 +1,141 @@
+"""Executions: start, list, cancel, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from outrider.dispatcher.errors import Conflict, DecisionNeeded, NotFound
+from outrider.dispatcher.store import deployments, executions
+from outrider.dispatcher.store.executions import ENDED, Cancel, Execution, Status
+from outrider.dispatcher.store.schema import EXECUTIONS
+from outrider.dispatcher.workflows import availability
+from outrider.manager_stub.bodies import ActionBody, ExecutionBody, ExecutionStateBody
+from outrider.manager_stub.calls import Call, Operator, Reader, Writer
+from outrider.manager_stub.errors import AtOdds, BadRequest, Forbidden
+from outrider.manager_stub.listing import Listing
+from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
+from outrider.manager_stub.resources import EXECUTION
+from outrider.manager_stub.wire import parse_time
+
+routes = APIRouter(tags=["executions"])
+
+
+@routes.get("/executions")
+def list_executions(call: Reader, listing: Listing) -> dict[str, Any]:
+    """List executions."""
+    return fetch_page(call, EXECUTION, listing)
+
+
+@routes.get("/executions/{execution_id}")
+def get_execution(call: Reader, execution_id: str, listing: Listing) -> dict[str, Any]:
+    """Return one execution."""
+    return fetch_one(call, EXECUTION, execution_id, listing=listing)
+
+
+@routes.post("/executions", status_code=201)
+def start_execution(call: Writer, body: ExecutionBody) -> dict[str, Any]:
+    """Start a workflow; it is under way, queued or scheduled when this returns."""
+    details = {"allow_custom_parameters": body.allow_custom_parameters}
+    with call.read() as connection:
+        now = call.now(connection)
+        view = deployments.view(connection, (call.tenant, body.deployment_id), config={})
+    stands = availability(body.workflow_id, view)
+    if not stands.available and not body.force:
+        raise BadRequest(stands.reason, code="unavailable_workflow_error")
+    asked = Execution(
+        id="",
+        workflow=body.workflow_id,
+        force=body.force,
+        queue=body.queue,
+        dry_run=body.dry_run,
+        created_by=call.caller.user,
+        scheduled_for=parse_time(body.scheduled_time, now=now) if body.scheduled_time else None,
+        details=details,
+        **({} if body.wait_after_fail is None else {"wait_after_fail_seconds": body.wait_after_fail}),
+    )
+    started = call.dispatcher.start(body.workflow_id, body.deployment_id, body.parameters, execution=asked)
+    return fetch_one(call, EXECUTION, started.id)
+
+
+def _cancel(kind: Cancel) -> Callable[[Call, str], object]:
+    def act(call: Call, execution_id: str) -> object:
+        try:
+            return call.dispatcher.cancel(execution_id, kind, decided_by=call.caller.user)
+        except Conflict as error:
+            raise BadRequest(str(error), code="illegal_action_error") from error
+
+    return act
+
+
+def _resume(*, force: bool) -> Callable[[Call, str], object]:
+    def act(call: Call, execution_id: str) -> object:
+        try:
+            return call.dispatcher.resume(execution_id, force=force, decided_by=call.caller.user)
+        except DecisionNeeded as error:
+            remedy = "decide about them, or resume with --reset-operations to try them again"
+            raise AtOdds(f"{error}; {remedy}") from error
+
+    return act
+
+
+ACTIONS = {
+    "cancel": _cancel(Cancel.NORMAL),
+    "force-cancel": _cancel(Cancel.FORCE),
+    "kill": _cancel(Cancel.KILL),
+    "resume": _resume(force=False),
+    "force-resume": _resume(force=True),
+}
+
+
+@routes.post("/executions/{execution_id}")
+def act_on_execution(call: Writer, execution_id: str, body: ActionBody) -> dict[str, Any]:
+    """Cancel an execution, or let one go on."""
+    with call.read() as connection:
+        own_row(connection, call, EXECUTION, execution_id)
+    action = ACTIONS.get(body.action)
+    if action is None:
+        raise BadRequest(f"{body.action} is not offered: start the workflow again", code="illegal_action_error")
+    action(call, execution_id)
+    return fetch_one(call, EXECUTION, execution_id)
+
+
+@routes.patch("/executions/{execution_id}")
+def set_execution_state(call: Operator, execution_id: str, body: ExecutionStateBody) -> dict[str, Any]:
+    """Record how a workflow that runs outside of the dispatcher stands; the dispatcher's own are its affair."""
+    if call.caller.execution_id not in (None, execution_id):
+        raise Forbidden("this token is for another execution")
+    try:
+        status = Status(body.status)
+    except ValueError as error:
+        raise BadRequest(f"{body.status!r} is no status of an execution") from error
+    with call.write() as connection:
+        row = own_row(connection, call, EXECUTION, execution_id)
+        if row.owner is not None and row.status not in {each.value for each in ENDED}:
+            raise AtOdds(f"execution {execution_id} runs under dispatcher {row.owner}, which alone sets its status")
+        if Status(row.status) in ENDED:
+            raise BadRequest(
+                f"execution {execution_id} is {row.status} already", code="invalid_exception_status_update"
+            )
+        now = call.now(connection)
+        values: dict[str, Any] = {"status": status.value, "error": body.error}
+        values["ended_at" if status in ENDED else "started_at"] = now
+        connection.execute(EXECUTIONS.update().where(EXECUTIONS.c.id == execution_id).values(**values))
+    return fetch_one(call, EXECUTION, execution_id)
+
+
+@routes.delete("/executions")
+def delete_executions(call: Writer, response: Response, listing: Listing) -> dict[str, Any]:
+    """Delete ended executions of a deployment."""
+    deployment_id = (listing.filters.get("deployment_id") or (None,))[-1]
+    if deployment_id is None:
+        raise BadRequest("name the deployment whose ended executions are to be deleted: deployment_id=…")
+    with call.write() as connection:
+        found = executions.listed(connection, tenant=call.tenant, deployment_id=deployment_id, statuses=ENDED)
+        if not found:
+            raise NotFound("ended execution of deployment", deployment_id)
+        executions.delete(connection, [each.id for each in found])
+    response.status_code = 200
+    return {"items": [len(found)], "metadata": {"pagination": {"total": 1, "size": 1, "offset": 0}, "filtered": None}}

@@ -1,0 +1,97 @@
+"""Serves the application with uvicorn in a thread of its own, so that the process's main thread keeps its signals."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+
+import uvicorn
+
+from outrider.manager_stub.app import create_app
+from outrider.manager_stub.errors import CannotServe
+from outrider.manager_stub.service import Manager
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 20.0
+#: How long running requests may go on after `stop`.
+STOP_SECONDS = 5.0
+_POLL_SECONDS = 0.01
+
+
+class ManagerServer:
+    """The manager on a port; use as a context manager."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._settings = manager.settings
+        self._app = create_app(manager)
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        #: The port that is listened on, also where the settings leave the choice (0).
+        self.port = manager.settings.port
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return f"{self._settings.scheme}://{self._settings.advertise or self._settings.host}:{self.port}"
+
+    def __enter__(self) -> ManagerServer:
+        """Listen; returns when requests are answered. Raises CannotServe."""
+        problems = self._settings.problems()
+        if problems:
+            raise CannotServe(" ".join(problems))
+        listener = self._listen()
+        self.port = listener.getsockname()[1]
+        server = uvicorn.Server(self._config())
+        thread = threading.Thread(target=_serve, args=(server, listener), name="outrider-manager", daemon=True)
+        self._server, self._thread = server, thread
+        thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                self.stop()
+                raise CannotServe(f"{self.url} did not start: see the log for the reason")
+            time.sleep(_POLL_SECONDS)
+        log.info("serving on %s", self.url, extra={"action": "manager_serving"})
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Stop listening, give running requests a moment."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop, and wait for the thread."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = True
+        self._thread.join(STOP_SECONDS + 1)
+        if self._thread.is_alive():
+            self._server.force_exit = True
+            self._thread.join(STOP_SECONDS)
+
+    def _listen(self) -> socket.socket:
+        try:
+            return socket.create_server((self._settings.host, self._settings.port), backlog=512)
+        except OSError as error:
+            where = f"{self._settings.host}:{self._settings.port}"
+            raise CannotServe(f"cannot listen on {where}: {error.strerror}; choose another with --listen") from error
+
+    def _config(self) -> uvicorn.Config:
+        certificate, key = self._settings.certificate, self._settings.certificate_key
+        return uvicorn.Config(
+            self._app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=int(STOP_SECONDS),
+            ssl_certfile=str(certificate) if certificate else None,
+            ssl_keyfile=str(key) if key else None,
+        )
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    with listener:
+        server.run(sockets=[listener])

@@ -1,0 +1,61 @@
+"""The settings of the manager: where it listens, and what it allows."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagerSettings:
+    """Where the manager listens, and what it allows."""
+
+    host: str = "127.0.0.1"
+    port: int = 8099
+    #: Name or address by which clients and agents reach it, where `host` is not that.
+    advertise: str | None = None
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+    #: PEM of the authority that signed the certificate; handed to agents.
+    authority: Path | None = None
+    #: Plain HTTP although others than this machine can reach it.
+    allow_plain_http: bool = False
+    #: Folder for uploads on their way; on the same disk as the files' folder.
+    work: Path = field(default_factory=lambda: Path("/tmp"))  # noqa: S108 - always given by `outrider up`
+    largest_plugin_bytes: int = 4 * 2**30
+    largest_blueprint_bytes: int = 256 * 2**20
+    largest_body_bytes: int = 16 * 2**20
+    #: Whether blueprints may import files by http and https.
+    imports_over_network: bool = True
+    #: Wrong passwords in a row before an account is locked, and for how long.
+    wrong_passwords: int = 10
+    lock_seconds: float = 300.0
+    #: Refused logins that one address has free a minute.
+    refusals_per_minute: int = 60
+
+    @property
+    def scheme(self) -> str:
+        """``https`` where there is a certificate."""
+        return "https" if self.certificate else "http"
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return f"{self.scheme}://{self.advertise or self.host}:{self.port}"
+
+    def problems(self) -> list[str]:
+        """Return what must not be served like this; nothing when all is well."""
+        if not self.certificate and not _loopback(self.host) and not self.allow_plain_http:
+            return [
+                f"{self.host} can be reached by other machines, and passwords would cross the network unencrypted: "
+                "make a certificate (outrider ca issue NAME), or ask for plain HTTP (--plain-http)"
+            ]
+        return []
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

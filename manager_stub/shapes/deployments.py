@@ -1,0 +1,173 @@
+"""Deployments on the wire, with what their instances and their latest execution say about them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from outrider.dispatcher.store import deployments as stored
+from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store.executions import ACTIVE
+from outrider.dispatcher.store.schema import EXECUTIONS, NODE_INSTANCES
+from outrider.dispatcher.workflows import BUILT_IN, DeploymentView, availability
+from outrider.manager_stub.listing import ListCall
+from outrider.manager_stub.wire import labels_list, ownership, time_text
+
+Json = dict[str, Any]
+Key = tuple[str, str]
+
+_RUNNING = frozenset(status.value for status in ACTIVE) | {"queued", "scheduled"}
+_LATEST = {"terminated": "completed", "failed": "failed", "cancelled": "cancelled"}
+
+
+def deployments(connection: Connection, rows: Sequence[Row[Any]], listing: ListCall) -> list[Json]:
+    """Return deployment records."""
+    states = _instance_states(connection, rows)
+    latest = _latest_executions(connection, rows)
+    found = [_deployment(row, states[row.tenant, row.id], latest.get((row.tenant, row.id))) for row in rows]
+    if listing.flag("_workflows"):
+        for row, record in zip(rows, found, strict=True):
+            record["workflows"] = _workflows(connection, (row.tenant, row.id))
+    return found
+
+
+def deployment_updates(_connection: Connection, rows: Sequence[Row[Any]], _listing: ListCall) -> list[Json]:
+    """Return records of deployment updates."""
+    return [
+        {
+            "id": row.id,
+            "deployment_id": row.deployment_id,
+            "execution_id": row.execution_id,
+            "state": row.state,
+            "steps": [],
+            "recursive_dependencies": [],
+            **jsontext.load(row.payload),
+            **ownership({}, row.tenant, row.created_at),
+        }
+        for row in rows
+    ]
+
+
+def _deployment(row: Row[Any], states: Counter[str], latest: Row[Any] | None) -> Json:
+    details: Mapping[str, Any] = jsontext.load(row.details)
+    plan: Mapping[str, Any] = jsontext.load(row.plan)
+    active = bool(states) and set(states) == {"started"}
+    return {
+        "id": row.id,
+        "blueprint_id": row.blueprint_id,
+        "display_name": row.display_name,
+        "description": plan.get("description"),
+        "inputs": jsontext.load(row.inputs),
+        "outputs": jsontext.load(row.outputs),
+        "capabilities": jsontext.load(row.capabilities),
+        "groups": plan.get("groups") or {},
+        "scaling_groups": jsontext.load(row.scaling_groups),
+        "policy_types": plan.get("policy_types") or {},
+        "policy_triggers": plan.get("policy_triggers") or {},
+        "workflows": None,
+        "site_name": details.get("site_name"),
+        "labels": labels_list(details, row.created_at),
+        "updated_at": time_text(row.updated_at),
+        "permalink": None,
+        "runtime_only_evaluation": bool(details.get("runtime_only_evaluation")),
+        "resource_tags": details.get("resource_tags"),
+        "deployment_groups": list(details.get("groups") or ()),
+        **_environment(),
+        **_state(latest, active=active),
+        "drifted_instances": 0,
+        "unavailable_instances": sum(states.values()) - states["started"] if active else 0,
+        "instance_states": dict(states),
+        **ownership(details, row.tenant, row.created_at),
+    }
+
+
+def _environment() -> Json:
+    return {
+        "sub_services_status": None,
+        "sub_services_count": 0,
+        "sub_environments_status": None,
+        "sub_environments_count": 0,
+        "environment_type": "",
+        "has_sub_deployments": False,
+        "create_execution": None,
+        "workdir_zip": None,
+    }
+
+
+def _state(latest: Row[Any] | None, *, active: bool) -> Json:
+    running = latest is not None and latest.status in _RUNNING
+    status = None if latest is None else ("in_progress" if running else _LATEST[latest.status])
+    overall = "in_progress" if running else "good"
+    if not running and (not active or status in ("failed", "cancelled")):
+        overall = "requires_attention"
+    return {
+        "installation_status": "active" if active else "inactive",
+        "deployment_status": overall,
+        "latest_execution": None if latest is None else latest.id,
+        "latest_execution_status": status,
+        "latest_execution_workflow_id": None if latest is None else latest.workflow,
+        "latest_execution_total_operations": 0 if latest is None else latest.total_operations,
+        "latest_execution_finished_operations": 0 if latest is None else latest.finished_operations,
+    }
+
+
+def _instance_states(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[Key, Counter[str]]:
+    found: defaultdict[Key, Counter[str]] = defaultdict(Counter)
+    for tenant, ids in _ids_by_tenant(rows).items():
+        table = NODE_INSTANCES.c
+        query = (
+            sa.select(table.deployment_id, table.state, sa.func.count())
+            .where(table.tenant == tenant, table.deployment_id.in_(ids))
+            .group_by(table.deployment_id, table.state)
+        )
+        for deployment_id, state, count in connection.execute(query):
+            found[tenant, deployment_id][state] = count
+    return found
+
+
+def _latest_executions(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[Key, Row[Any]]:
+    found: dict[Key, Row[Any]] = {}
+    for tenant, ids in _ids_by_tenant(rows).items():
+        table = EXECUTIONS.c
+        newest = (
+            sa.select(table.deployment_id, sa.func.max(table.created_at).label("at"))
+            .where(table.tenant == tenant, table.deployment_id.in_(ids))
+            .group_by(table.deployment_id)
+            .subquery()
+        )
+        query = sa.select(EXECUTIONS).join(
+            newest, sa.and_(newest.c.deployment_id == table.deployment_id, newest.c.at == table.created_at)
+        )
+        for row in connection.execute(query.where(table.tenant == tenant)):
+            found[tenant, row.deployment_id] = row
+    return found
+
+
+def _ids_by_tenant(rows: Sequence[Row[Any]]) -> Mapping[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        found[row.tenant].append(row.id)
+    return found
+
+
+def _workflows(connection: Connection, key: Key) -> list[Json]:
+    view = stored.view(connection, key, config={})
+    return [_workflow(name, view) for name in sorted({*BUILT_IN, *(view.plan.get("workflows") or {})})]
+
+
+def _workflow(name: str, view: DeploymentView) -> Json:
+    entry: Mapping[str, Any] = (view.plan.get("workflows") or {}).get(name) or {}
+    built_in = BUILT_IN.get(name)
+    return {
+        "name": name,
+        "plugin": entry.get("plugin") or "default_workflows",
+        "operation": entry.get("operation") or name,
+        "parameters": entry.get("parameters") or (dict(built_in.parameters) if built_in is not None else {}),
+        "is_cascading": bool(entry.get("is_cascading")),
+        "is_available": availability(name, view).available,
+        "availability_rules": entry.get("availability_rules"),
+    }
