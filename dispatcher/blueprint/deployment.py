@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Optional
 
+from outrider.dispatcher.blueprint.collector import collector_paused
 from outrider.dispatcher.blueprint.errors import BlueprintError, DeploymentInvalid, FunctionFailed, ScalingRefused
 from outrider.dispatcher.blueprint.functions.creation import CreationFacts
 from outrider.dispatcher.blueprint.functions.evaluate import Evaluator
@@ -40,11 +41,13 @@ def prepare_deployment(
     if errors:
         raise DeploymentInvalid(errors)
     _check_requirements(plan, given, secrets, parent_capability, errors)
-    prepared = _Preparation(plan, given, errors, runtime_only=runtime_only).run()
+    with collector_paused():
+        prepared = _Preparation(plan, given, errors, runtime_only=runtime_only).run()
     if errors:
         raise DeploymentInvalid(errors)
     try:
-        prepared["node_instances"] = reconcile(prepared, make_id=make_id)
+        with collector_paused():
+            prepared["node_instances"] = reconcile(prepared, make_id=make_id)
     except ScalingRefused as exc:
         raise DeploymentInvalid([BlueprintError(kind=Kind.TOO_LARGE, message=str(exc))]) from exc
     return prepared
@@ -96,7 +99,9 @@ class _Preparation:
         self._errors = errors
         self._runtime_only = runtime_only
         nodes = {node["id"]: node for node in plan["nodes"]}
-        self._evaluator = Evaluator(CreationFacts(nodes, inputs))
+        # An input that may be absent, and is, reads as nothing.
+        known = {**dict.fromkeys(plan.get("inputs") or ()), **inputs}
+        self._evaluator = Evaluator(CreationFacts(nodes, known))
         #: id of shared operations without functions -> checked; they stay shared.
         self._constant: dict[int, bool] = {}
 
@@ -139,20 +144,17 @@ class _Preparation:
             return operations
         prepared: dict[str, Record] = {}
         done: dict[int, Record] = {}
-        changed = False
         for name, operation in operations.items():
-            if not has_functions(operation["inputs"]):
-                prepared[name] = operation
+            if not operation["inputs"] or not has_functions(operation["inputs"]):
                 continue
-            changed = True
             if id(operation) not in done:
                 values = self._value(operation["inputs"], scope, f"{what}.{name}.inputs")
                 done[id(operation)] = {**operation, "inputs": values, "has_intrinsic_functions": has_functions(values)}
             prepared[name] = done[id(operation)]
-        if not changed:
+        if not prepared:
             self._constant[id(operations)] = True
             return operations
-        return prepared
+        return {**operations, **prepared}
 
     def _value(self, value: Any, scope: Scope, what: str) -> Any:
         if self._runtime_only or not has_functions(value):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from outrider.dispatcher.blueprint.collector import collector_paused
 from outrider.dispatcher.blueprint.errors import BlueprintError, BlueprintInvalid
 from outrider.dispatcher.blueprint.group_builder import GroupBuilder
 from outrider.dispatcher.blueprint.implementations import Implementations
@@ -65,20 +64,8 @@ def load(path: Path | str, *, settings: Optional[Settings] = None, root: Optiona
         kind = Kind.TOO_LARGE if isinstance(exc, NotResolved) else Kind.IMPORT_NOT_FOUND
         message = f"the blueprint {main_file} cannot be read: {exc}"
         raise BlueprintInvalid([BlueprintError(kind=kind, message=message, file=str(main_file))]) from exc
-    with _collector_paused():
+    with collector_paused():
         return _Loader(main_file, root or main_file.parent, settings).load(text)
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Reading makes many objects and no cycles: the garbage collector would look at all of them again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Loader:

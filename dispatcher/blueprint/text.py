@@ -107,17 +107,18 @@ class _Reader:
         documents = 0
         try:
             while (event := loader.get_event()) is not None:
-                if isinstance(event, ScalarEvent):
+                kind = event.__class__
+                if kind is ScalarEvent:
                     self._scalar(event)
-                elif isinstance(event, MappingStartEvent):
+                elif kind is MappingStartEvent:
                     self._open(Map(self._mark(event)), event)
-                elif isinstance(event, SequenceStartEvent):
-                    self._open(Seq(self._mark(event)), event)
-                elif isinstance(event, (MappingEndEvent, SequenceEndEvent)):
+                elif kind is MappingEndEvent or kind is SequenceEndEvent:
                     self._close()
-                elif isinstance(event, AliasEvent):
+                elif kind is SequenceStartEvent:
+                    self._open(Seq(self._mark(event)), event)
+                elif kind is AliasEvent:
                     self._alias(event)
-                elif isinstance(event, DocumentStartEvent):
+                elif kind is DocumentStartEvent:
                     documents += 1
                     if documents > 1:
                         self._stop(Kind.YAML, "a second YAML document begins here; a file holds one", self._mark(event))
