@@ -6,22 +6,41 @@ Called by the CLI, by the built-in plugin `agent` (`outrider.installer.plugin`),
 
 from __future__ import annotations
 
+from outrider.installer.broker import (
+    AgentAccount,
+    BrokerReport,
+    Gap,
+    check_broker,
+    create_account,
+    make_vhost,
+    remove_account,
+    setup_broker,
+)
 from outrider.installer.bundle import Bundle, Target, build_bundle, make_targets
 from outrider.installer.configuration import AgentSpec, BrokerAccess
 from outrider.installer.errors import InstallerError, StepFailed
 from outrider.installer.facts import HostFacts, Needs, Problem
+from outrider.installer.fleet import Cause, FleetReport, Outcome, failed_hosts, read_hosts, remember_failed, run_fleet
 from outrider.installer.heartbeats import BrokerHeartbeats, HeartbeatWaiter, broker_heartbeats
 from outrider.installer.installation import Diagnosis, InstalledAgent, doctor, install_agent
 from outrider.installer.plan import Step
 from outrider.installer.progress import Observer, StepEvent, StepState
 from outrider.installer.ssh import HostKeys, Limits, SshTarget, Sudo, parse_target
+from outrider.installer.uninstallation import Uninstalled, uninstall_agent
+from outrider.installer.upgrade import HealthGate, Upgraded, upgrade_agent
 
 __all__ = [
+    "AgentAccount",
     "AgentSpec",
     "BrokerAccess",
     "BrokerHeartbeats",
+    "BrokerReport",
     "Bundle",
+    "Cause",
     "Diagnosis",
+    "FleetReport",
+    "Gap",
+    "HealthGate",
     "HeartbeatWaiter",
     "HostFacts",
     "HostKeys",
@@ -30,6 +49,7 @@ __all__ = [
     "Limits",
     "Needs",
     "Observer",
+    "Outcome",
     "Problem",
     "SshTarget",
     "Step",
@@ -38,10 +58,23 @@ __all__ = [
     "StepState",
     "Sudo",
     "Target",
+    "Uninstalled",
+    "Upgraded",
     "broker_heartbeats",
     "build_bundle",
+    "check_broker",
+    "create_account",
     "doctor",
+    "failed_hosts",
     "install_agent",
     "make_targets",
+    "make_vhost",
     "parse_target",
+    "read_hosts",
+    "remember_failed",
+    "remove_account",
+    "run_fleet",
+    "setup_broker",
+    "uninstall_agent",
+    "upgrade_agent",
 ]

@@ -88,6 +88,9 @@ class Needs:
     clock_skew_seconds: float = 120.0
 
 
+DEFAULT_NEEDS = Needs()
+
+
 def read_facts(answer: Mapping[str, Any], *, asked_at: float, answered_at: float) -> HostFacts:
     """Return the facts of a probe's answer; the times are ours (`time.time`), around the question."""
     services, installed = answer["services"], answer["installed"]
@@ -129,8 +132,12 @@ def read_facts(answer: Mapping[str, Any], *, asked_at: float, answered_at: float
 
 def find_problems(facts: HostFacts, needs: Needs, *, agent_id: Optional[str] = None) -> tuple[Problem, ...]:
     """Return everything that stands in the way, not only the first."""
-    return tuple(
-        [*_space(facts, needs), *_platform(facts), *_clock(facts, needs), *_brokers(facts), *_other(facts, agent_id)]
+    return (
+        *_space(facts, needs),
+        *_platform(facts),
+        *_clock(facts, needs),
+        *_brokers(facts),
+        *_other(facts, agent_id),
     )
 
 

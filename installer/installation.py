@@ -1,4 +1,4 @@
-"""Putting an agent on a host: the main flow, top to bottom. Running it again continues a broken one, or changes nothing."""
+"""Putting an agent on a host: the main flow, top to bottom. A second run continues a broken one, or changes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Optional
 from outrider.installer.bundle import Bundle, HostBundle
 from outrider.installer.configuration import AgentSpec, BrokerAccess, render_configuration
 from outrider.installer.errors import HostUnfit
-from outrider.installer.facts import HostFacts, Needs, Problem, find_problems, now, read_facts
+from outrider.installer.facts import DEFAULT_NEEDS, HostFacts, Needs, Problem, find_problems, now, read_facts
 from outrider.installer.heartbeats import HeartbeatWaiter
 from outrider.installer.plan import Plan, Step, plan_installation
 from outrider.installer.progress import Observer, Steps, ignore
@@ -66,7 +66,7 @@ def install_agent(
     bundle: Bundle,
     *,
     heartbeats: Optional[HeartbeatWaiter],
-    needs: Needs = Needs(),  # noqa: B008 - frozen
+    needs: Needs = DEFAULT_NEEDS,
     observer: Observer = ignore,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
 ) -> InstalledAgent:
@@ -78,7 +78,7 @@ def install_agent(
     with connected(steps, target, bundle.host_program) as session:
         with steps.step(Step.PROBE):
             facts = probe_host(session, spec.broker)
-            _refuse_unfit(target.host, find_problems(facts, needs, agent_id=spec.agent_id))
+            refuse_unfit(target.host, find_problems(facts, needs, agent_id=spec.agent_id))
             plan = plan_installation(facts, bundle.select(facts.target))
             steps.detail(Step.PROBE, f"{facts.os_name}, Python {facts.python}, as {facts.user}")
         bring_version(steps, session, plan)
@@ -116,7 +116,7 @@ def doctor(
     host_program: bytes,
     *,
     broker: Optional[BrokerAccess] = None,
-    needs: Needs = Needs(),  # noqa: B008 - frozen
+    needs: Needs = DEFAULT_NEEDS,
     observer: Observer = ignore,
 ) -> Diagnosis:
     """Probe a host and change nothing on it; raises `StepFailed` if not even that is possible."""
@@ -183,7 +183,8 @@ def _transfer(steps: Steps, session: HostSession, bundle: HostBundle) -> int:
     return session.send_bundle(bundle.data, bundle.filename, progress)
 
 
-def _refuse_unfit(host: str, problems: tuple[Problem, ...]) -> None:
+def refuse_unfit(host: str, problems: tuple[Problem, ...]) -> None:
+    """Raise `HostUnfit` with all that stands in the way, if anything does."""
     if problems:
         raise HostUnfit(
             f"{host} is not ready for an agent: {'; '.join(problem.what for problem in problems)}",

@@ -35,7 +35,7 @@ def build_bundle(
 
     The wheels come through pip's configured indexes. Raises `BundleBuildFailed`.
     """
-    say = progress or (lambda text: None)
+    say = progress or _say_nothing
     chosen = tuple(targets) if targets is not None else make_targets()
     files: dict[str, bytes] = {}
     by_target: dict[str, list[str]] = {}
@@ -55,3 +55,7 @@ def build_bundle(
         files["host.pyz"] = host_program.read_bytes()
     say(f"writing {path}")
     return Bundle(write_bundle(path, version=__version__, files=files, targets=by_target))
+
+
+def _say_nothing(text: str) -> None:
+    pass

@@ -40,9 +40,12 @@ def pack_virtualenv(path: Path, wheels: list[Path], target: Target) -> Path:
         if name in needed:
             continue
         needed.add(name)
-        for requirement in wheel_requirements(named[canonicalize_name(name)]):
-            if requirement.marker is None or requirement.marker.evaluate(dict(target.marker_environment())):
-                todo.append(canonicalize_name(requirement.name))
+        environment = dict(target.marker_environment())
+        todo.extend(
+            canonicalize_name(requirement.name)
+            for requirement in wheel_requirements(named[canonicalize_name(name)])
+            if requirement.marker is None or requirement.marker.evaluate(environment)
+        )
     with zipfile.ZipFile(path, "w") as archive:
         write_entry(archive, "__main__.py", VIRTUALENV_MAIN)
         for name in sorted(needed):

@@ -63,7 +63,9 @@ def _service(layout: Layout, request: Request) -> Request:
     """Activate a version and (re)start the agent if anything changed or it does not run."""
     with _locked(layout):
         before = switch(layout, request["name"])
-        answer = services.ensure(layout, request.get("kind"))
+        # An upgrade leaves the choice that the installation made.
+        kind = services.installed(layout) if request.get("keep_kind") else request.get("kind")
+        answer = services.ensure(layout, kind)
         stale = answer["changed"] or before != request["name"] or request.get("restart", False)
         if stale or services.state(layout) != "active":
             services.restart(layout)

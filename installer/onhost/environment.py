@@ -10,7 +10,6 @@ import compileall
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -87,7 +86,7 @@ def switch(layout: Layout, name: str) -> str:
     """Make `name` the active version; returns the one that was."""
     if not (layout.versions / name / RECORD).exists():
         raise HostError("version-missing", f"version {name} is not on this host", "install it first")
-    before = os.readlink(layout.current).rsplit("/", 1)[-1] if layout.current.is_symlink() else ""
+    before = layout.current.readlink().name if layout.current.is_symlink() else ""
     if before != name:
         switch_link(layout.current, f"versions/{name}")
     return before
@@ -168,7 +167,7 @@ def _install_wheels(part: Path, target: Path) -> None:
     sys.path[:0] = tool
     try:
         # Only here, and only now, because it lies in the bundle.
-        from installer import install
+        from installer import install  # type: ignore[attr-defined]  # mypy takes our own folder for it
         from installer.destinations import SchemeDictionaryDestination
         from installer.sources import WheelFile
     finally:

@@ -50,7 +50,7 @@ def probe(layout: Layout, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _release() -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         for line in _text(path).splitlines():
             key, _, value = line.partition("=")
@@ -103,7 +103,7 @@ def _cgroup() -> str:
 
 
 def _installed(layout: Layout) -> dict[str, Any]:
-    current = os.readlink(layout.current).rsplit("/", 1)[-1] if layout.current.is_symlink() else None
+    current = layout.current.readlink().name if layout.current.is_symlink() else None
     return {
         "current": current,
         "versions": installed_versions(layout),
@@ -127,16 +127,16 @@ def _reach(broker: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
     started = time.monotonic()
     answer: dict[str, Any] = {"host": broker["host"], "port": broker["port"], "ok": False, "error": ""}
     try:
-        with socket.create_connection((broker["host"], broker["port"]), timeout=timeout_seconds) as connection:
-            with contextlib.ExitStack() as stack:
-                stream: socket.socket = connection
-                if broker.get("tls"):
-                    context = ssl.create_default_context(cadata=broker.get("ca_pem") or None)
-                    stream = stack.enter_context(context.wrap_socket(connection, server_hostname=broker["host"]))
-                stream.settimeout(timeout_seconds)
-                stream.sendall(AMQP_HEADER)
-                answer["ok"] = stream.recv(1) == b"\x01"
-                answer["error"] = "" if answer["ok"] else "something answers there that does not speak AMQP 0-9-1"
+        with contextlib.ExitStack() as stack:
+            address = (broker["host"], broker["port"])
+            stream = stack.enter_context(socket.create_connection(address, timeout=timeout_seconds))
+            if broker.get("tls"):
+                context = ssl.create_default_context(cadata=broker.get("ca_pem") or None)
+                stream = stack.enter_context(context.wrap_socket(stream, server_hostname=broker["host"]))
+            stream.settimeout(timeout_seconds)
+            stream.sendall(AMQP_HEADER)
+            answer["ok"] = stream.recv(1) == b"\x01"
+            answer["error"] = "" if answer["ok"] else "something answers there that does not speak AMQP 0-9-1"
     except socket.gaierror as error:
         answer["error"] = f"its name cannot be resolved: {error.strerror}"
     except socket.timeout:

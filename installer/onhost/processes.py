@@ -19,10 +19,11 @@ def processes_of(layout: Layout) -> list[int]:
     """Return the pids of the agent, its runners, and all that operations started and that still lives."""
     folders = [f"{folder}/".encode() for folder in (layout.agent, layout.state)]
     mine = set(_ancestors(os.getpid()))
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) not in mine and _belongs(entry, folders, layout):
-            found.append(int(entry.name))
+    found = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and int(entry.name) not in mine and _belongs(entry, folders, layout)
+    ]
     return sorted(found)
 
 

@@ -1,4 +1,4 @@
-"""What keeps the agent running: systemd, a user's systemd, or a detached loop. Chooses, and speaks to the chosen one."""
+"""What keeps the agent running: systemd, a user's systemd, or a detached loop. Chooses, and speaks to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def available(layout: Layout) -> dict[str, Any]:
 
 
 def ensure(layout: Layout, kind: Optional[str] = None) -> dict[str, Any]:
-    """Install the best service (or the one asked for), enable it, and return which, and whether it outlives a reboot."""
+    """Install and enable the best service (or the one asked for); return which, and whether it outlives a reboot."""
     chosen = kind or _best(layout)
     if chosen == "systemd":
         if not systemd.running() or not (layout.system or systemd.user_manager()):
@@ -60,6 +60,13 @@ def _best(layout: Layout) -> str:
     return "detached"
 
 
+def installed(layout: Layout) -> Optional[str]:
+    """Return the kind of service that is installed, as `ensure` takes it."""
+    if layout.unit.exists():
+        return "systemd"
+    return "detached" if layout.respawn.exists() else None
+
+
 def restart(layout: Layout) -> None:
     """Start the agent, or start it anew."""
     _of(layout).restart(layout)
@@ -81,12 +88,12 @@ def state(layout: Layout) -> str:
     """Return ``active``, ``inactive``, ``failed`` …, or ``none`` where no service is installed."""
     if not layout.unit.exists() and not layout.respawn.exists():
         return "none"
-    return _of(layout).state(layout)
+    return str(_of(layout).state(layout))
 
 
 def log_tail(layout: Layout, lines: int = LOG_LINES) -> str:
     """Return the end of the agent's log."""
-    return _of(layout).log_tail(layout, lines)
+    return str(_of(layout).log_tail(layout, lines))
 
 
 def wait_until_active(layout: Layout, timeout_seconds: float) -> None:

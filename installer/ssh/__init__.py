@@ -1,4 +1,4 @@
-"""The way to a host: `SshTarget` says which and as whom, `connect` logs in, `HostSession` runs the installer's actions."""
+"""The way to a host: `SshTarget` says which and as whom, `connect` logs in, `session` runs the installer's actions."""
 
 from __future__ import annotations
 

@@ -199,12 +199,12 @@ class Running:
         if time.monotonic() >= self._deadline:
             said = self._stderr.decode(errors="replace").strip()[-300:]
             raise CommandTimedOut(
-                f"{self._name()} on {target} did not end within {self._limit:g} s{f'; it said: {said}' if said else ''}",
+                f"{self._name()} on {target} did not end within {self._limit:g} s; it said: {said or 'nothing'}",
                 remedy="see whether the host is overloaded or its network is cut, then run this again",
             )
 
     def _name(self) -> str:
-        words = self._command if len(self._command) < 80 else f"{self._command[:77]}…"  # noqa: PLR2004 - a line
+        words = self._command if len(self._command) < 80 else f"{self._command[:77]}…"
         return f"`{words}`"
 
 
@@ -278,7 +278,7 @@ def _authenticate(transport: paramiko.Transport, target: SshTarget) -> None:
             transport.auth_password(target.user, target.password)
     if not transport.is_authenticated():
         raise LoginRefused(
-            f"{target.host} does not let {target.user} in; tried: {', '.join(tried) or 'nothing, no key and no password'}",
+            f"{target.host} does not let {target.user} in; tried: {', '.join(tried) or 'nothing'}",
             remedy="check the user name, the key or the password, and the host's authorized_keys",
         )
 

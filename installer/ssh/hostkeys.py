@@ -30,7 +30,7 @@ def entry_name(host: str, port: int) -> str:
 
 def known_keys(policy: HostKeys, name: str) -> list[paramiko.PKey]:
     """Return the keys that the known_hosts files hold for a host."""
-    found = []
+    found: list[paramiko.PKey] = []
     for path in _files(policy):
         keys = paramiko.HostKeys()
         if path.exists():

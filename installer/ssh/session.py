@@ -1,4 +1,4 @@
-"""The installer's conversation with one host: finds a Python, becomes root if it shall, runs the host program's actions.
+"""The installer's conversation with one host: finds a Python, becomes root if it shall, runs the host's actions.
 
 The host program lies in a folder of the login user's own, together with the bundle while that is being sent; the folder
 is removed at the end of a successful installation, and kept after a failed one, which then goes on from there.
@@ -110,7 +110,7 @@ class HostSession:
         except (ValueError, IndexError):
             said = (answer.stderr or answer.stdout).strip()[-500:]
             raise HostRefused(
-                f"{self.target.host} gave no answer to {action} (exit code {answer.code}): {said or 'nothing was said'}",
+                f"{self.target.host} gave no answer to {action} (exit code {answer.code}): {said or 'nothing'}",
                 remedy="see whether something on the host ends processes, then run this again",
             ) from None
         if not found.pop("ok"):

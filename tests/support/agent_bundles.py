@@ -97,15 +97,15 @@ def _rewrite(wheel: bytes, *, version: str, agent_main: str) -> bytes:
         for entry in old.namelist():
             if entry == "outrider/agent/__main__.py" or entry.endswith("/RECORD"):
                 continue
-            data = old.read(entry)
+            data, name = old.read(entry), entry
             folder, slash, rest = entry.partition("/")
             if folder.endswith(".dist-info"):
-                entry = f"{info}{slash}{rest}"
+                name = f"{info}{slash}{rest}"
                 data = b"\n".join(
                     b"Version: " + version.encode() if line.startswith(b"Version:") else line
                     for line in data.split(b"\n")
                 )
-            add(entry, data)
+            add(name, data)
         add("outrider/agent/__main__.py", agent_main.encode())
         lines = io.StringIO()
         csv.writer(lines, lineterminator="\n").writerows([*record, (f"{info}/RECORD", "", "")])
