@@ -3,17 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNNABLE := $(VENV)/.runnable
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): setup.py pyproject.toml .ci/setup .ci/link-tree
-	PYTHON=$(PYTHON) VENV=$(VENV) .ci/setup
-	@touch $(READY)
+	PYTHON=$(PYTHON) VENV=$(VENV) .ci/setup dev
+	@touch $(READY) $(RUNNABLE)
+
+$(RUNNABLE): setup.py .ci/setup .ci/link-tree
+	PYTHON=$(PYTHON) VENV=$(VENV) .ci/setup manager
+	@touch $(RUNNABLE)
 
 setup: $(READY) ## Make the virtualenv with everything that development needs.
 
-demo: $(READY) ## Install, check and uninstall the example application with the embedded default.
+demo: $(RUNNABLE) ## Install, check and uninstall the example application with the embedded default.
 	$(BIN)/python -m examples.demo
 
 check: $(READY) ## Format, lint, types, import rules, docs links.
