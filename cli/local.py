@@ -15,6 +15,7 @@ from typing import Any
 
 from outrider.agent.agent import Agent
 from outrider.agent.settings import Settings as AgentSettings
+from outrider.cli.files import served_files
 from outrider.cli.home import Home
 from outrider.cli.settings import CommandSettings, ConnectionSettings
 from outrider.dispatcher.attempts import Files
@@ -96,7 +97,8 @@ def opened(
     """Open everything for the time of the block, and close it in an order that loses nothing.
 
     `with_agent`: run the central agent in this process; by default, when the broker is in this process too.
-    `files_for` tells an agent on another machine where to fetch files. Raises `DispatcherError`, `TransportError`.
+    `files_for` tells an agent on another machine where to fetch files; without it, and with a broker outside of this
+    process, they are served from here. Raises `DispatcherError`, `TransportError`.
     """
     home = settings.home.make()
     embedded = EmbeddedBroker() if settings.embedded else None
@@ -107,6 +109,10 @@ def opened(
         secrets = SecretStore(DatabaseTable(database), KeyRing(home.secret_key))
         transport = embedded.transport() if embedded is not None else transport_of(settings, name="outrider dispatcher")
         stack.callback(transport.close)
+        runs_agent = settings.embedded if with_agent is None else with_agent
+        if files_for is None and not settings.embedded:
+            here = settings.engine.central_agent if runs_agent else None
+            files_for = stack.enter_context(served_files(settings, files, here=here))
         dispatcher = Dispatcher(
             database=database,
             files=files,
@@ -118,7 +124,7 @@ def opened(
         )
         stack.enter_context(dispatcher)
         agent = None
-        if settings.embedded if with_agent is None else with_agent:
+        if runs_agent:
             agent_transport = (
                 embedded.transport() if embedded is not None else transport_of(settings, name="outrider central agent")
             )

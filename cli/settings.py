@@ -35,10 +35,11 @@ class ConnectionSettings:
     broker_management_url: str | None = field(default=None, repr=False)
     #: SQLAlchemy address; none: a SQLite file in the home folder.
     database_url: str | None = field(default=None, repr=False)
-    #: Where wagons and resources are served to agents that do not share this machine's files.
+    #: Where a dispatcher serves wagons and resources; agents on other machines need an address that they can reach.
     files_host: str = "127.0.0.1"
+    #: 0 = any free one. A fixed one keeps tasks good that wait in a queue while their dispatcher is started again.
     files_port: int = 0
-    #: The address that hosts use to reach it, where it differs.
+    #: The whole address under which agents reach it, such as ``https://files.example/files`` behind a proxy.
     files_url: str | None = None
     log_level: str = "warning"
 
