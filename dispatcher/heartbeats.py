@@ -67,9 +67,11 @@ def judge(known: Agent | None, heartbeat: AgentHeartbeat, *, seen_at: float) -> 
 
 
 def _is_older(last: Any, heartbeat: AgentHeartbeat) -> bool:
-    """Several dispatchers read one queue, so an older heartbeat may be looked at after a newer one."""
-    same = last["process_id"] == heartbeat.process_id and last["boot_id"] == heartbeat.boot_id
-    return bool(same and heartbeat.clock_seconds <= last["clock_seconds"])
+    """Several dispatchers read one queue, so an older heartbeat may be looked at after a newer one.
+
+    That includes the last one of a process that has ended since: the clock is the host's, and counts from its boot.
+    """
+    return bool(last["boot_id"] == heartbeat.boot_id and heartbeat.clock_seconds <= last["clock_seconds"])
 
 
 def _compare(agent: Agent, last: Any, processes: list[str], heartbeat: AgentHeartbeat) -> tuple[Trust, str]:

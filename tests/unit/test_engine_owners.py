@@ -147,6 +147,18 @@ def test_two_agents_under_one_id_are_noticed(tmp_path: Path) -> None:
             assert "two agents run under the id" in str(agents.get(connection, "central").fenced)
 
 
+def test_the_last_heartbeat_of_a_process_that_ended_is_not_a_second_agent(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        started(made, agent)
+        before = agent.clock
+        heard(made, agent, process_id="process-2", journal_sequence=6)
+        # Another dispatcher had taken it from the queue, and died: the broker delivers it again, after newer ones.
+        heard(made, agent, clock_seconds=before + 1)
+        with made.database.read() as connection:
+            assert agents.get(connection, "central").fenced is None
+
+
 def test_a_copied_disk_is_noticed(tmp_path: Path) -> None:
     with bench(tmp_path, one_stage(chain(operation("a")))) as made:
         agent = ScriptedAgent(made.transport, answer=silent)
