@@ -149,7 +149,7 @@ class _Reader:
             self._anchors[done.anchor] = (done.value, done.count)
         self._put(done.value, done.count, done.value.mark)
 
-    def _alias(self, event: AliasEvent) -> None:
+    def _alias(self, event: Any) -> None:
         mark = self._mark(event)
         anchor = event.anchor or ""
         if anchor not in self._anchors:
@@ -159,14 +159,14 @@ class _Reader:
         value, count = self._anchors[anchor]
         self._put(value, count, mark)
 
-    def _scalar(self, event: ScalarEvent) -> None:
+    def _scalar(self, event: Any) -> None:
         mark = self._mark(event)
         value = self._value_of(event, mark)
         if event.anchor:
             self._anchors[event.anchor] = (value, 1)
         self._put(value, 1, mark)
 
-    def _value_of(self, event: ScalarEvent, mark: Mark) -> Any:
+    def _value_of(self, event: Any, mark: Mark) -> Any:
         text: str = event.value
         if not text.isascii():
             bad = next(char for char in text if not char.isascii())
