@@ -77,6 +77,7 @@ DEV = [
     "ruff>=0.5",
     "setuptools>=77,<81",
     "testcontainers>=4",
+    "types-jmespath",
     "types-psutil",
     "wagon[dist]>=1.0.1",
     "types-PyYAML",
