@@ -1,0 +1,112 @@
+"""An agent is upgraded beside its old version, rolled back if the new one fails, and removed without a trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from outrider.installer import (
+    Bundle,
+    HealthGate,
+    Sudo,
+    install_agent,
+    run_fleet,
+    uninstall_agent,
+    upgrade_agent,
+)
+from outrider.installer.errors import InstallerError, UpgradeRolledBack
+from tests.support.agent_bundles import BROKEN, STAND_IN, variant
+from tests.support.hosts import PASSWORDS, Host, StartHost
+from tests.support.installing import SYSTEM_PATHS, USER_PATHS, service_pid, spec_of, target_of
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+
+
+def files_of(host: Host) -> set[str]:
+    """Return all paths of the host's disk, apart from what the system itself writes."""
+    command = (
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /dev "
+        "-o -path /var/lib/systemd -o -path /var/lib/sudo -o -path /var/cache \\) -prune -o -print"
+    )
+    return set(host.run(command).output.splitlines())
+
+
+def test_uninstall_leaves_no_trace_of_a_system_agent(host: Host, stand_in_bundle: Bundle) -> None:
+    before = files_of(host)
+    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
+    removed_at_broker = []
+    done = uninstall_agent(
+        target_of(host), stand_in_bundle.host_program, remove_account=lambda: removed_at_broker.append(True)
+    )
+    assert removed_at_broker
+    assert done.proof
+    for path in SYSTEM_PATHS:
+        assert not host.exists(path), path
+    left = {path for path in files_of(host) - before if not path.endswith((".cache", "/.cache"))}
+    assert left == set()
+    assert host.run("systemctl status outrider-agent", check=False).code == 4
+    again = uninstall_agent(target_of(host), stand_in_bundle.host_program)
+    assert again.removed == ()
+
+
+def test_uninstall_leaves_no_trace_of_a_users_agent(host: Host, stand_in_bundle: Bundle) -> None:
+    install_agent(target_of(host, "guest"), spec_of(), stand_in_bundle, heartbeats=None)
+    uninstall_agent(target_of(host, "guest"), stand_in_bundle.host_program)
+    for path in USER_PATHS:
+        assert not host.exists(f"/home/guest/{path}"), path
+    assert host.run("crontab -l -u guest", check=False).code != 0
+    assert host.run("pgrep -u guest -f respawn.sh", check=False).code != 0
+
+
+def test_uninstall_ends_what_operations_left_running(host: Host, stand_in_bundle: Bundle) -> None:
+    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
+    host.run("OUTRIDER_ATTEMPT=x setsid sh -c 'trap \"\" TERM; echo $$ > /tmp/left; while :; do sleep 1; done' &")
+    wait_until(lambda: host.exists("/tmp/left"), 10, "the left process")
+    pid = int(host.read("/tmp/left"))
+    done = uninstall_agent(target_of(host), stand_in_bundle.host_program, grace_seconds=1)
+    assert pid in done.ended
+    assert host.run(f"kill -0 {pid}", check=False).code != 0
+
+
+def test_an_upgrade_switches_to_the_new_version_and_keeps_the_old_beside_it(
+    host: Host, stand_in_bundle: Bundle, tmp_path: Path
+) -> None:
+    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
+    new = variant(stand_in_bundle, tmp_path, version="0.2.0", agent_main=STAND_IN)
+    done = upgrade_agent(target_of(host), new, HealthGate())
+    assert (done.before, done.version, done.changed) == ("0.1.0", "0.2.0", True)
+    assert host.run("readlink /opt/outrider/agent/current").output.strip() == "versions/0.2.0"
+    assert host.exists("/opt/outrider/agent/versions/0.1.0")
+    assert not upgrade_agent(target_of(host), new, HealthGate()).changed
+
+
+@pytest.mark.parametrize("failure", ["does not start", "does not work"])
+def test_a_bad_build_is_rolled_back(host: Host, stand_in_bundle: Bundle, tmp_path: Path, failure: str) -> None:
+    def fail(agent_id: str) -> None:
+        raise InstallerError(f"the test operation on {agent_id} failed")
+
+    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
+    main = BROKEN if failure == "does not start" else STAND_IN
+    new = variant(stand_in_bundle, tmp_path, version="0.2.0", agent_main=main)
+    with pytest.raises(UpgradeRolledBack) as caught:
+        upgrade_agent(target_of(host), new, HealthGate(test_operation=fail))
+    assert ("this build is broken" if main == BROKEN else "the test operation on host-1 failed") in str(caught.value)
+    assert host.run("readlink /opt/outrider/agent/current").output.strip() == "versions/0.1.0"
+    wait_until(lambda: service_pid(host) != 0, 20, "the old version to run")
+
+
+def test_a_fleet_installs_in_parallel_and_sums_failures_up_by_cause(
+    start_host: StartHost, stand_in_bundle: Bundle
+) -> None:
+    good, bad = start_host(), start_host()
+    targets = [
+        target_of(good),
+        target_of(bad, "guest", sudo=Sudo.ALWAYS, sudo_password=PASSWORDS["guest"]),
+    ]
+    report = run_fleet(targets, lambda target: install_agent(target, spec_of(), stand_in_bundle, heartbeats=None))
+    assert [outcome.ok for outcome in report.outcomes] == [True, False]
+    [cause] = report.causes()
+    assert cause.what == "sudo missing"
+    assert cause.hosts == (f"guest@{bad.address}",)
