@@ -24,7 +24,7 @@ from outrider.agent.requests import DispatcherRequests
 from outrider.agent.runner import protocol
 from outrider.agent.runner.tree import Tree
 from outrider.agent.runners import Runner, Runners
-from outrider.agent.secrets import fill_in
+from outrider.agent.secrets import LITERAL_MARK, fill_in
 from outrider.agent.updates import UpdateShipper
 from outrider.messaging.codec import to_json
 
@@ -131,13 +131,11 @@ class Launcher:
     def _request(self, attempt: Attempt) -> bytes:
         """Return the frame that tells the child what to do; the only place where secret values are."""
         head: dict[str, Any] = {"attempt_id": attempt.attempt_id, "directory": str(attempt.folder.path)}
-        if not attempt.task.secrets:
+        if not attempt.task.secrets and LITERAL_MARK not in attempt.body:
             head["envelope"] = attempt.body.decode()
             return json.dumps(head, separators=(",", ":")).encode()
-        self.accept(attempt)
-        attempt.doing = "waiting for secrets"
         try:
-            secrets = self._requests.redeem_secrets(attempt.task)
+            secrets = self._secrets(attempt)
             task = to_json(attempt.task)
             head["task"] = {
                 **task,
@@ -148,6 +146,13 @@ class Launcher:
         except SecretsUnavailable as error:
             raise PreparationFailed("SecretsUnavailable", str(error), recoverable=True) from error
         return json.dumps(head).encode()
+
+    def _secrets(self, attempt: Attempt) -> dict[str, Any]:
+        if not attempt.task.secrets:
+            return {}
+        self.accept(attempt)
+        attempt.doing = "waiting for secrets"
+        return self._requests.redeem_secrets(attempt.task)
 
     def _await_lease(self, attempt: Attempt) -> None:
         if not self._lease.valid:

@@ -39,6 +39,9 @@ class PreviousAttempts:
                 "PreviousHasResult", f"the attempt before it, {previous_id}, has a result, which is being sent"
             )
         if entry.state in (State.ACCEPTED, State.STARTING):
+            if attempt.task.only_if_resumable:
+                # Nobody has decided that it may be ended; its own result will tell more than a new attempt could.
+                raise Refused("PreviousStillRuns", f"the attempt before it, {previous_id}, is still at work here")
             attempt.doing = f"ending the attempt before it, {previous_id}"
             answer = self._cancel(previous_id)
             logger.warning("attempt %s: the one before it, %s, was ended: %s", attempt.attempt_id, previous_id, answer)

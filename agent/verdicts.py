@@ -73,7 +73,8 @@ class Reporter:
         """Return the result of an attempt that was not started here."""
         return self._result(
             attempt,
-            Verdict.NEVER_STARTED if isinstance(failure, Refused) else Verdict.FAILED,
+            # Whatever kept it from starting: a task that is only to be resumed leaves open what the one before it did.
+            Verdict.NEVER_STARTED if isinstance(failure, Refused) or attempt.task.only_if_resumable else Verdict.FAILED,
             epoch=epoch,
             error=OperationError(failure.kind, str(failure), recoverable=failure.recoverable),
             proof=Proof.NEVER_STARTED,

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from outrider.dispatcher import narrate, plugin_choice
 from outrider.dispatcher import operation as operations
-from outrider.dispatcher import plugin_choice
 from outrider.dispatcher.blueprint import FunctionFailed, evaluate, has_functions, has_markers, secret_names
 from outrider.dispatcher.blueprint.functions.markers import protect
 from outrider.dispatcher.context import operation_context, scope_of, secrets_of
 from outrider.dispatcher.errors import OperationRefused
 from outrider.dispatcher.facts import ModelFacts
-from outrider.dispatcher.run import OpenAttempt, Run
+from outrider.dispatcher.run import OpenAttempt, Predecessor, Run
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.store import jsontext
 from outrider.dispatcher.store.attempts import AttemptState
@@ -58,6 +58,8 @@ class AttemptMaker:
         operation = operations.find(run, task)
         facts = None if run.model is None else ModelFacts(run.model, turn.connection)
         token = secrets.token_hex(16)
+        policy = operations.policy(self._settings, run, task)
+        before = run.predecessors.get(position)
         try:
             inputs = self._inputs(run, task, position, operation, facts)
             context = operation_context(
@@ -65,7 +67,7 @@ class AttemptMaker:
                 task,
                 facts,
                 retries=graph.retries[position],
-                max_retries=operations.policy(self._settings, run, task).max_retries,
+                max_retries=policy.max_retries,
             )
             message = OperationTask(
                 attempt_id=f"{task_id}.{number}",
@@ -81,15 +83,16 @@ class AttemptMaker:
                 secrets=tuple(sorted(secret_names(inputs) | secrets_of(context))),
                 timeout_seconds=operations.timeout_seconds(task, operation),
                 start_window_seconds=self._settings.start_window_seconds,
-                previous_attempt_id=f"{task_id}.{number - 1}" if number > 1 else None,
+                previous_attempt_id=_previous(task_id, number, before),
                 journal_epoch=epoch,
-                resumed=position in run.resumed,
+                resumed=before is not None and before.interrupted,
+                only_if_resumable=before is not None and before.leaves_open(policy),
                 resources=run.resources,
                 namespaces={} if run.model is None else run.model.deployment.details.get("namespaces", {}),
             )
             body = encode(message)
         except (FunctionFailed, EncodeError, KeyError) as error:
-            raise OperationRefused(f"{task.operation} of {task.instance!r} cannot be sent: {error}") from error
+            raise OperationRefused(f"{narrate.subject(task, task_id)} cannot be sent: {error}") from error
         return Prepared(
             OpenAttempt(message.attempt_id, position, number, agent_id, AttemptState.SENDING),
             _row(turn, message, agent_id, body),
@@ -119,6 +122,12 @@ class AttemptMaker:
             known = plugin_choice.choose(turn.connection, run.execution.tenant, entry, built)
             run.plugins[name] = known
         return known
+
+
+def _previous(task_id: str, number: int, before: Predecessor | None) -> str | None:
+    if before is not None:
+        return before.attempt_id
+    return f"{task_id}.{number - 1}" if number > 1 else None
 
 
 def outgoing(settings: EngineSettings, agent_id: str, attempt_id: str, body: bytes) -> Outgoing:

@@ -243,6 +243,12 @@ class Dispatcher:
             if open_questions and not force:
                 named = "; ".join(f"{each.id}: {each.error}" for each in open_questions)
                 raise DecisionNeeded(f"decide (retry, done or skip) before the resume about {named}")
+            for each in explaining.unknown(connection, execution_id) if force else ():
+                tasks.decide(
+                    connection,
+                    each.id,
+                    {**(each.decision or {}), "kind": DecisionKind.RETRY.value, "attempt": each.attempt},
+                )
             execution = executions.request_resume(connection, execution_id)
             decisions.append(
                 connection,
@@ -262,6 +268,7 @@ class Dispatcher:
             payload["inputs"] = dict(inputs)
         with self.database.begin() as connection:
             task = tasks.get(connection, task_id)
+            payload["attempt"] = task.attempt
             tasks.decide(connection, task_id, payload)
             decision = Decision(
                 execution_id=task.execution_id,

@@ -48,6 +48,14 @@ def about_task(
     )
 
 
+def subject(task: Task, task_id: str) -> str:
+    """Name what a task does in a sentence: ``cloudify.interfaces.lifecycle.create of 'web_1'``."""
+    name = task.operation or task_id
+    if task.instance is None:
+        return name
+    return f"{name} of {task.instance!r}" + (f" towards {task.target!r}" if task.target else "")
+
+
 def causes_of(error: OperationError | None) -> tuple[Mapping[str, Any], ...] | None:
     """Return an error and its causes as the REST API shows them."""
     if error is None:

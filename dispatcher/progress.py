@@ -17,10 +17,19 @@ from outrider.dispatcher.errors import DispatcherError, OperationRefused
 from outrider.dispatcher.fleet import Fleet
 from outrider.dispatcher.graph_run import GraphRun, is_operation
 from outrider.dispatcher.leases import LeaseBook
-from outrider.dispatcher.retries import Ending, Next, after_never_started, consequence
-from outrider.dispatcher.run import OpenAttempt, Run, Unstarted
+from outrider.dispatcher.retries import (
+    UNKNOWN,
+    Consequence,
+    Ending,
+    Next,
+    after_never_started,
+    after_unanswered,
+    consequence,
+)
+from outrider.dispatcher.run import OpenAttempt, Predecessor, Run, Unstarted
 from outrider.dispatcher.settings import EngineSettings
-from outrider.dispatcher.store import graphs, tasks
+from outrider.dispatcher.store import attempts, graphs, tasks
+from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.graphs import GraphState, StoredGraph
 from outrider.dispatcher.store.tasks import StoredTask, TaskState
@@ -85,7 +94,7 @@ class Progress:
         made = 0
         graph = run.current
         limit = run.execution.max_concurrency or self._settings.max_open_per_execution
-        while graph.ready and not (run.cancel or run.given_up):
+        while graph.ready and not run.stopping:
             position = graph.ready[0]
             task = graph.tasks[position]
             if graph.states[position] is not TaskState.PENDING or position in run.held:
@@ -153,55 +162,125 @@ class Progress:
             newest = run.model.merge(properties, after=attempt.property_sequence)
             if newest != attempt.property_sequence:
                 turn.sequences[attempt.id] = newest
-        graph, position = run.current, attempt.position
-        task = graph.tasks[position]
-        cancelling = run.cancel is not None or run.given_up
         if ending.verdict is Verdict.NEVER_STARTED:
-            unstarted = run.unstarted.setdefault(position, Unstarted(0, turn.now))
-            unstarted.times += 1
-            follows = after_never_started(
-                self._settings,
-                times=unstarted.times,
-                since_first_seconds=turn.now - unstarted.since,
-                cancelling=cancelling,
-                reason=f"never started: {ending.error.message if ending.error else 'no reason was given'}",
-            )
+            late = self._late_word(turn, run, attempt.position)
+            if late is None:
+                follows = self._after_never_started(turn, run, attempt, ending)
+            else:
+                ending = late
+                follows = self._consequence(turn, run, attempt.position, ending)
         else:
-            run.unstarted.pop(position, None)
-            policy = operations.policy(self._settings, run, task)
-            follows = consequence(ending, policy, retries=graph.retries[position], cancelling=cancelling)
-        reason = f"{task.operation} of {task.instance!r} on agent {attempt.agent_id!r} {follows.reason}"
+            self._remember(turn, run, attempt, ending)
+            follows = self._consequence(turn, run, attempt.position, ending)
+        self._follow(turn, run, attempt.position, ending, follows, agent_id=attempt.agent_id)
+
+    def _consequence(self, turn: Turn, run: Run, position: int, ending: Ending) -> Consequence:
+        graph = run.current
+        run.unstarted.pop(position, None)
+        before = run.predecessors.get(position)
+        return consequence(
+            ending,
+            operations.policy(self._settings, run, graph.tasks[position]),
+            retries=graph.retries[position],
+            cancelling=run.stopping,
+            may_ask_again=before is None or turn.now - before.since < self._settings.start_window_seconds,
+        )
+
+    def _late_word(self, turn: Turn, run: Run, position: int) -> Ending | None:
+        """Return the result of the attempt before one that did not start; it may have come in the meantime."""
+        before = run.predecessors.get(position)
+        if before is None or before.verdict not in UNKNOWN:
+            return None
+        late = attempts.by_ids(turn.connection, [before.attempt_id])[before.attempt_id].late_result
+        if late is None:
+            return None
+        turn.replaced.append(attempts.replacement(before.attempt_id, late))
+        ending = Ending.stored(Verdict(late["verdict"]), late)
+        before.verdict, before.words = ending.verdict, ending.words
+        return ending
+
+    def _after_never_started(self, turn: Turn, run: Run, attempt: OpenAttempt, ending: Ending) -> Consequence:
+        position = attempt.position
+        unstarted = run.unstarted.setdefault(position, Unstarted(0, turn.now))
+        unstarted.times += 1
+        policy = operations.policy(self._settings, run, run.current.tasks[position])
+        before = run.predecessors.get(position)
+        if before is not None and before.leaves_open(policy):
+            return after_unanswered(
+                self._settings,
+                ending,
+                times=unstarted.times,
+                open_for_seconds=turn.now - before.since,
+                cancelling=run.stopping,
+                words=before.words,
+            )
+        return after_never_started(
+            self._settings,
+            times=unstarted.times,
+            since_first_seconds=turn.now - unstarted.since,
+            cancelling=run.stopping,
+            reason=f"never started: {ending.error.message if ending.error else 'no reason was given'}",
+        )
+
+    def _remember(self, turn: Turn, run: Run, attempt: OpenAttempt, ending: Ending) -> None:
+        """Keep what the task's next attempt, if there is one, has to know of this one."""
+        before = run.predecessors.get(attempt.position)
+        since = turn.now
+        if before is not None and before.verdict in UNKNOWN and attempt.state is not AttemptState.STARTED:
+            # Nobody has seen the newer one run, so it has answered nothing.
+            since = before.since
+        run.predecessors[attempt.position] = Predecessor(
+            attempt.id,
+            attempt.agent_id,
+            ending.verdict,
+            ending.words,
+            since,
+            interrupted=ending.verdict in UNKNOWN or (before is not None and before.interrupted),
+        )
+
+    def _follow(
+        self, turn: Turn, run: Run, position: int, ending: Ending, follows: Consequence, *, agent_id: str
+    ) -> None:
+        """Do what follows from an ending."""
+        graph = run.current
+        task = graph.tasks[position]
+        reason = f"{narrate.subject(task, graph.task_id(position))} on agent {agent_id!r} {follows.reason}"
         if follows.next is Next.DONE:
             self._succeeded(turn, run, position, ending)
         elif follows.next is Next.RETRY:
-            if ending.verdict in (Verdict.MAY_HAVE_RUN, Verdict.RESULT_LOST):
-                run.resumed.add(position)
             self._reschedule(turn, run, position, follows.delay_seconds, reason, counted=follows.counted)
         elif follows.next is Next.CANCELLED:
             graph.move(position, TaskState.CANCELLED)
             turn.save_task(run, position, error=reason)
             narrate.about_task(turn, run, task, "task_failed", f"Task cancelled: {reason}")
+        elif follows.next is Next.ASK:
+            reason += (
+                f". A person decides about operation {graph.task_id(position)}: retry, mark as done, or skip; then "
+                "resume the execution"
+            )
+            self._failed(turn, run, position, reason, error=ending.error, may_recover=False)
         else:
-            if follows.next is Next.ASK:
-                reason += (
-                    f". It is not declared idempotent, so a person decides about operation {graph.task_id(position)}: "
-                    "retry, mark as done, or skip; then resume the execution"
-                )
-            may_recover = follows.next is Next.FAIL
-            self._failed(turn, run, position, reason, error=ending.error, may_recover=may_recover)
+            self._failed(turn, run, position, reason, error=ending.error, may_recover=True)
 
     def replace_late(self, turn: Turn, run: Run, attempt_id: str, position: int, ending: Ending) -> bool:
-        """Take a late success in place of `may have run`, if nothing was released since; returns whether it was."""
+        """Let a late result decide if nothing was released, no newer attempt made since; returns whether it did."""
         graph = run.current
-        if graph.states[position] is not TaskState.FAILED or ending.verdict is not Verdict.SUCCEEDED:
+        before = run.predecessors.get(position)
+        if before is None or before.attempt_id != attempt_id:
             return False
-        if f"{graph.task_id(position)}.{graph.attempts[position]}" != attempt_id:
+        if graph.states[position] is TaskState.FAILED and ending.verdict is Verdict.SUCCEEDED:
+            run.failures = [each for each in run.failures if graph.task_id(position) not in each]
+            if not run.failures:
+                run.failed_at = None
+                self._timers.drop((Alarm.GIVE_UP, run.id, 0))
+            self._succeeded(turn, run, position, ending)
+            return True
+        if graph.states[position] not in (TaskState.RESCHEDULED, TaskState.PENDING):
             return False
-        run.failures = [each for each in run.failures if graph.task_id(position) not in each]
-        if not run.failures:
-            run.failed_at = None
-            self._timers.drop((Alarm.GIVE_UP, run.id, 0))
-        self._succeeded(turn, run, position, ending)
+        self._timers.drop((Alarm.RETRY, run.id, position))
+        before.verdict, before.words = ending.verdict, ending.words
+        follows = self._consequence(turn, run, position, ending)
+        self._follow(turn, run, position, ending, follows, agent_id=before.agent_id)
         return True
 
     def retry_now(self, turn: Turn, run: Run, position: int) -> None:
@@ -227,6 +306,7 @@ class Progress:
     def _succeeded(self, turn: Turn, run: Run, position: int, ending: Ending) -> None:
         task = run.current.tasks[position]
         self._record(turn, run, task, ok=True, value=ending.value)
+        run.predecessors.pop(position, None)
         run.finished_operations += 1
         run.current.move(position, TaskState.SUCCEEDED)
         turn.save_task(run, position)
@@ -414,7 +494,7 @@ class Progress:
         run.recovering.clear()
         run.held.clear()
         run.edits.clear()
-        run.resumed.clear()
+        run.predecessors.clear()
         if not succeeded:
             run.stage_failed = True
 

@@ -7,7 +7,7 @@ consequences are drawn in the same transaction; otherwise its owner is woken.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,7 +94,7 @@ class Recorder:
             stored = attempt.result or {}
             opened.property_sequence = attempt.property_sequence
             changes = [from_json(PropertyChange, each) for each in stored.get("properties", ())]
-            self._progress.settle(turn, run, opened, ending_of(attempt.verdict, stored), properties=changes)
+            self._progress.settle(turn, run, opened, Ending.stored(attempt.verdict, stored), properties=changes)
 
     def _first(self, turn: Turn, attempt: Attempt, result: OperationResult) -> None:
         ending = Ending(verdict=result.verdict, value=result.value, error=result.error)
@@ -136,24 +136,17 @@ class Recorder:
         """Keep a result that came after the verdict; let it decide if nothing was released since."""
         if attempt.verdict not in attempts.UNCERTAIN or attempt.late_result is not None:
             return
-        stored = _stored(result)
-        turn.late.append({"b_id": attempt.id, "b_result": jsontext.dump({**stored, "verdict": result.verdict.value})})
+        stored = {**_stored(result), "verdict": result.verdict.value, "proof": result.proof.value}
+        turn.late.append({"b_id": attempt.id, "b_result": jsontext.dump(stored)})
         task = tasks.get(turn.connection, attempt.task_id)
         execution = executions.get(turn.connection, attempt.execution_id)
         run = self._run_of(execution.id)
         if run is not None and not turn.own(run):
             run = None
-        replaced = task.attempt == attempt.number and self._replace(turn, run, attempt, task, result)
+        newest = attempts.last_begun(turn.connection, {task.id: task.attempt}).get(task.id)
+        replaced = newest is not None and newest.id == attempt.id and self._replace(turn, run, attempt, task, result)
         if replaced:
-            turn.replaced.append(
-                {
-                    "b_id": attempt.id,
-                    "b_verdict": result.verdict.value,
-                    "b_proof": result.proof.value,
-                    "b_result": jsontext.dump(stored),
-                    "b_applied": True,
-                }
-            )
+            turn.replaced.append(attempts.replacement(attempt.id, stored))
         self._merge_late(turn, run, execution, attempt, result)
         outcome = "it takes the verdict's place" if replaced else "a newer attempt decided, so it is only kept"
         turn.events.append(
@@ -165,12 +158,13 @@ class Recorder:
     def _replace(
         self, turn: Turn, run: Run | None, attempt: Attempt, task: StoredTask, result: OperationResult
     ) -> bool:
+        ending = Ending(verdict=result.verdict, value=result.value, error=result.error)
+        here = run is not None and run.graph is not None and run.graph.id == task.graph_id
+        if run is not None and here and self._progress.replace_late(turn, run, attempt.id, task.position, ending):
+            return True
         if task.state not in (TaskState.FAILED, TaskState.CANCELLED):
             return False
-        ending = Ending(verdict=result.verdict, value=result.value, error=result.error)
-        if run is not None and run.graph is not None and run.graph.id == task.graph_id:
-            self._progress.replace_late(turn, run, attempt.id, task.position, ending)
-        elif result.verdict is Verdict.SUCCEEDED:
+        if not here and result.verdict is Verdict.SUCCEEDED:
             # The execution has ended; a resume will find the operation done.
             row = {"b_state": TaskState.SUCCEEDED.value, "b_attempt": task.attempt, "b_retries": task.retries}
             turn.tasks[task.id] = {**row, "b_id": task.id, "b_not_before": None, "b_error": None}
@@ -267,16 +261,6 @@ def not_allowed(attempt: Attempt | None, token: str, agent_id: str, delivery: De
     if token_hash(token) != attempt.token_hash:
         return f"the token is not that of attempt {attempt.id}"
     return None
-
-
-def ending_of(verdict: Verdict, stored: Mapping[str, Any]) -> Ending:
-    """Return an ending from what is stored of a result."""
-    error = stored.get("error")
-    return Ending(
-        verdict=verdict,
-        value=stored.get("value"),
-        error=None if error is None else from_json(OperationError, error),
-    )
 
 
 def _stored(result: OperationResult) -> dict[str, Any]:

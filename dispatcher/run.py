@@ -8,11 +8,11 @@ from typing import Any
 
 from outrider.dispatcher.graph_run import GraphRun
 from outrider.dispatcher.model import Model
-from outrider.dispatcher.retries import Policy
+from outrider.dispatcher.retries import UNKNOWN, Policy
 from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.executions import Cancel, Execution
 from outrider.dispatcher.workflows.graph import ModelChange, Subgraph, Workflow
-from outrider.messaging.messages import PluginRef
+from outrider.messaging.messages import PluginRef, Verdict
 
 
 @dataclass(slots=True)
@@ -35,6 +35,27 @@ class Unstarted:
     since: float
 
 
+@dataclass(slots=True)
+class Predecessor:
+    """The last attempt of a task that did not end as `never started`; a new attempt has to name it."""
+
+    attempt_id: str
+    agent_id: str
+    verdict: Verdict
+    #: Why the task was not done with it, for whoever has to decide.
+    words: str
+    #: Engine's time from which on it has not been known whether the operation ran.
+    since: float
+    #: A person has decided that the operation may run again.
+    permitted: bool = False
+    #: It was cut off: the operation may find the half of its own work.
+    interrupted: bool = False
+
+    def leaves_open(self, policy: Policy) -> bool:
+        """Return whether only an operation that is declared resumable may run now."""
+        return self.verdict in UNKNOWN and not (self.permitted or policy.idempotent)
+
+
 @dataclass(slots=True, eq=False)
 class Run:
     """The state of one execution."""
@@ -54,8 +75,8 @@ class Run:
     unstarted: dict[int, Unstarted] = field(default_factory=dict)
     #: Position → inputs that a person edited.
     edits: dict[int, dict[str, object]] = field(default_factory=dict)
-    #: Positions that are sent again after an interruption.
-    resumed: set[int] = field(default_factory=set)
+    #: Positions of tasks that are tried again → the attempt that the next one names.
+    predecessors: dict[int, Predecessor] = field(default_factory=dict)
     #: Plugin name → the version that this execution settled on; a newer upload does not change it on the way.
     plugins: dict[str, PluginRef] = field(default_factory=dict)
     #: Subgraphs that failed and are replaced as soon as nothing of them runs, and all their tasks.
@@ -81,6 +102,11 @@ class Run:
     def id(self) -> str:
         """The execution's id."""
         return self.execution.id
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing new is to start."""
+        return self.cancel is not None or self.given_up
 
     @property
     def current(self) -> GraphRun:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outrider.dispatcher import narrate
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.store import agents, attempts, executions, graphs, ownership, tasks
 from outrider.dispatcher.store.agents import Agent
@@ -104,7 +104,7 @@ def _task(
 def _dependencies(waiting: list[StoredTask]) -> str:
     if not waiting:
         return "room: the execution or its agent holds as many open attempts as are allowed, or the agent is fenced"
-    named = ", ".join(f"{each.task.operation or each.task.id} of {each.task.instance}" for each in waiting[:3])
+    named = ", ".join(narrate.subject(each.task, each.task.id) for each in waiting[:3])
     return f"{named}{'' if len(waiting) <= 3 else f' and {len(waiting) - 3} more'}"
 
 
@@ -147,15 +147,19 @@ def _undecided(connection: Connection, execution: Execution) -> list[Reason]:
 
 
 def undecided(connection: Connection, execution_id: str) -> list[StoredTask]:
-    """Return failed operations whose last attempt may have run, and about which nobody has decided."""
-    rows: list[StoredTask] = [
-        row
-        for row in tasks.of_execution(connection, execution_id)
-        if row.state is TaskState.FAILED and row.attempt and (row.decision or {}).get("kind") is None
-    ]
-    known: Mapping[str, Any] = attempts.by_ids(connection, [f"{row.id}.{row.attempt}" for row in rows])
+    """Return failed operations of which nobody knows whether they ran, and about which nobody has decided since."""
+    return [each for each in unknown(connection, execution_id) if each.state is TaskState.FAILED]
+
+
+def unknown(connection: Connection, execution_id: str) -> list[StoredTask]:
+    """Return failed and cancelled operations that may have run, and about which nobody has decided since."""
+    stopped = (TaskState.FAILED, TaskState.CANCELLED)
+    rows = [row for row in tasks.of_execution(connection, execution_id) if row.state in stopped and row.attempt]
+    last = attempts.last_begun(connection, {row.id: row.attempt for row in rows})
     return [
         row
         for row in rows
-        if (attempt := known.get(f"{row.id}.{row.attempt}")) is not None and attempt.verdict in attempts.UNCERTAIN
+        if (attempt := last.get(row.id)) is not None
+        and attempt.verdict in attempts.UNCERTAIN
+        and not tasks.decided(row, attempt.number)
     ]

@@ -177,8 +177,11 @@ class OperationTask:
     previous_attempt_id: Optional[str] = None
     #: The agent refuses a task meant for another epoch of its journal.
     journal_epoch: Optional[str] = None
-    #: The operation was interrupted before and is declared idempotent.
+    #: An earlier attempt of the operation may have run, in part or as a whole.
     resumed: bool = False
+    #: Run the operation only if its function is declared resumable; otherwise answer `never_started` with an error of
+    #: the type ``NotResumable``. Nobody was asked whether it may run again.
+    only_if_resumable: bool = False
     #: Hash of the manifest (path → sha256) of the blueprint's resources, if it has any.
     resources: Optional[str] = None
     #: Hashes of further manifests by namespace prefix, for imported blueprints.

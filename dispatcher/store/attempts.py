@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from outrider.dispatcher.store import jsontext
 from outrider.dispatcher.store.schema import ATTEMPTS
-from outrider.messaging.messages import Verdict
+from outrider.messaging.messages import Proof, Verdict
 
 #: SQLite accepts 32,766 parameters a statement; this keeps far below and the statement cache small.
 CHUNK = 500
@@ -107,6 +107,18 @@ REPLACE = (
 )
 
 
+def replacement(attempt_id: str, late: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row for `REPLACE` from a late result as it is stored."""
+    stored = {name: value for name, value in late.items() if name not in ("verdict", "proof")}
+    return {
+        "b_id": attempt_id,
+        "b_verdict": late["verdict"],
+        "b_proof": late.get("proof", Proof.NONE.value),
+        "b_result": jsontext.dump(stored),
+        "b_applied": True,
+    }
+
+
 def by_ids(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> dict[str, Attempt]:
     """Return the attempts of `ids` that exist; `lock`: until the transaction's end (SQLite: it has the only one)."""
     found: dict[str, Attempt] = {}
@@ -116,6 +128,21 @@ def by_ids(connection: Connection, ids: Sequence[str], *, lock: bool = False) ->
             query = query.order_by(ATTEMPTS.c.id).with_for_update()
         for row in connection.execute(query):
             found[row.id] = _record(row)
+    return found
+
+
+def last_begun(connection: Connection, made: Mapping[str, int]) -> dict[str, Attempt]:
+    """Return task → its last ended attempt of which it is not known that it never started.
+
+    `made`: how many attempts each task has had; their ids follow from that.
+    """
+    found: dict[str, Attempt] = {}
+    ids = [f"{task_id}.{number}" for task_id, last in made.items() for number in range(1, last + 1)]
+    for attempt in by_ids(connection, ids).values():
+        known = found.get(attempt.task_id)
+        if attempt.verdict in (None, Verdict.NEVER_STARTED) or (known is not None and known.number > attempt.number):
+            continue
+        found[attempt.task_id] = attempt
     return found
 
 

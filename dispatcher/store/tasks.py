@@ -150,6 +150,11 @@ def decide(connection: Connection, task_id: str, decision: Mapping[str, Any]) ->
     connection.execute(sa.update(TASKS).where(TASKS.c.id == task_id).values(decision=jsontext.dump(decision)))
 
 
+def decided(task: StoredTask, attempt: int) -> bool:
+    """Return whether a person has decided about a task since this attempt; a decision holds for what was known."""
+    return task.decision is not None and int(task.decision.get("attempt", task.attempt)) >= attempt
+
+
 def _record(row: Row[Any]) -> StoredTask:
     spec = jsontext.load(row.spec)
     if "side" in spec:

@@ -19,18 +19,25 @@ if TYPE_CHECKING:
     from outrider.plugins.sdk.channel import Channel
     from outrider.plugins.sdk.instance import Instance
 
-SUCCEEDED, FAILED, RESCHEDULED = "succeeded", "failed", "rescheduled"
+SUCCEEDED, FAILED, RESCHEDULED, NEVER_STARTED = "succeeded", "failed", "rescheduled", "never_started"
+#: The type of the error that a task which may only be resumed ends with; dispatchers know it by this name.
+NOT_RESUMABLE = "NotResumable"
 
 
 def execute(task: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
     """Run the operation of `task`, the JSON form of `messaging.messages.OperationTask` with secrets filled in.
 
-    Returns ``{"verdict": "succeeded" | "failed" | "rescheduled", "value": JSON, "error": None or {"type", "message",
-    "traceback", "causes", "recoverable", "retry_after_seconds"}}``.
+    Returns ``{"verdict": "succeeded" | "failed" | "rescheduled" | "never_started", "value": JSON, "error": None or
+    {"type", "message", "traceback", "causes", "recoverable", "retry_after_seconds"}}``.
+
+    A task that is marked ``only_if_resumable`` ends as `never_started` if its function is not declared so.
 
     Changed runtime properties are saved before this returns, also after a failure: what an operation made and noted
     must be known to the next try.
     """
+    refused = _refusal(task) if task.get("only_if_resumable") else None
+    if refused is not None:
+        return {"verdict": NEVER_STARTED, "value": None, "proof": NEVER_STARTED, "error": refused}
     context = Context(task, channel)
     current.set_for_process(Scope(context))
     try:
@@ -42,6 +49,24 @@ def execute(task: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
         return {"verdict": SUCCEEDED, "value": value, "error": None}
     verdict = RESCHEDULED if isinstance(error, OperationRetry) else FAILED
     return {"verdict": verdict, "value": None, "error": describe(error)}
+
+
+def _refusal(task: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+    """Return why an operation that may have run before is not run again; None if it is declared resumable."""
+    try:
+        function = load_operation(task["operation"])
+    except NonRecoverableError as error:
+        return describe(error)
+    if getattr(function, "resumable", False):
+        return None
+    return {
+        "type": NOT_RESUMABLE,
+        "message": f"{task['operation']} is not declared resumable, and nobody has decided that it may run again",
+        "traceback": "",
+        "causes": [],
+        "recoverable": False,
+        "retry_after_seconds": None,
+    }
 
 
 def _call_and_save(task: Mapping[str, Any], context: Context) -> tuple[Any, Optional[BaseException]]:

@@ -136,6 +136,7 @@ def test_a_cycle_is_refused() -> None:
         ({"attempt_number": 1.5}, "OperationTask.attempt_number: expected a whole number, found a number"),
         ({"timeout_seconds": "60"}, "OperationTask.timeout_seconds: expected a number, found a string"),
         ({"timeout_seconds": 10**400}, "OperationTask.timeout_seconds: the number is too large"),
+        ({"only_if_resumable": "yes"}, "OperationTask.only_if_resumable: expected true or false, found a string"),
         ({"resumed": 1}, "OperationTask.resumed: expected true or false, found a number"),
         ({"inputs": []}, "OperationTask.inputs: expected an object, found an array"),
         ({"secrets": ["a", None]}, "OperationTask.secrets[1]: expected a string, found null"),

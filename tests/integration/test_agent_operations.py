@@ -190,6 +190,58 @@ def test_secrets_are_put_in_place_and_are_nowhere_on_the_disk(stage: Stage, tmp_
             assert b"very-secret" not in path.read_bytes(), path
 
 
+def test_what_is_made_of_secrets_is_made_on_the_agent(stage: Stage) -> None:
+    stage.dispatcher.secrets = {"password": "hunter2"}
+    value = {
+        "url": {"$concat": ["db://", {"$call": "string_upper", "args": [{"$secret": "password"}]}, "@host"]},
+        "data": {"$literal": {"$secret": "not a reference"}},
+    }
+    task = make_task("succeed", inputs={"value": value}, secrets=("password",))
+    assert stage.dispatcher.run(task).value == {"url": "db://HUNTER2@host", "data": {"$secret": "not a reference"}}
+
+
+def test_data_that_looks_like_a_secret_arrives_as_it_is_without_any_secret(stage: Stage) -> None:
+    result = stage.dispatcher.run(make_task("succeed", inputs={"value": {"$literal": {"$secret": "x"}}}))
+    assert result.value == {"$secret": "x"}
+
+
+def test_an_operation_that_may_only_be_resumed_runs_only_if_it_is_declared_so(stage: Stage, tmp_path: Path) -> None:
+    inputs = {"path": str(tmp_path / "lines"), "line": "ran"}
+    refused = stage.dispatcher.run(make_task("append_line", inputs=inputs, only_if_resumable=True))
+    assert refused.error is not None
+    assert (refused.verdict, refused.proof, refused.error.type) == (
+        Verdict.NEVER_STARTED,
+        Proof.NEVER_STARTED,
+        "NotResumable",
+    )
+    missing = stage.dispatcher.run(make_task("no_such_module.no_such_function", only_if_resumable=True))
+    assert missing.verdict is Verdict.NEVER_STARTED
+    assert not (tmp_path / "lines").exists()
+    run = stage.dispatcher.run(make_task("append_line_again", inputs=inputs, only_if_resumable=True))
+    assert run.verdict is Verdict.SUCCEEDED
+    assert (tmp_path / "lines").read_text() == "ran\n"
+
+
+def test_a_previous_attempt_that_still_runs_is_left_alone_if_nobody_decided(stage: Stage, tmp_path: Path) -> None:
+    inputs = {"path": str(tmp_path / "never"), "started": str(tmp_path / "started")}
+    first = stage.dispatcher.send(make_task("wait_for", inputs=inputs))
+    wait_until((tmp_path / "started").exists, 20, "the first attempt")
+    second = make_task("append_line_again", previous_attempt_id=first, only_if_resumable=True)
+    refused = stage.dispatcher.run(second)
+    assert refused.error is not None
+    assert (refused.verdict, refused.error.type) == (Verdict.NEVER_STARTED, "PreviousStillRuns")
+    assert [each.attempt_id for each in stage.dispatcher.results] == [second.attempt_id]
+
+
+def test_a_kill_gives_an_operation_no_grace(stage: Stage, tmp_path: Path) -> None:
+    attempt_id = stage.dispatcher.send(make_task("mark_sigterm", inputs={"marker": str(tmp_path / "marker")}))
+    wait_until(lambda: (tmp_path / "marker").exists() and (tmp_path / "marker").read_text(), 20, "its marker")
+    reply = stage.dispatcher.ask(ControlKind.CANCEL, attempt_id, payload={"kill": True})
+    assert reply.payload == {"outcome": "stopped"}
+    assert stage.dispatcher.result_of(attempt_id).verdict is Verdict.CANCELLED
+    assert (tmp_path / "marker").read_text() == "running"
+
+
 def test_garbage_on_the_queue_becomes_a_dead_letter_and_the_agent_goes_on(stage: Stage) -> None:
     for body in (b"", b"\xff\xfe", b"{}", b'{"type": "OperationTask", "version": 1, "body": {}}'):
         stage.dispatcher.send_body(body)

@@ -27,6 +27,20 @@ def append_line(path, line, **_):
         file.write(f"{line}\n")
 
 
+@operation(resumable=True)
+def append_line_again(path, line, **_):
+    append_line(path, line)
+
+
+@operation
+def mark_sigterm(marker, **_):
+    path = Path(marker)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: path.write_text("SIGTERM"))
+    path.write_text("running")
+    while True:
+        time.sleep(60)
+
+
 @operation
 def fail(message="it does not work", **_):
     raise RuntimeError(message)

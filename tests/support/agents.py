@@ -109,9 +109,18 @@ class PlayedDispatcher:
                 if not self._arrived.wait(deadline - time.monotonic()):
                     raise AssertionError(f"no result of {attempt_id} within {timeout_seconds} s; have {self.results}")
 
-    def ask(self, kind: ControlKind, attempt_id: str | None = None, *, timeout_seconds: float = 30) -> ControlReply:
+    def ask(
+        self,
+        kind: ControlKind,
+        attempt_id: str | None = None,
+        *,
+        payload: dict[str, Any] | None = None,
+        timeout_seconds: float = 30,
+    ) -> ControlReply:
         """Send a control request and return its answer."""
-        request = ControlRequest(uuid.uuid4().hex, kind, self.agent_id, "dispatcher-1", attempt_id)
+        request = ControlRequest(
+            uuid.uuid4().hex, kind, self.agent_id, "dispatcher-1", attempt_id, payload=payload or {}
+        )
         self.transport.publish(Outgoing(topology.CONTROL, self.agent_id, encode(request), persistent=False)).result(10)
         return wait_until(
             lambda: next((reply for reply in self.replies if reply.request_id == request.request_id), None),

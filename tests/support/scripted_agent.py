@@ -43,6 +43,12 @@ def failed(task: OperationTask, message: str = "it broke", *, recoverable: bool 
     return _result(task, Verdict.FAILED, error=OperationError("Boom", message, recoverable=recoverable))
 
 
+def not_resumable(task: OperationTask) -> OperationResult:
+    """Return what an agent answers if the operation may have run before and does not say that it may run again."""
+    error = OperationError("NotResumable", f"{task.operation} is not declared resumable", recoverable=False)
+    return _result(task, Verdict.NEVER_STARTED, error=error)
+
+
 def ended(task: OperationTask, verdict: Verdict, **fields: Any) -> OperationResult:
     """Return a result with any verdict."""
     return _result(task, verdict, **fields)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from outrider.agent.errors import SecretsUnavailable
 from outrider.agent.secrets import fill_in
+from outrider.dispatcher.blueprint.functions.markers import redeem
+from outrider.dispatcher.blueprint.functions.text_functions import call
 
 
 def test_markers_are_replaced_at_any_depth() -> None:
@@ -14,8 +18,44 @@ def test_markers_are_replaced_at_any_depth() -> None:
     assert found == {"a": ["one", 1], "b": {"c": "two"}, "d": "$secret"}
 
 
-def test_a_mapping_that_only_looks_like_a_marker_stays() -> None:
-    assert fill_in({"$secret": "s", "more": 1}, {"s": "x"}) == {"$secret": "s", "more": 1}
+SECRETS = {"s": "Word", "t": '{"k": [0, "two"]}', "map": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"$secret": "s"},
+        {"$secret": "t", "path": ["k", 1]},
+        {"$concat": ["a-", {"$secret": "s"}, 1, {"$secret": "t", "path": ["k", "1"]}]},
+        {"deep": [{"$concat": [{"$concat": ["<", {"$secret": "s"}]}, ">"]}]},
+        {"$call": "string_upper", "args": [{"$secret": "s"}]},
+        {"$call": "string_lower", "args": [{"$concat": ["A", {"$secret": "s"}]}]},
+        {"$call": "string_replace", "args": [{"$secret": "s"}, "o", "0"]},
+        {"$call": "string_replace", "args": [{"$secret": "s"}, "o", "0", 0]},
+        {"$call": "string_find", "args": [{"$secret": "s"}, "r"]},
+        {"$call": "string_split", "args": [{"$secret": "s"}, "o"]},
+        {"$call": "string_split", "args": [{"$secret": "s"}, "o", 1]},
+        {"$call": "merge", "args": [{"$secret": "map"}, {"b": {"$secret": "s"}}]},
+        {"$literal": {"$secret": "s"}},
+        {"a": {"$literal": {"$concat": ["x"]}}, "b": None},
+    ],
+)
+def test_every_form_means_to_an_agent_what_it_means_to_the_dispatcher(value: Any) -> None:
+    assert fill_in(value, SECRETS) == redeem(value, SECRETS, call)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"$call": "string_upper", "args": [{"$secret": "map"}]},
+        {"$call": "string_split", "args": [{"$secret": "s"}, "o", 7]},
+        {"$call": "unheard_of", "args": [{"$secret": "s"}]},
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_named_without_the_secret(value: Any) -> None:
+    with pytest.raises(SecretsUnavailable, match=value["$call"]) as caught:
+        fill_in(value, SECRETS)
+    assert "Word" not in str(caught.value)
 
 
 def test_a_secret_that_was_not_handed_out_is_named() -> None:

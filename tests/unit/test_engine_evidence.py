@@ -5,15 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from outrider.dispatcher import why
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.tasks import TaskState
-from outrider.messaging.messages import LogRecord, OperationResult, OperationTask, PropertyChange, Verdict
+from outrider.messaging.messages import (
+    LogRecord,
+    OperationError,
+    OperationResult,
+    OperationTask,
+    PropertyChange,
+    Verdict,
+)
 from tests.support.engines import Bench, bench, chain, one_stage, operation
-from tests.support.scripted_agent import ScriptedAgent, ended, failed, succeeded
+from tests.support.scripted_agent import ScriptedAgent, ended, failed, not_resumable, succeeded
 
 
 def silent(_task: OperationTask) -> None:
     return None
+
+
+def forgetful(task: OperationTask) -> OperationResult | None:
+    """Stay silent, and say of what may have run that it is not resumable."""
+    return not_resumable(task) if task.only_if_resumable else None
 
 
 def sent(made: Bench, agent: ScriptedAgent, count: int = 1) -> None:
@@ -48,17 +61,103 @@ def test_an_agent_that_never_appears_fails_the_task_when_the_start_window_is_ove
 
 def test_silence_beyond_the_bound_means_may_have_run_and_a_person_decides(tmp_path: Path) -> None:
     with bench(tmp_path, one_stage(chain(operation("a"), operation("b")))) as made:
-        agent = ScriptedAgent(made.transport, answer=silent)
+        agent = ScriptedAgent(made.transport, answer=forgetful)
         execution_id = made.start()
         sent(made, agent)
         made.pass_time(made.settings.verdict_bound_seconds - 5)
-        assert not made.execution(execution_id).ended
-        made.pass_time(10)
+        assert made.attempts(execution_id)[0].verdict is None
+        made.pass_time(10 + made.settings.retry_interval_seconds)
         execution = made.ended(execution_id)
         assert execution.status is Status.FAILED
+        assert "may have run" in str(execution.error)
+        assert "does not declare it resumable. A person decides" in str(execution.error)
         assert "retry, mark as done, or skip" in str(execution.error)
-        assert [each.verdict for each in made.attempts(execution_id)] == [Verdict.MAY_HAVE_RUN]
+        verdicts = [each.verdict for each in made.attempts(execution_id)]
+        assert verdicts == [Verdict.MAY_HAVE_RUN, Verdict.NEVER_STARTED]
         assert made.tasks(execution_id)["b"].state is TaskState.PENDING
+        assert undecided(made, execution_id) == [f"{execution_id}-0.0"]
+
+
+def undecided(made: Bench, execution_id: str) -> list[str]:
+    with made.database.read() as connection:
+        return [each.id for each in why.undecided(connection, execution_id)]
+
+
+def test_a_resumable_operation_that_may_have_run_is_tried_again_by_itself(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport)
+        agent.answer = lambda task: succeeded(task) if task.only_if_resumable else None
+        execution_id = made.start()
+        sent(made, agent)
+        made.pass_time(made.settings.verdict_bound_seconds + 10 + made.settings.retry_interval_seconds)
+        assert made.ended(execution_id).status is Status.TERMINATED
+        assert [task.only_if_resumable for task in agent.tasks] == [False, True]
+        assert agent.tasks[1].previous_attempt_id == agent.tasks[0].attempt_id
+        assert agent.tasks[1].resumed
+
+
+def test_whether_an_operation_is_resumable_is_asked_for_one_start_window_only(tmp_path: Path) -> None:
+    def refuse(task: OperationTask) -> OperationResult | None:
+        error = OperationError("PreviousStillRuns", "the attempt before it is still at work here")
+        return ended(task, Verdict.NEVER_STARTED, error=error) if task.only_if_resumable else None
+
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=refuse)
+        execution_id = made.start()
+        sent(made, agent)
+        made.pass_time(made.settings.verdict_bound_seconds + 5)
+        for _ in range(60):
+            made.until(lambda: all(each.verdict is not None for each in made.attempts(execution_id)))
+            made.pass_time(4.0)
+            if made.execution(execution_id).ended:
+                break
+        execution = made.execution(execution_id)
+        assert execution.status is Status.FAILED
+        assert "still at work here. A person decides" in str(execution.error)
+        assert {task.previous_attempt_id for task in agent.tasks[1:]} == {agent.tasks[0].attempt_id}
+        assert undecided(made, execution_id)
+
+
+def test_a_result_that_comes_while_its_successor_is_refused_decides(tmp_path: Path) -> None:
+    def refuse(task: OperationTask) -> OperationResult | None:
+        if not task.only_if_resumable:
+            return None
+        agent.send(succeeded(agent.tasks[0], color="green"))
+        return ended(task, Verdict.NEVER_STARTED, error=OperationError("PreviousHasResult", "it has a result"))
+
+    with bench(tmp_path, one_stage(chain(operation("a"), operation("b")))) as made:
+        agent = ScriptedAgent(made.transport)
+        agent.answer = refuse
+        execution_id = made.start()
+        sent(made, agent)
+        made.pass_time(made.settings.verdict_bound_seconds + 10 + made.settings.retry_interval_seconds)
+        made.until(lambda: len(agent.tasks) >= 2)
+        for _ in range(10):
+            made.pass_time(4.0)
+            if made.tasks(execution_id)["a"].state is TaskState.SUCCEEDED:
+                break
+        assert made.attempts(execution_id)[0].verdict is Verdict.SUCCEEDED
+        assert made.properties() == {"color": "green"}
+        made.until(lambda: any(task.task_id.endswith(".1") for task in agent.tasks))
+
+
+def test_a_restarted_dispatcher_still_asks_whether_the_operation_is_resumable(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=forgetful)
+        execution_id = made.start()
+        sent(made, agent)
+        made.engine.turn()
+        for _ in range(60):
+            made.pass_time(4.0)
+            if made.tasks(execution_id)["a"].state is TaskState.RESCHEDULED:
+                break
+        made.kill(made.engine)
+        two = made.new_engine("two")
+        made.look(two)
+        made.clock.advance(made.settings.retry_interval_seconds)
+        assert made.ended(execution_id, engines=(two,)).status is Status.FAILED
+        assert [task.only_if_resumable for task in agent.tasks] == [False, True]
+        two.stop()
 
 
 def test_heartbeats_that_name_an_attempt_keep_its_lease(tmp_path: Path) -> None:
@@ -106,10 +205,11 @@ def test_a_pause_of_this_process_gives_every_lease_a_new_term(tmp_path: Path) ->
 
 def lost(made: Bench, agent: ScriptedAgent) -> tuple[str, OperationTask]:
     """Run one attempt into `may have run`; returns the execution and the task."""
-    agent.answer = silent
+    agent.answer = forgetful
     execution_id = made.start()
     sent(made, agent)
-    made.pass_time(made.settings.verdict_bound_seconds + 5)
+    made.pass_time(made.settings.verdict_bound_seconds + 10 + made.settings.retry_interval_seconds)
+    made.ended(execution_id)
     return execution_id, agent.tasks[0]
 
 
@@ -124,7 +224,7 @@ def test_a_late_success_takes_the_place_of_may_have_run_and_a_resume_does_not_re
         agent.answer = succeeded
         resume(made, execution_id)
         assert made.ended(execution_id).status is Status.TERMINATED
-        assert len(agent.tasks) == 2
+        assert [task.task_id.rpartition(".")[2] for task in agent.tasks] == ["0", "0", "1"]
 
 
 def resume(made: Bench, execution_id: str) -> None:
