@@ -16,6 +16,7 @@ from outrider.dispatcher.store.blueprints import Blueprint
 from outrider.manager_stub.calls import Call
 from outrider.manager_stub.catalogue import TenantPlugins
 from outrider.manager_stub.errors import ApiError, BadRequest
+from outrider.manager_stub.system_executions import record_upload
 from outrider.manager_stub.uploads import unpack_blueprint
 from outrider.plugins.wagons import WagonError
 
@@ -38,6 +39,7 @@ class BlueprintUpload:
 def take_in(call: Call, upload: BlueprintUpload, folder: Path) -> None:
     """Unpack, read and store a blueprint. Raises `AlreadyExists`, and what is wrong with it unless it is kept."""
     state = "failed_extracting"
+    root = folder
     _reserve(call, upload)
     try:
         unpacked = folder / "unpacked"
@@ -46,7 +48,8 @@ def take_in(call: Call, upload: BlueprintUpload, folder: Path) -> None:
         state = "invalid"
         record = _read(call, upload, _main_file(root, upload.main_file))
     except (BlueprintFailure, WagonError, DispatcherError, FilesError, ApiError) as error:
-        _fail(call, upload, state, str(error))
+        # Where the manager unpacked it is of no use to its author.
+        _fail(call, upload, state, str(error).replace(f"{root}/", ""))
         if not upload.keep_invalid:
             raise
         log.info("blueprint %s is %s", upload.id, state, extra={"action": "blueprint_refused", "blueprint": upload.id})
@@ -88,8 +91,11 @@ def _finish(call: Call, upload: BlueprintUpload, record: Blueprint) -> None:
     labels = {**_plan_labels(record.plan or {}), **upload.details.get("labels", {})}
     details = {**record.details, **upload.details, "labels": labels, "archive_suffix": suffix}
     with call.write() as connection:
-        finished = replace(record, archive=stored.sha256, details=details)
-        blueprints.save(connection, finished, now=call.now(connection))
+        now = call.now(connection)
+        details["upload_execution"] = record_upload(
+            connection, tenant=call.tenant, blueprint_id=upload.id, user=call.caller.user, error=None, now=now
+        )
+        blueprints.save(connection, replace(record, archive=stored.sha256, details=details), now=now)
 
 
 def _fail(call: Call, upload: BlueprintUpload, state: str, error: str) -> None:
@@ -97,15 +103,19 @@ def _fail(call: Call, upload: BlueprintUpload, state: str, error: str) -> None:
         _forget(call, upload)
         return
     with call.write() as connection:
+        now = call.now(connection)
+        execution_id = record_upload(
+            connection, tenant=call.tenant, blueprint_id=upload.id, user=call.caller.user, error=error, now=now
+        )
         record = Blueprint(
             id=upload.id,
             main_file=upload.main_file,
             tenant=call.tenant,
             state=state,
             error=error,
-            details=upload.details,
+            details={**upload.details, "upload_execution": execution_id},
         )
-        blueprints.save(connection, record, now=call.now(connection))
+        blueprints.save(connection, record, now=now)
 
 
 def _forget(call: Call, upload: BlueprintUpload) -> None:

@@ -47,10 +47,8 @@ class ManagerSettings:
     def problems(self) -> list[str]:
         """Return what must not be served like this; nothing when all is well."""
         if not self.certificate and not _loopback(self.host) and not self.allow_plain_http:
-            return [
-                f"{self.host} can be reached by other machines, and passwords would cross the network unencrypted: "
-                "make a certificate (outrider ca issue NAME), or ask for plain HTTP (--plain-http)"
-            ]
+            danger = f"{self.host} can be reached by other machines, and passwords would cross the network unencrypted"
+            return [f"{danger}: make a certificate (outrider ca issue NAME), or ask for plain HTTP (--plain-http)"]
         return []
 
 

@@ -1,4 +1,4 @@
-"""Starts deployment updates: plans what is to be reached, tells what changes, and hands both to the workflow `update`."""
+"""Starts deployment updates: plans what is to be reached, and hands it to the workflow `update`."""
 
 from __future__ import annotations
 

@@ -18,15 +18,20 @@ from outrider.manager_stub.errors import AtOdds, BadRequest, Forbidden
 from outrider.manager_stub.listing import Listing
 from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
 from outrider.manager_stub.resources import EXECUTION
+from outrider.manager_stub.system_executions import SYSTEM_WORKFLOWS
 from outrider.manager_stub.wire import parse_time
 
 routes = APIRouter(tags=["executions"])
 
+#: How long others of an execution's operations may go on after one has failed, unless the client says.
+WAIT_AFTER_FAIL_SECONDS = 600.0
+
 
 @routes.get("/executions")
 def list_executions(call: Reader, listing: Listing) -> dict[str, Any]:
-    """List executions."""
-    return fetch_page(call, EXECUTION, listing)
+    """List executions; the manager's own only on demand."""
+    hidden = [] if listing.flag("_include_system_workflows") else [EXECUTIONS.c.workflow.not_in(SYSTEM_WORKFLOWS)]
+    return fetch_page(call, EXECUTION, listing, where=hidden)
 
 
 @routes.get("/executions/{execution_id}")
@@ -54,7 +59,7 @@ def start_execution(call: Writer, body: ExecutionBody) -> dict[str, Any]:
         created_by=call.caller.user,
         scheduled_for=parse_time(body.scheduled_time, now=now) if body.scheduled_time else None,
         details=details,
-        **({} if body.wait_after_fail is None else {"wait_after_fail_seconds": body.wait_after_fail}),
+        wait_after_fail_seconds=WAIT_AFTER_FAIL_SECONDS if body.wait_after_fail is None else body.wait_after_fail,
     )
     started = call.dispatcher.start(body.workflow_id, body.deployment_id, body.parameters, execution=asked)
     return fetch_one(call, EXECUTION, started.id)

@@ -1,4 +1,4 @@
-"""``/resources``: files of blueprints and deployments, by an execution's token or a person's; with ranges and hashes."""
+"""``/resources``: files of blueprints and deployments, by an execution's token or a person's."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,7 +53,7 @@ def search_secrets(call: Reader, body: SearchBody, listing: Listing) -> dict[str
 
 
 def _search(call: Call, resource: Resource, body: SearchBody, listing: ListCall) -> dict[str, Any]:
-    rules = body.filter_rules or []
+    rules: Sequence[Rule] = body.filter_rules or ()
     where = [_attribute(resource, rule) for rule in rules if rule.get("type", "label") == "attribute"]
     labels = [rule for rule in rules if rule.get("type", "label") == "label"]
     if labels:
@@ -86,7 +86,7 @@ def _attribute(resource: Resource, rule: Rule) -> sa.ColumnElement[bool]:
     return operator(column)
 
 
-def _labelled(connection: Connection, resource: Resource, rules: list[Rule]) -> sa.ColumnElement[bool]:
+def _labelled(connection: Connection, resource: Resource, rules: Sequence[Rule]) -> sa.ColumnElement[bool]:
     """Return the condition for the rows whose labels follow all rules."""
     if "details" not in resource.table.c:
         raise BadRequest(f"a {resource.kind} has no labels", code="invalid_filter_rule")
@@ -97,7 +97,7 @@ def _labelled(connection: Connection, resource: Resource, rules: list[Rule]) -> 
     return sa.tuple_(table.c.tenant, name).in_(keys) if keys else sa.false()
 
 
-def _follows(labels: Mapping[str, list[str]], rules: list[Rule]) -> bool:
+def _follows(labels: Mapping[str, list[str]], rules: Sequence[Rule]) -> bool:
     return all(_follows_one(labels, rule) for rule in rules)
 
 

@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store.schema import EXECUTIONS
 from outrider.manager_stub.listing import ListCall
+from outrider.manager_stub.shapes.executions import executions
 from outrider.manager_stub.wire import labels_list, ownership, time_text
 
 
-def blueprints(_connection: Connection, rows: Sequence[Row[Any]], listing: ListCall) -> list[dict[str, Any]]:
+def blueprints(connection: Connection, rows: Sequence[Row[Any]], listing: ListCall) -> list[dict[str, Any]]:
     """Return blueprint records."""
     with_plan = "plan" in listing.include or listing.flag("_plan")
-    return [_blueprint(row, with_plan=with_plan) for row in rows]
+    uploads = _executions(connection, rows, listing)
+    return [_blueprint(row, uploads, with_plan=with_plan) for row in rows]
 
 
-def _blueprint(row: Row[Any], *, with_plan: bool) -> dict[str, Any]:
+def _executions(connection: Connection, rows: Sequence[Row[Any]], listing: ListCall) -> dict[str, Any]:
+    ids = [jsontext.load(row.details).get("upload_execution") for row in rows]
+    query = sa.select(EXECUTIONS).where(EXECUTIONS.c.id.in_([each for each in ids if each]))
+    return {each["id"]: each for each in executions(connection, connection.execute(query).all(), listing)}
+
+
+def _blueprint(row: Row[Any], uploads: Mapping[str, Any], *, with_plan: bool) -> dict[str, Any]:
     details: Mapping[str, Any] = jsontext.load(row.details)
+    upload = details.get("upload_execution")
     return {
         "id": row.id,
         "main_file_name": row.main_file,
@@ -31,8 +42,7 @@ def _blueprint(row: Row[Any], *, with_plan: bool) -> dict[str, Any]:
         "error_traceback": row.error_traceback,
         "labels": labels_list(details, row.created_at),
         "requirements": details.get("requirements"),
-        # A blueprint is read while it is uploaded: there is no execution to wait for.
-        "upload_execution": None,
+        "upload_execution": None if upload is None else uploads.get(upload, {"id": upload}),
         "updated_at": time_text(row.updated_at),
         **ownership(details, row.tenant, row.created_at),
     }

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection, Row
 
 from outrider.dispatcher.store import jsontext
 from outrider.manager_stub.listing import ListCall
+from outrider.manager_stub.system_executions import SYSTEM_WORKFLOWS
 from outrider.manager_stub.wire import ownership, time_text
 
 #: What an execution holds for the planner alone: the plan that an update moves to would be megabytes of answer.
@@ -35,7 +36,7 @@ def _execution(row: Row[Any]) -> dict[str, Any]:
         "status_display": "completed" if row.status == "terminated" else row.status,
         "error": row.error,
         "parameters": parameters,
-        "is_system_workflow": False,
+        "is_system_workflow": row.workflow in SYSTEM_WORKFLOWS,
         "is_dry_run": row.dry_run,
         "started_at": time_text(row.started_at),
         "ended_at": time_text(row.ended_at),
