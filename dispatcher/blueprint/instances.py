@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from outrider.dispatcher.blueprint.errors import ScalingRefused
+from outrider.dispatcher.blueprint.levels import Level, container_of, index_existing, is_contained
 
 Record = dict[str, Any]
 #: Makes the id of a new instance of a node or group; must not return one that exists.
 IdMaker = Callable[[str], str]
 
-CONTAINED_IN = "cloudify.relationships.contained_in"
 #: Bounds of what one deployment may become; far above real ones, far below what would stop a dispatcher.
 MOST_INSTANCES = 100_000
 MOST_LINKS = 1_000_000
@@ -52,22 +52,11 @@ class Hints:
 
 
 @dataclass
-class _Level:
-    """A node or a group in the tree of levels."""
-
-    name: str
-    count: int
-    is_group: bool = False
-    parent: Optional[str] = None
-    children: list[str] = field(default_factory=list)
-
-
-@dataclass
 class _Made:
     """One instance of a level while the tree is built."""
 
     id: str
-    level: _Level
+    level: Level
     parent: Optional[_Made]
     record: Record = field(default_factory=dict)
 
@@ -113,7 +102,7 @@ class _Builder:
         self._hints = hints
         self._make_id = make_id
         self._levels = self._build_levels()
-        self._old = _index_existing(existing, self._levels)
+        self._old = index_existing(existing, self._levels)
         self._made: dict[str, list[_Made]] = {name: [] for name in self._nodes}
         self._all: list[_Made] = []
         self._next_index: dict[str, int] = {}
@@ -125,7 +114,7 @@ class _Builder:
     def build(self) -> list[Record]:
         self._refuse_too_many()
         roots = [level for level in self._levels.values() if level.parent is None]
-        pending: list[tuple[_Level, Optional[_Made]]] = [(level, None) for level in reversed(roots)]
+        pending: list[tuple[Level, Optional[_Made]]] = [(level, None) for level in reversed(roots)]
         while pending:
             level, parent = pending.pop()
             made = self._instances_below(level, parent)
@@ -134,11 +123,11 @@ class _Builder:
         self._link()
         return [item.record for item in self._all]
 
-    def _build_levels(self) -> dict[str, _Level]:
-        levels = {name: _Level(name, self._count(name, node)) for name, node in self._nodes.items()}
+    def _build_levels(self) -> dict[str, Level]:
+        levels = {name: Level(name, self._count(name, node)) for name, node in self._nodes.items()}
         group_of: dict[str, str] = {}
         for name, group in self._groups.items():
-            levels[name] = _Level(name, self._count_of(name, group["properties"]), is_group=True)
+            levels[name] = Level(name, self._count_of(name, group["properties"]), is_group=True)
             for member in group["members"]:
                 group_of.setdefault(member, name)
         for name, node in self._nodes.items():
@@ -188,12 +177,13 @@ class _Builder:
             for item in node["relationships"]
             if item["properties"].get("connection_type") != "all_to_one"
         )
-        if links > MOST_LINKS * len(self._groups or [1]) and links > MOST_LINKS:
+        # Members of a group pair inside one instance of it, so that with groups this counts too many.
+        if links > MOST_LINKS * max(1, len(self._groups)):
             raise ScalingRefused(
                 f"the deployment would have {links} relationships between instances; {MOST_LINKS} is the limit"
             )
 
-    def _instances_below(self, level: _Level, parent: Optional[_Made]) -> list[_Made]:
+    def _instances_below(self, level: Level, parent: Optional[_Made]) -> list[_Made]:
         old = self._old.get((level.name, parent.id if parent else None), [])
         kept = self._keep(level, old)
         made = [_Made(item_id, level, parent) for item_id in kept]
@@ -205,7 +195,7 @@ class _Builder:
                 self._all.append(item)
         return made
 
-    def _keep(self, level: _Level, old: list[str]) -> list[str]:
+    def _keep(self, level: Level, old: list[str]) -> list[str]:
         """Choose who stays when fewer are wanted: the oldest, unless hints say otherwise."""
         surplus = len(old) - level.count
         if surplus <= 0:
@@ -238,11 +228,7 @@ class _Builder:
         return record
 
     def _old_record(self, instance_id: str) -> Optional[Mapping[str, Any]]:
-        return self._old_records.get(instance_id)
-
-    @property
-    def _old_records(self) -> Mapping[str, Mapping[str, Any]]:
-        return self._old.records
+        return self._old.records.get(instance_id)
 
     def _link(self) -> None:
         for name, node in self._nodes.items():
@@ -289,59 +275,12 @@ class _Builder:
 
     def _groups_above(self, name: str) -> list[str]:
         found = []
-        level: Optional[_Level] = self._levels.get(name)
+        level: Optional[Level] = self._levels.get(name)
         while level is not None:
             if level.is_group:
                 found.append(level.name)
             level = self._levels.get(level.parent) if level.parent else None
         return found
-
-
-class _Existing(dict[tuple[str, Optional[str]], list[str]]):
-    """(level, id of the parent instance) -> ids of instances; and the records by id."""
-
-    records: dict[str, Mapping[str, Any]]
-
-
-def _index_existing(existing: Sequence[Mapping[str, Any]], levels: Mapping[str, _Level]) -> _Existing:
-    """Place existing instances into the tree of levels; those whose place is gone are left out."""
-    index = _Existing()
-    index.records = {item["id"]: item for item in existing}
-    seen: set[str] = set()
-    for item in sorted(existing, key=lambda entry: (entry.get("index") or 0, entry["id"])):
-        name = item["node_id"]
-        if name not in levels or levels[name].is_group:
-            continue
-        groups = {group["name"]: group["id"] for group in item.get("scaling_groups") or ()}
-        container = next(
-            (r["target_id"] for r in item.get("relationships") or () if _was_contained(r, item, levels)), None
-        )
-        chain: list[tuple[str, str]] = [(name, item["id"])]
-        parent = levels[name].parent
-        while parent is not None and levels[parent].is_group and parent in groups:
-            chain.append((parent, groups[parent]))
-            parent = levels[parent].parent
-        if parent is not None and levels[parent].is_group:
-            continue
-        if (parent is None) != (container is None):
-            continue
-        above = container
-        for level, own_id in reversed(chain):
-            if own_id not in seen:
-                seen.add(own_id)
-                index.setdefault((level, above), []).append(own_id)
-            above = own_id
-    return index
-
-
-def _was_contained(link: Mapping[str, Any], item: Mapping[str, Any], levels: Mapping[str, _Level]) -> bool:
-    """Whether a link of an existing instance is its containment: its target is the level above all groups."""
-    level = levels[item["node_id"]]
-    while level.parent is not None:
-        level = levels[level.parent]
-        if not level.is_group:
-            return bool(link["target_name"] == level.name)
-    return bool(link["type"] == CONTAINED_IN)
 
 
 def _ancestor_id(made: _Made, level: Optional[str]) -> Optional[str]:
@@ -353,13 +292,3 @@ def _add_link(made: _Made, relationship: Mapping[str, Any], target_id: str) -> N
     link = {"type": relationship["type"], "target_name": relationship["target_id"], "target_id": target_id}
     if link not in made.record["relationships"]:
         made.record["relationships"].append(link)
-
-
-def is_contained(relationship: Mapping[str, Any]) -> bool:
-    """Whether a relationship of a plan's node contains the node in its target."""
-    return CONTAINED_IN in relationship["type_hierarchy"]
-
-
-def container_of(node: Mapping[str, Any]) -> Optional[str]:
-    """Return the node that a plan's node is contained in."""
-    return next((item["target_id"] for item in node["relationships"] if is_contained(item)), None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from outrider.dispatcher.blueprint.instances import is_contained
+from outrider.dispatcher.blueprint.levels import is_contained
 
 
 @dataclass
