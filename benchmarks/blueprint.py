@@ -88,7 +88,9 @@ def main() -> None:
         for size in (100, 1000):
             path = Path(folder) / f"{size}.yaml"
             contenders[f"{size}.peer"] = measured(f"{size}.peer", peer_python, THEIRS, path, memory)
-        results = in_turns(contenders, rounds=ROUNDS)
+        # The peer takes half a minute or more at 1,000: once is enough.
+        slow = {"1000.peer": contenders.pop("1000.peer")}
+        results = {**in_turns(contenders, rounds=ROUNDS), **in_turns(slow, rounds=1)}
     targets = {"1000": "<= 0.4", "10000": "<= 5"}
     for name, seconds in results.items():
         key = f"blueprint.{name.replace('.peer', '')}.{'peer_s' if name.endswith('.peer') else 's'}"
@@ -108,7 +110,7 @@ def measured(name: str, python: Path, program: str, path: Path, memory: dict[str
 
     def measure() -> float:
         done = subprocess.run(
-            [python, "-W", "ignore", "-c", program, path], capture_output=True, text=True, check=True, timeout=300
+            [python, "-W", "ignore", "-c", program, path], capture_output=True, text=True, check=True, timeout=900
         )
         seconds, _, mebibytes = json.loads(done.stdout)
         memory[name] = max(memory.get(name, 0.0), mebibytes)
