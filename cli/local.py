@@ -71,18 +71,22 @@ class SourceBuilder:
         return built_record(wagon, store_wagon(self._files, wagon))
 
 
-def transport_of(settings: CommandSettings, *, name: str) -> Transport:
-    """Connect to the configured broker. Raises `TransportError` with what each address answered."""
+def amqp_settings(settings: CommandSettings, *, name: str) -> AmqpSettings:
+    """Return how to reach the configured broker."""
     connection = settings.connection
     tls = TlsOptions(
         ca_file=_text(connection.broker_ca_file),
         certificate_file=_text(connection.broker_certificate_file),
         key_file=_text(connection.broker_key_file),
     )
-    amqp = AmqpSettings(
+    return AmqpSettings(
         urls=connection.broker_urls, tls=tls, name=name, management_url=connection.broker_management_url
     )
-    return open_transport(amqp, connect_within_seconds=CONNECT_SECONDS)
+
+
+def transport_of(settings: CommandSettings, *, name: str) -> Transport:
+    """Connect to the configured broker. Raises `TransportError` with what each address answered."""
+    return open_transport(amqp_settings(settings, name=name), connect_within_seconds=CONNECT_SECONDS)
 
 
 @contextmanager

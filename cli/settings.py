@@ -31,6 +31,8 @@ class ConnectionSettings:
     broker_ca_file: Path | None = None
     broker_certificate_file: Path | None = None
     broker_key_file: Path | None = None
+    #: The addresses under which hosts reach the broker, where they differ: ``amqp[s]://host[:port][/vhost]``.
+    hosts_broker_urls: tuple[str, ...] = ()
     #: ``http[s]://user:password@host:15672``, to set policies and accounts.
     broker_management_url: str | None = field(default=None, repr=False)
     #: SQLAlchemy address; none: a SQLite file in the home folder.

@@ -1,0 +1,338 @@
+"""`outrider agent bundle|doctor|install|upgrade|uninstall`: agents onto hosts over SSH, on many at once."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from outrider.cli.agent import app
+from outrider.cli.broker import Broker, opened_broker
+from outrider.cli.exit_codes import ExitCode
+from outrider.cli.home import find_home
+from outrider.cli.output import console, errors, fail, print_table
+from outrider.cli.settings import CommandSettings, command_settings
+from outrider.cli.waterfall import seconds
+from outrider.installer import (
+    AgentSpec,
+    BrokerAccess,
+    Bundle,
+    FleetReport,
+    HealthGate,
+    HostKeys,
+    InstallerError,
+    Needs,
+    Outcome,
+    SshTarget,
+    StepEvent,
+    StepState,
+    Sudo,
+    broker_heartbeats,
+    build_bundle,
+    create_account,
+    failed_hosts,
+    make_targets,
+    read_hosts,
+    remember_failed,
+    remove_account,
+    run_fleet,
+    uninstall_agent,
+    upgrade_agent,
+)
+from outrider.installer import doctor as probe
+from outrider.installer import install_agent as put_agent
+from outrider.messaging.errors import MessagingError
+from outrider.messaging.version import __version__
+
+T = TypeVar("T")
+
+Hosts = Annotated[list[str] | None, typer.Argument(help="[user@]host[:port], several if you like.", metavar="HOST")]
+HostsFile = Annotated[Path | None, typer.Option("--hosts", help="File with a host a line.", exists=True)]
+User = Annotated[str, typer.Option("--user", "-u", help="Login, where a host does not name one.")]
+Key = Annotated[Path | None, typer.Option("--key", help="Private key file.", exists=True)]
+AskPassword = Annotated[bool, typer.Option("--ask-password", help="Ask for the login password.")]
+AskSudo = Annotated[bool, typer.Option("--ask-sudo-password", help="Ask for the password of sudo.")]
+Jump = Annotated[list[str] | None, typer.Option("--jump", help="Host to go through; repeatable, first one first.")]
+Fingerprint = Annotated[str | None, typer.Option(help="SHA256:… of the host's key; no other is taken.")]
+AcceptNew = Annotated[bool, typer.Option("--accept-new-host-keys", help="Take the key of a host never seen before.")]
+NoRoot = Annotated[bool, typer.Option("--no-root", help="The agent belongs to the login user.")]
+BundleFile = Annotated[Path | None, typer.Option("--bundle", help="From `agent bundle`; default, made once.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="The hosts that failed in the last run.")]
+
+
+@dataclass(frozen=True)
+class Login:
+    """What the options say about getting in."""
+
+    user: str
+    key: Path | None
+    ask_password: bool
+    ask_sudo: bool
+    jump: list[str] | None
+    fingerprint: str | None
+    accept_new: bool
+    no_root: bool
+
+    def defaults(self) -> SshTarget:
+        """Return a target of which only the host is missing; asks for passwords."""
+        known_hosts = Path.home() / ".ssh" / "known_hosts"
+        keys = HostKeys(known_hosts=(known_hosts,), fingerprint=self.fingerprint, accept_new=self.accept_new)
+        base = SshTarget(
+            host="",
+            user=self.user,
+            key_file=self.key,
+            password=getpass.getpass(f"password of {self.user}: ") if self.ask_password else None,
+            sudo=Sudo.NEVER if self.no_root else Sudo.AUTO,
+            sudo_password=getpass.getpass("password of sudo: ") if self.ask_sudo else None,
+            host_keys=keys,
+        )
+        jumps = read_hosts(self.jump or (), None, base)
+        return SshTarget(**{**base.__dict__, "jumps": jumps})
+
+
+@app.command()
+def bundle(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    python: Annotated[list[str] | None, typer.Option(help="3.9 … 3.13; default, all.")] = None,
+    platform: Annotated[list[str] | None, typer.Option(help="Such as linux-x86_64, linux-aarch64.")] = None,
+) -> None:
+    """Make the archive that brings the agent to hosts without internet: wheels, virtualenv, hashes."""
+    try:
+        wanted = {"pythons": tuple(python or ()), "platforms": tuple(platform or ())}
+        targets = make_targets(**{name: value for name, value in wanted.items() if value})
+        made = build_bundle(output, targets, progress=say)
+    except InstallerError as error:
+        fail(str(error))
+    console.print(f"{output}: agent {made.version} for {', '.join(map(str, made.targets))}", soft_wrap=True)
+
+
+@app.command()
+def doctor(
+    hosts: Hosts = None,
+    hosts_file: HostsFile = None,
+    user: User = "root",
+    key: Key = None,
+    ask_password: AskPassword = False,
+    ask_sudo: AskSudo = False,
+    jump: Jump = None,
+    fingerprint: Fingerprint = None,
+    accept_new: AcceptNew = False,
+    no_root: NoRoot = False,
+    bundle_file: BundleFile = None,
+) -> None:
+    """Look whether a host is ready for an agent, or how its agent is; changes nothing."""
+    login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
+    targets = chosen_hosts(hosts, hosts_file, login)
+    program = open_bundle(bundle_file).host_program
+    settings = command_settings()
+    access = BrokerAccess(host_addresses(settings)) if not settings.embedded else None
+    report = run_fleet(targets, lambda target: probe(target, program, broker=access, needs=Needs()))
+    for outcome in report.outcomes:
+        if outcome.result is not None:
+            facts = outcome.result.facts
+            console.print(f"{outcome.target}: {facts.os_name}, Python {facts.python}, as {facts.user}", markup=False)
+            for problem in outcome.result.problems:
+                console.print(f"  problem: {problem.what}: {problem.remedy}", markup=False, soft_wrap=True)
+    unready = any(outcome.result is not None and outcome.result.problems for outcome in report.outcomes)
+    conclude(report, done="looked at")
+    if unready:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command("install")
+def install_agents(
+    hosts: Hosts = None,
+    hosts_file: HostsFile = None,
+    user: User = "root",
+    key: Key = None,
+    ask_password: AskPassword = False,
+    ask_sudo: AskSudo = False,
+    jump: Jump = None,
+    fingerprint: Fingerprint = None,
+    accept_new: AcceptNew = False,
+    no_root: NoRoot = False,
+    bundle_file: BundleFile = None,
+    agent_id: Annotated[str | None, typer.Option("--id", help="Agent's id, for one host; default, its name.")] = None,
+    retry_failed: RetryFailed = False,
+) -> None:
+    """Put agents on hosts as services; running it again continues, or changes nothing."""
+    login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
+    targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
+    if agent_id is not None and len(targets) != 1:
+        fail("--id names one agent; with several hosts each agent has its host's name")
+    settings = command_settings()
+    archive = open_bundle(bundle_file)
+
+    def work(target: SshTarget, broker: Broker, heartbeats: Any) -> Any:
+        name = agent_id or agent_name(target)
+        account = create_account(broker.management, broker.transport, name, vhost=broker.vhost)
+        urls = tuple(account.url(address) for address in host_addresses(settings))
+        spec = AgentSpec(name, BrokerAccess(urls, ca_pem=ca_of(settings)))
+        return put_agent(target, spec, archive, heartbeats=heartbeats, observer=show_step)
+
+    with_broker(settings, targets, work, done="an agent runs on")
+
+
+@app.command("upgrade")
+def upgrade_agents(
+    hosts: Hosts = None,
+    hosts_file: HostsFile = None,
+    user: User = "root",
+    key: Key = None,
+    ask_password: AskPassword = False,
+    ask_sudo: AskSudo = False,
+    jump: Jump = None,
+    fingerprint: Fingerprint = None,
+    accept_new: AcceptNew = False,
+    no_root: NoRoot = False,
+    bundle_file: BundleFile = None,
+    retry_failed: RetryFailed = False,
+) -> None:
+    """Bring a new version beside the old one and switch; a version that does not report is rolled back."""
+    login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
+    targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
+    archive = open_bundle(bundle_file)
+
+    def work(target: SshTarget, _broker: Broker, heartbeats: Any) -> Any:
+        return upgrade_agent(target, archive, HealthGate(heartbeats), observer=show_step)
+
+    with_broker(command_settings(), targets, work, done="upgraded")
+
+
+@app.command("uninstall")
+def uninstall_agents(
+    hosts: Hosts = None,
+    hosts_file: HostsFile = None,
+    user: User = "root",
+    key: Key = None,
+    ask_password: AskPassword = False,
+    ask_sudo: AskSudo = False,
+    jump: Jump = None,
+    fingerprint: Fingerprint = None,
+    accept_new: AcceptNew = False,
+    no_root: NoRoot = False,
+    bundle_file: BundleFile = None,
+    agent_id: Annotated[str | None, typer.Option("--id", help="Agent's id, for one host; default, its name.")] = None,
+    retry_failed: RetryFailed = False,
+) -> None:
+    """End what runs, remove service and files from the hosts, and account and queues from the broker."""
+    login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
+    targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
+    program = open_bundle(bundle_file).host_program
+
+    def work(target: SshTarget, broker: Broker, _heartbeats: Any) -> Any:
+        name = agent_id or agent_name(target)
+        return uninstall_agent(
+            target,
+            program,
+            remove_account=lambda: remove_account(broker.management, broker.transport, name),
+            observer=show_step,
+        )
+
+    with_broker(command_settings(), targets, work, done="nothing of Outrider is left on")
+
+
+def with_broker(
+    settings: CommandSettings,
+    targets: tuple[SshTarget, ...],
+    work: Callable[[SshTarget, Broker, Any], T],
+    *,
+    done: str,
+) -> None:
+    """Do the work on every host, connected to the broker; print the summary, end with the right exit code."""
+    try:
+        with opened_broker(settings) as broker, broker_heartbeats(broker.transport) as heartbeats:
+            report = run_fleet(targets, lambda target: work(target, broker, heartbeats), finished=show_outcome)
+    except (InstallerError, MessagingError) as error:
+        fail(str(error), ExitCode.UNAVAILABLE)
+    remember_failed(find_home().path / "failed-hosts.json", report)
+    conclude(report, done=done)
+
+
+def chosen_hosts(
+    hosts: list[str] | None, file: Path | None, login: Login, *, retry_failed: bool = False
+) -> tuple[SshTarget, ...]:
+    """Return the hosts of arguments, of the file, and of the last run's failures; or end the command."""
+    try:
+        defaults = login.defaults()
+        found = read_hosts(hosts or (), file, defaults)
+        if retry_failed:
+            found += failed_hosts(find_home().path / "failed-hosts.json", defaults)
+    except InstallerError as error:
+        fail(str(error))
+    if not found:
+        fail("no hosts: name them ([user@]host[:port]), or give a file with --hosts")
+    return found
+
+
+def open_bundle(path: Path | None) -> Bundle:
+    """Return the bundle of a file; without one, the one made for this version, made now if need be."""
+    try:
+        if path is not None:
+            return Bundle(path)
+        kept = find_home().make().path / "bundles" / f"outrider-agent-{__version__}.tar"
+        if kept.exists():
+            return Bundle(kept)
+        kept.parent.mkdir(exist_ok=True)
+        return build_bundle(kept, progress=say)
+    except InstallerError as error:
+        fail(str(error))
+
+
+def agent_name(target: SshTarget) -> str:
+    """Return the agent's id for a host: its name, with what ids cannot hold replaced."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", target.host)
+
+
+def host_addresses(settings: CommandSettings) -> tuple[str, ...]:
+    """Return the broker's addresses for hosts."""
+    return settings.connection.hosts_broker_urls or settings.connection.broker_urls
+
+
+def ca_of(settings: CommandSettings) -> str | None:
+    """Return the authority's certificate that agents are to trust."""
+    file = settings.connection.broker_ca_file
+    return None if file is None else file.read_text(encoding="utf-8")
+
+
+_printing = threading.Lock()
+
+
+def say(text: str) -> None:
+    """Say what is being done."""
+    with _printing:
+        errors.print(text, style="dim", markup=False, soft_wrap=True)
+
+
+def show_step(event: StepEvent) -> None:
+    """Print the end of each step on each host."""
+    if event.state in {StepState.DONE, StepState.FAILED, StepState.SKIPPED}:
+        took = f"  {seconds(event.seconds)}" if event.seconds is not None else ""
+        say(f"{event.host}  {event.step:<13} {event.state.value}{took}  {event.detail}".rstrip())
+
+
+def show_outcome(outcome: Outcome[Any]) -> None:
+    """Print how the work ended on one host."""
+    with _printing:
+        if outcome.ok:
+            for notice in getattr(outcome.result, "notices", ()):
+                errors.print(f"{outcome.target}: {notice}", markup=False, soft_wrap=True)
+        else:
+            errors.print(f"{outcome.target}: {outcome.error}", style="red", markup=False, soft_wrap=True)
+
+
+def conclude(report: FleetReport[Any], *, done: str) -> None:
+    """Print the failures by cause; the exit code tells whether there were any."""
+    well = sum(outcome.ok for outcome in report.outcomes)
+    console.print(f"{done} {well} of {len(report.outcomes)} host{'s' if len(report.outcomes) != 1 else ''}")
+    if report.failed:
+        rows = [(cause.what, len(cause.hosts), ", ".join(cause.hosts[:5]), cause.remedy) for cause in report.causes()]
+        print_table(("failed because", "hosts", "which", "remedy"), rows, empty="")
+        console.print("Once mended: the same command with --retry-failed")
+        raise typer.Exit(ExitCode.FAILED)
