@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 _POLL_SECONDS = 0.005
 
@@ -43,7 +43,7 @@ class Group(NamedTuple):
     def enter(self) -> None:
         """Move the calling process in; its later children are born there. Raises `OSError`."""
         for folder in self._folders():
-            _write(folder / "cgroup.procs", "0")
+            _write(f"{folder}/cgroup.procs", "0")
 
     def pids(self) -> list[int]:
         """Return the processes inside; none if the group is gone."""
@@ -87,7 +87,7 @@ class Group(NamedTuple):
         gone = True
         for folder in self._folders():
             try:
-                folder.rmdir()
+                os.rmdir(folder)  # noqa: PTH106 - on every operation's way
             except FileNotFoundError:
                 continue
             except OSError:
@@ -140,14 +140,16 @@ class Groups:
         self._count += 1
         name = f"{self._prefix}{self._count}"
         tracking = self._tracking.folder / name
-        tracking.mkdir()
+        os.mkdir(tracking)  # noqa: PTH102 - on every operation's way
         memory: Optional[Path] = None
-        if self._memory is not None:
+        if self._memory is not None and self._memory.folder == self._tracking.folder:
+            memory = tracking
+        elif self._memory is not None and memory_limit_bytes is not None:
+            # A second group costs each operation half a millisecond, so there is one only where it has a limit to keep.
             memory = self._memory.folder / name
-            with contextlib.suppress(FileExistsError):
-                memory.mkdir()
-            if memory_limit_bytes is not None:
-                _limit_memory(memory, self._memory.version, memory_limit_bytes)
+            memory.mkdir()
+        if self._memory is not None and memory is not None and memory_limit_bytes is not None:
+            _limit_memory(memory, self._memory.version, memory_limit_bytes)
         return Group(self._tracking.version, tracking, self._memory.version if self._memory else 1, memory)
 
     @property
@@ -286,7 +288,7 @@ def _number(path: Path) -> Optional[int]:
         return None
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Union[Path, str], text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY)
     try:
         os.write(descriptor, text.encode("ascii"))

@@ -11,13 +11,13 @@ import contextlib
 import json
 import logging
 import os
-import random
 import resource
 import signal
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Optional
 
@@ -34,6 +34,7 @@ from outrider.agent.runner.protocol import (
     receive_frame,
     send_body,
     write_aside,
+    write_new,
 )
 from outrider.agent.runner.rehearsal import rehearse
 from outrider.plugins.sdk.execute import execute
@@ -95,14 +96,14 @@ def serve(place: Place) -> NoReturn:
 
 
 def _serve(place: Place) -> int:
-    hello = json.dumps(_introduction(place)).encode()
+    identity = json.dumps(_introduction(place)).encode()
     rehearse(place.listener)
     connection, _ = place.listener.accept()
     # From here on this process belongs to an attempt, and outlives the runner.
     # A handler, not SIG_IGN, which would be inherited by what the operation starts.
     signal.signal(RETIRE_SIGNAL, lambda _number, _frame: None)
     processes.die_with_parent(0)
-    send_body(connection, hello)
+    send_body(connection, identity)
     place.listener.close()
     connection.settimeout(_GO_SECONDS)
     try:
@@ -112,7 +113,7 @@ def _serve(place: Place) -> int:
     if request is None:
         return EXIT_NOTHING_TO_RUN
     connection.settimeout(None)
-    return _Operation(place, connection, request).run()
+    return _Operation(place, connection, request, identity).run()
 
 
 def _introduction(place: Place) -> dict[str, Any]:
@@ -131,11 +132,13 @@ def _introduction(place: Place) -> dict[str, Any]:
 class _Operation:
     """One attempt, from its task frame to its result."""
 
-    def __init__(self, place: Place, connection: socket.socket, request: dict[str, Any]) -> None:
+    def __init__(self, place: Place, connection: socket.socket, request: dict[str, Any], identity: bytes) -> None:
         self._place = place
+        self._identity = identity
         self._connection = connection
         self._attempt_id = str(request["attempt_id"])
-        self._directory = Path(request["directory"])
+        #: Text, not a `Path`: on every operation's way, and each new page of memory that it touches is copied.
+        self._directory = str(request["directory"])
         # The task as the dispatcher sent it, or as JSON with its secrets filled in.
         self._task: dict[str, Any] = request["task"] if "task" in request else json.loads(request["envelope"])["body"]
         self._environment: dict[str, str] = request.get("environment") or {}
@@ -145,10 +148,11 @@ class _Operation:
         """Run the operation; returns the exit status."""
         self._announce()
         self._prepare_process()
-        self._directory.joinpath(STARTED_NAME).write_bytes(str(os.getpid()).encode())
+        # Who it is, for an agent whose journal does not know it any more.
+        write_new(f"{self._directory}/{STARTED_NAME}", self._identity)
         began = time.monotonic()
         channel = FileChannel(
-            self._directory,
+            Path(self._directory),
             self._task,
             limit_bytes=self._place.config.updates_limit_bytes,
             resources_folder=Path(self._place.config.resources_folder),
@@ -170,7 +174,7 @@ class _Operation:
             "pid": os.getpid(),
             "attempt_id": self._attempt_id,
             "timeout_seconds": self._task.get("timeout_seconds"),
-            "directory": str(self._directory),
+            "directory": self._directory,
             "module": str(self._task["operation"]).rpartition(".")[0],
         }
         with contextlib.suppress(OSError):
@@ -180,7 +184,6 @@ class _Operation:
         os.chdir(self._directory)
         os.environ.update(self._environment)
         os.environ[MARKER] = self._attempt_id
-        random.seed()
         if self._place.group is None or self._place.group.memory is None:
             _limit_address_space(self._place.config.memory_limit_bytes)
 
@@ -209,18 +212,19 @@ class _Operation:
         body = json.dumps(outcome).encode()
         # Not forced to the disk: the agent has it in its journal before it reports it, and a power cut in between is
         # told from the journal. Without an agent, it is forced below.
-        write_aside(self._directory / RESULT_NAME, body, durable=False)
+        result_path = f"{self._directory}/{RESULT_NAME}"
+        write_aside(result_path, body, durable=False)
         # Threads of the operation live until this process ends, so the agent waits for that.
         lingering = threading.active_count() > 1
         try:
             send_body(self._connection, b'{"lingering":%s,"result":%s}' % (b"true" if lingering else b"false", body))
         except OSError:
-            write_aside(self._directory / RESULT_NAME, body, durable=True)
+            write_aside(result_path, body, durable=True)
 
     def _flush_output(self) -> None:
         """Wait until the runner has drained what was printed, so that the result's tail is complete."""
         printed = any(
-            unread_bytes(descriptor) or self._directory.joinpath(name).exists()
+            unread_bytes(descriptor) or os.path.exists(f"{self._directory}/{name}")  # noqa: PTH110 - as above
             for descriptor, name in ((1, "stdout"), (2, "stderr"))
         )
         if not printed:
@@ -248,8 +252,11 @@ def end_survivors(group: Optional[Group]) -> None:
         time.sleep(0.005)
 
 
-def enter_own_space(group: Optional[Group], keep: set[int], *, runner_pid: int) -> None:
-    """Become a process of its own right after the fork: session, group, descriptors, signals, logging."""
+def enter_own_space(group: Optional[Group], foreign: Iterable[int], *, runner_pid: int) -> None:
+    """Become a process of its own right after the fork: session, group, descriptors, signals, logging.
+
+    `foreign`: descriptors that are the runner's alone.
+    """
     processes.die_with_parent(signal.SIGKILL)
     if os.getppid() != runner_pid:
         # The runner died before that took effect; nobody would ever end this process.
@@ -261,10 +268,9 @@ def enter_own_space(group: Optional[Group], keep: set[int], *, runner_pid: int) 
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names suffice
-        if int(name) > 2 and int(name) not in keep:
-            with contextlib.suppress(OSError):
-                os.close(int(name))
+    for descriptor in foreign:
+        # Unlike `close` it says nothing about the one that was open only while they were listed.
+        os.closerange(descriptor, descriptor + 1)
     logging.getLogger().handlers.clear()
 
 

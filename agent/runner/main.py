@@ -23,6 +23,7 @@ from outrider.agent.runner.capture import Capture
 from outrider.agent.runner.child import RETIRE_SIGNAL, Place, enter_own_space, serve
 from outrider.agent.runner.config import RunnerConfig
 from outrider.agent.runner.protocol import SOCKET_NAME, STATE_NAME, VERSION, listen, write_aside
+from outrider.agent.runner.rehearsal import rehearse
 from outrider.agent.runner.spawned import become_fresh
 from outrider.agent.runner.supervised import Supervised
 from outrider.agent.runner.warm import Warm
@@ -31,6 +32,8 @@ _BACKLOG = 512
 _GROUP_RETRY_SECONDS = 1.0
 _RETIRE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
+#: After so many calls the interpreter has fitted its instructions to the code, once for all children.
+_REHEARSALS = 32
 #: So many waiting children may die in a row, without a task, before the runner says that it cannot work.
 _MOST_EARLY_DEATHS = 20
 
@@ -101,6 +104,8 @@ class Runner:
         Returns why operations must not be forked here any more, if that is the reason.
         """
         self._watch_signals()
+        for _ in range(_REHEARSALS):
+            rehearse(self._listener)
         self._warm.settle()
         self._top_up()
         self._write_state()
@@ -177,9 +182,13 @@ class Runner:
         err_read, err_write = os.pipe()
         ours, theirs = socket.socketpair()
         own_pid = os.getpid()
+        # Listed here: the child would have to copy the memory that it takes.
+        foreign = {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208 - names suffice
+        foreign -= {0, 1, 2, self._listener.fileno(), theirs.fileno()}
         pid = os.fork()
         if pid == 0:
-            self._become_child(own_pid, Place(self._config, self._listener, theirs, group), out_write, err_write)
+            place = Place(self._config, self._listener, theirs, group)
+            self._become_child(own_pid, place, (out_write, err_write), foreign)
         os.close(out_write)
         os.close(err_write)
         theirs.close()
@@ -191,12 +200,11 @@ class Runner:
         for capture in child.captures:
             self._selector.register(capture.descriptor, selectors.EVENT_READ, child)
 
-    def _become_child(self, runner_pid: int, place: Place, out: int, err: int) -> NoReturn:
+    def _become_child(self, runner_pid: int, place: Place, output: tuple[int, int], foreign: set[int]) -> NoReturn:
         try:
-            os.dup2(out, 1)
-            os.dup2(err, 2)
-            keep = {place.listener.fileno(), place.control.fileno()}
-            enter_own_space(place.group, keep, runner_pid=runner_pid)
+            os.dup2(output[0], 1)
+            os.dup2(output[1], 2)
+            enter_own_space(place.group, foreign, runner_pid=runner_pid)
             if self._config.mode == "spawn":
                 become_fresh(place, str(_boot(self._root)))
             serve(place)

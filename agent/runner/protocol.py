@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 #: Raised with every change that an older agent or runner would not understand.
 VERSION = 1
@@ -105,10 +105,9 @@ def connect(directory: Path, *, timeout_seconds: float) -> socket.socket:
     return connection
 
 
-def write_aside(path: Path, body: bytes, *, durable: bool) -> None:
-    """Write a file so that a reader sees either nothing or all of it; `durable`: also after a power cut."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def write_new(path: str, body: bytes, *, durable: bool = False) -> None:
+    """Write a file; `durable`: its content outlives a power cut."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         view = memoryview(body)
         while view:
@@ -117,9 +116,15 @@ def write_aside(path: Path, body: bytes, *, durable: bool) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    aside.replace(path)
+
+
+def write_aside(path: Union[Path, str], body: bytes, *, durable: bool) -> None:
+    """Write a file so that a reader sees either nothing or all of it; `durable`: also after a power cut."""
+    aside = f"{path}.{os.getpid()}.tmp"
+    write_new(aside, body, durable=durable)
+    os.replace(aside, path)  # noqa: PTH105 - on every operation's way, like all here that is not a `Path`
     if durable:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)  # noqa: PTH120 - as above
         try:
             os.fsync(folder)
         finally:
