@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable, Iterable
+
 from outrider.dispatcher import control, narrate
 from outrider.dispatcher.progress import Alarm, TimerKey
 from outrider.dispatcher.recorder import Finding
 from outrider.dispatcher.run import Run
 from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.signals import ReplyArrived
 from outrider.dispatcher.store.executions import CANCELLING, Cancel
 from outrider.dispatcher.timers import Timers
 from outrider.dispatcher.turn import Turn
@@ -45,9 +49,34 @@ def give_up(turn: Turn, run: Run, dispatcher_id: str, *, told: bool = False) -> 
     return [Finding(each, Verdict.NOT_CONFIRMED, reason) for each in run.open]
 
 
+def confirmed(turn: Turn, arrivals: Iterable[ReplyArrived], run_of: Callable[[str], Run | None]) -> list[Finding]:
+    """Return verdicts from agents' answers to cancels: one whose journal now forbids the start need not be awaited.
+
+    Other answers say no more than the result that follows them.
+    """
+    found = []
+    for arrival in arrivals:
+        turn.to_ack.append(arrival.delivery)
+        reply = arrival.reply
+        attempt_id = reply.request_id.partition("/")[0]
+        run = run_of(attempt_id.rpartition("-")[0])
+        attempt = None if run is None else run.open.get(attempt_id)
+        believed = attempt is not None and arrival.delivery.routing_key.startswith(f"{attempt.agent_id}.")
+        if run is not None and believed and reply.payload.get("outcome") == "never_started" and turn.own(run):
+            found.append(Finding(attempt_id, Verdict.NEVER_STARTED, "it was cancelled before it started"))
+    return found
+
+
 def _tell(turn: Turn, run: Run, dispatcher_id: str) -> None:
     payload = {"kill": True} if run.cancel is Cancel.KILL else {}
     for attempt in run.open.values():
-        turn.notes.append(
-            control.request(ControlKind.CANCEL, attempt.agent_id, dispatcher_id, attempt_id=attempt.id, payload=payload)
+        question = control.request(
+            ControlKind.CANCEL,
+            attempt.agent_id,
+            dispatcher_id,
+            attempt_id=attempt.id,
+            payload=payload,
+            # The answer carries it back, and thereby says which attempt it is about.
+            request_id=f"{attempt.id}/{uuid.uuid4().hex}",
         )
+        turn.notes.append(question)

@@ -213,7 +213,7 @@ class Engine:
         self._conclude(turn, [finding for each in letters if (finding := dead_letters.read(each)) is not None])
         turn.to_ack += [each.delivery for each in letters]
         control.answer(turn, _only(signals, RequestArrived), self._redeem)
-        turn.to_ack += [each.delivery for each in _only(signals, ReplyArrived)]
+        self._conclude(turn, cancelling.confirmed(turn, _only(signals, ReplyArrived), self._runs.get))
 
     def _apply_time(self, turn: Turn) -> None:
         """What the clock says: leases that are over, retries that are due, patience that has ended."""

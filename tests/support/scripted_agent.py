@@ -137,6 +137,13 @@ class ScriptedAgent:
         }
         self._publish(topology.HEARTBEATS, "heartbeat", AgentHeartbeat(agent_id=self.id, **(values | fields)))
 
+    def reply(self, request: ControlRequest, **payload: Any) -> None:
+        """Answer a control request."""
+        self._publish_to(request.reply_to, ControlReply(request.request_id, self.id, ok=True, payload=payload))
+
+    def _publish_to(self, dispatcher_id: str, message: Message) -> None:
+        self._transport.publish(Outgoing(topology.REPLIES, f"{self.id}.{dispatcher_id}", encode(message)))
+
     def redeem(self, task: OperationTask, names: list[str], *, token: str | None = None) -> None:
         """Ask for secrets; the answer comes into `replies`."""
         request = ControlRequest(

@@ -61,6 +61,34 @@ def test_a_cancel_that_no_agent_confirms_ends_within_its_bound_and_says_so(tmp_p
         made.until(lambda: made.attempts(execution_id)[0].verdict is Verdict.CANCELLED)
 
 
+def test_a_cancel_that_overtook_the_task_ends_at_once(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        other = ScriptedAgent(made.transport, "other")
+        execution_id = made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        cancel(made, execution_id)
+        made.until(lambda: len(agent.requests) == 1)
+        other.reply(agent.requests[0], outcome="never_started")
+        agent.reply(agent.requests[0], outcome="finished")
+        made.take_in()
+        assert not made.execution(execution_id).ended
+        agent.reply(agent.requests[0], outcome="never_started")
+        assert made.ended(execution_id).status is Status.CANCELLED
+        assert made.attempts(execution_id)[0].verdict is Verdict.NEVER_STARTED
+
+
+def test_a_kill_tells_agents_to_give_no_grace(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        cancel(made, execution_id, Cancel.KILL)
+        assert made.ended(execution_id).status is Status.CANCELLED
+        made.until(lambda: len(agent.requests) >= 1)
+        assert agent.requests[0].payload == {"kill": True}
+
+
 def test_a_forced_cancel_does_not_wait(tmp_path: Path) -> None:
     with bench(tmp_path, one_stage(chain(operation("a")))) as made:
         agent = ScriptedAgent(made.transport, answer=silent)
