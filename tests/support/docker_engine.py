@@ -7,10 +7,12 @@ own process id. `tests/support/hosts.py` runs host containers on it; tests of th
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import ipaddress
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -26,6 +28,7 @@ from tests.support.waiting import wait_until
 
 NEEDED = ("dockerd", "containerd", "ip")
 MACHINE_SOCKET = Path("/var/run/docker.sock")
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,21 @@ def _private_engine() -> Iterator[DockerEngine]:
             *("--iptables=false", "--ip6tables=false", "--ip-masq=false"),
         ]
         log = cleanup.enter_context((folder / "log").open("wb"))
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=_end_with_us,  # noqa: PLW1509 - one call of the kernel, which takes no lock
+        )
         cleanup.callback(_stop, process)
         _wait_for_engine(url, process, folder / "log")
         yield DockerEngine(url=url, gateway=gateway, private=True)
+
+
+def _end_with_us() -> None:
+    """Have the engine end, with its containers, also when the test run is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _empty_config(folder: Path) -> str:

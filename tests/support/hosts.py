@@ -119,7 +119,8 @@ class Host:
 
     def cut_ssh(self) -> None:
         """End all SSH sessions at once, as when the line breaks; new ones are possible."""
-        self.run("for pid in $(pgrep -f '^sshd: ' || true); do kill -9 $pid; done", check=False)
+        # Sessions only (`sshd: root@notty`, `sshd: root [priv]`): the listener goes on.
+        self.run("for pid in $(pgrep -f '^sshd: [a-z]+[@ ]' || true); do kill -9 $pid; done", check=False)
 
     def fill_disk(self, path: str, *, size: str = "4m") -> None:
         """Mount a small, full file system at a folder."""
