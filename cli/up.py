@@ -155,10 +155,11 @@ def unwell(local: Local) -> list[str]:
 def greet(home: Home, server: ManagerServer, serving: ManagerSettings, password: str | None) -> None:
     """Say where it is, how to log in, and what to do next."""
     kept = home.path / "admin.password"
-    console.print(f"Outrider is at {server.url} (state in {home.path})", soft_wrap=True)
     if password is not None:
         kept.unlink(missing_ok=True)
         create_file(kept, f"{password}\n".encode())
+    console.print(f"Outrider is at {server.url} (state in {home.path})", soft_wrap=True)
+    if password is not None:
         console.print(f"log in as admin with the password {password}", soft_wrap=True, markup=False)
         console.print(f"it is shown this once, and kept in {kept}: change it, then delete the file", soft_wrap=True)
     host, port = serving.advertise or serving.host, server.port

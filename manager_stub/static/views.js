@@ -75,11 +75,16 @@ export async function deployment(main, [id], signal) {
   await draw();
   main.replaceChildren(
     head(record.display_name, facts, h("span", { class: "sub" }, `from ${record.blueprint_id}, made ${ago(record.created_at)} by ${record.created_by || "somebody"}`), h("span", { class: "grow" }), launcher(record)),
-    h("div", { class: "grid" }, card("Topology", drawing), h("div", {}, card("Outputs", outputs), card("Inputs", properties(record.inputs)))),
+    h("div", { class: "grid" }, card("Topology", drawing, legend()), h("div", {}, card("Outputs", outputs), card("Inputs", properties(record.inputs)))),
     executionList,
     instanceList,
   );
   every(1500, signal, draw);
+}
+
+function legend() {
+  const known = [["good", "started"], ["busy", "changing"], ["idle", "not there"], ["bad", "failed"]];
+  return h("div", { class: "legend" }, ...known.map(([kind, text]) => h("span", { class: kind }, h("i", { style: { background: "var(--c)" } }), text)));
 }
 
 function launcher(record) {
@@ -141,7 +146,9 @@ export async function execution(main, [id], signal) {
     record = { ...record, ...values };
     const ended = ENDED.has(record.status);
     status.replaceChildren(executionPill(record));
-    progress.replaceChildren(bar(record.finished_operations, record.total_operations, ended ? tone(record.status) : "busy"));
+    const kind = ended ? tone(record.status) : "busy";
+    const count = `${record.finished_operations} of ${record.total_operations} operations`;
+    progress.replaceChildren(h("div", { class: "bar" }, bar(record.finished_operations, record.total_operations, kind), h("span", { class: "soft small" }, count)));
     problem.replaceChildren(...(record.error ? [h("p", { class: "error" }, record.error)] : []));
     const cancelling = record.status.includes("cancelling");
     actions.replaceChildren(

@@ -1,0 +1,197 @@
+"""Every route without credentials, with another tenant's, and with each role; lockout; tokens; scopes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from outrider.dispatcher.store import deployments, executions, passwords, tenants, users
+from outrider.dispatcher.store.deployments import Deployment
+from outrider.dispatcher.store.executions import Execution, Status
+from outrider.dispatcher.store.schema import EXECUTIONS
+from outrider.dispatcher.store.users import User
+from outrider.dispatcher.workflows.view import InstanceView
+from outrider.manager_stub import Manager
+from outrider.manager_stub.access import TENANT_ROLES, Right
+from outrider.manager_stub.app import API
+from outrider.manager_stub.calls import Requires
+from outrider.manager_stub.routes import ROUTERS, beyond, file_server, health, system
+from tests.support.managers import Running, manager_here
+
+#: Routes that answer everybody.
+OPEN = {"/api/version", f"{API}/version", "/api/v3.1/version", "/outrider/v1/health", "/outrider/v1/ready"}
+PEOPLE = {"viewer": "viewer", "user": "user", "admin": "admin"}
+WORD = "a password for tests"
+
+
+def requirement(dependant: Dependant) -> Requires | None:
+    """Return what a route asks for, from its dependencies."""
+    if isinstance(dependant.call, Requires):
+        return dependant.call
+    return next((found for each in dependant.dependencies if (found := requirement(each))), None)
+
+
+def all_routes() -> list[tuple[str, str, Requires | None]]:
+    found = []
+    routers = [(API, each) for each in ROUTERS]
+    routers += [("", each) for each in (system.unversioned, beyond.routes, health.routes, file_server.routes)]
+    for prefix, router in routers:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            for method in route.methods:
+                found.append((method, prefix + route.path, requirement(route.dependant)))
+    return found
+
+
+ROUTES = all_routes()
+GUARDED = [(method, path, asked) for method, path, asked in ROUTES if asked is not None]
+NAMES = [f"{method} {path}" for method, path, _ in GUARDED]
+
+
+def concrete(path: str, tenant: str = "north") -> str:
+    """Fill a route's parameters in."""
+    return re.sub(r"\{[^}]+\}", "x", path.replace("{file_tenant}", tenant))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Manager]]:
+    with manager_here(tmp_path_factory.mktemp("manager"), refusals_per_minute=100_000, wrong_passwords=3) as found:
+        _running, manager = found
+        hashed = passwords.hash_password(WORD)
+        with manager.database.begin() as connection:
+            tenants.insert(connection, "north", now=1)
+            tenants.insert(connection, "south", now=1)
+            for name in (*PEOPLE, "stranger", "victim"):
+                users.insert(connection, User(name=f"north-{name}", password_hash=hashed), now=1)
+            for name, role in PEOPLE.items():
+                tenants.add_member(connection, "north", f"north-{name}", role)
+            tenants.add_member(connection, "south", "north-stranger", "admin")
+            for deployment_id in ("mine", "other"):
+                deployments.insert(
+                    connection,
+                    Deployment(id=deployment_id, blueprint_id="none", tenant="north"),
+                    nodes=[{"id": "node", "name": "node", "type": "a.Type"}],
+                    node_instances=[InstanceView(id=f"{deployment_id}_1", node="node")],
+                    now=1,
+                )
+            running = Execution(id="running", workflow="install", tenant="north", deployment_id="mine")
+            executions.insert(connection, running, now=1)
+        yield found
+
+
+def test_only_the_listed_routes_are_open() -> None:
+    assert {path for _method, path, asked in ROUTES if asked is None} <= OPEN
+
+
+@pytest.mark.parametrize(("method", "path", "asked"), GUARDED, ids=NAMES)
+def test_nothing_is_told_without_credentials(
+    served: tuple[Running, Manager], method: str, path: str, asked: Requires
+) -> None:
+    answer = served[0].call(method, concrete(path), user=None)
+    assert answer.status_code == 401
+    assert answer.json()["error_code"] == "unauthorized_error"
+
+
+@pytest.mark.parametrize(("method", "path", "asked"), GUARDED, ids=NAMES)
+def test_nothing_is_told_to_another_tenants_people(
+    served: tuple[Running, Manager], method: str, path: str, asked: Requires
+) -> None:
+    answer = served[0].call(method, concrete(path), user="north-stranger", password=WORD, tenant="north")
+    assert answer.status_code == 403, answer.text
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+@pytest.mark.parametrize(("method", "path", "asked"), GUARDED, ids=NAMES)
+def test_a_role_is_let_in_exactly_where_its_right_is_enough(
+    served: tuple[Running, Manager], method: str, path: str, asked: Requires, role: str
+) -> None:
+    answer = served[0].call(
+        method,
+        concrete(path),
+        user=f"north-{role}",
+        password=WORD,
+        tenant="north",
+        json={},
+        headers={"Content-Type": "application/json"},
+    )
+    refused = answer.status_code == 403 and "it needs the right" in answer.text
+    assert refused == (TENANT_ROLES[role] < asked.right), answer.text
+    assert answer.status_code < 500
+
+
+def test_execution_tokens_reach_their_own_deployment_only(served: tuple[Running, Manager]) -> None:
+    running, manager = served
+    token = {"Execution-Token": manager.execution_token("running")}
+    change = {"version": 1, "runtime_properties": {"a": 1}}
+    mine = running.call("PATCH", "/node-instances/mine_1", user=None, headers=token, json=change)
+    assert (mine.status_code, mine.json()["version"]) == (200, 2)
+    assert running.call("PATCH", "/node-instances/other_1", user=None, headers=token, json=change).status_code == 403
+    assert running.call("POST", "/tokens", user=None, headers=token, json={}).status_code == 403
+    body = {"deployment_id": "mine", "workflow_id": "uninstall"}
+    assert running.call("POST", "/executions", user=None, headers=token, json=body).status_code == 403
+    assert running.call("GET", "/executions/running", user=None, headers=token).status_code == 200
+    stored = running.call(
+        "POST", "/events", user=None, headers=token, json={"logs": [{"message": {"text": "hi"}, "level": "INFO"}]}
+    )
+    assert (stored.status_code, stored.text) == (201, "null")
+    with manager.database.begin() as connection:
+        ended = EXECUTIONS.update().where(EXECUTIONS.c.id == "running").values(status=Status.TERMINATED.value)
+        connection.execute(ended)
+    assert running.call("GET", "/executions/running", user=None, headers=token).status_code == 401
+
+
+def test_an_account_is_locked_after_wrong_passwords_and_unlocked_by_an_administrator(
+    served: tuple[Running, Manager],
+) -> None:
+    running, manager = served
+    with manager.database.begin() as connection:
+        tenants.add_member(connection, "north", "north-victim", "viewer")
+
+    def status(password: str) -> int:
+        return running.call("GET", "/status", user="north-victim", password=password, tenant="north").status_code
+
+    assert [status("wrong") for _ in range(3)] == [401, 401, 401]
+    assert status(WORD) == 401
+    assert running.call("GET", "/users/north-victim").json()["is_locked"] is True
+    assert running.call("POST", "/users/unlock/north-victim").status_code == 200
+    assert status(WORD) == 200
+
+
+def test_tokens_are_shown_once_expire_and_die_when_deleted(served: tuple[Running, Manager]) -> None:
+    running, _manager = served
+    made = running.call("POST", "/tokens", json={"expiration_date": "+10h"})
+    assert made.status_code == 200
+    value = made.json()["value"]
+    assert value not in running.call("GET", "/tokens").text
+    headers = {"Authentication-Token": value}
+    assert running.call("GET", "/status", user=None, headers=headers).status_code == 200
+    assert running.call("DELETE", f"/tokens/{made.json()['id']}").status_code == 204
+    assert running.call("GET", "/status", user=None, headers=headers).status_code == 401
+    gone = running.call("POST", "/tokens", json={"expiration_date": "2001-01-01 00:00"}).json()["value"]
+    assert running.call("GET", "/status", user=None, headers={"Authentication-Token": gone}).status_code == 401
+
+
+def test_changes_are_in_the_audit_log_without_what_was_sent(served: tuple[Running, Manager]) -> None:
+    running, _manager = served
+    running.call("PUT", "/secrets/door", json={"value": "very secret"})
+    answer = running.call("GET", "/outrider/v1/audit")
+    newest = next(each for each in answer.json()["items"] if each["path"].endswith("/secrets/door"))
+    assert (newest["user"], newest["method"], newest["status"]) == ("admin", "PUT", 200)
+    assert "very secret" not in answer.text
+
+
+def test_rights_include_those_before_them() -> None:
+    assert Right.READ < Right.WRITE < Right.TENANT < Right.SYSTEM
+
+
+def test_passwords_are_salted_and_checked(tmp_path: Path) -> None:
+    first, second = passwords.hash_password("same"), passwords.hash_password("same")
+    assert first != second
+    assert passwords.matches("same", first)
+    assert not passwords.matches("other", first)
+    assert not passwords.matches("same", None)
