@@ -27,6 +27,7 @@ def uninstall(layout: Layout, *, grace_seconds: float) -> dict[str, Any]:
         )
     services.remove(layout)
     removed = [str(path) for path in _own_paths(layout) if _remove(path)]
+    _remove(layout.lock)  # ours, made for this very run: not worth a word
     _remove_empty_parents(layout)
     left = [str(path) for path in _own_paths(layout) if path.exists()]
     if left:
@@ -35,7 +36,7 @@ def uninstall(layout: Layout, *, grace_seconds: float) -> dict[str, Any]:
 
 
 def _own_paths(layout: Layout) -> list[Path]:
-    return [layout.agent, layout.config, layout.ca, layout.state, layout.lock]
+    return [layout.agent, layout.config, layout.ca, layout.state]
 
 
 def _remove(path: Path) -> bool:
