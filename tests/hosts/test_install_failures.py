@@ -38,7 +38,7 @@ def test_ssh_cut_in_a_step_is_named_and_a_second_run_succeeds(host: Host, stand_
         install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None, observer=cut)
     assert caught.value.step == step
     assert isinstance(caught.value.reason, ConnectionLost)
-    assert "run the installation again" in str(caught.value)
+    assert "Run the installation again" in str(caught.value)
     agent = install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
     assert agent.service == "systemd"
     wait_until(lambda: service_pid(host) != 0, 20, "the agent to run")
