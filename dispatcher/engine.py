@@ -23,6 +23,7 @@ from outrider.dispatcher.clock import Clock
 from outrider.dispatcher.consumers import Consumers
 from outrider.dispatcher.errors import DispatcherError, StoreError
 from outrider.dispatcher.fleet import Fleet
+from outrider.dispatcher.function_requests import FunctionRequests
 from outrider.dispatcher.hearing import Hearing
 from outrider.dispatcher.leases import LeaseBook
 from outrider.dispatcher.progress import Alarm, Progress, TimerKey
@@ -60,6 +61,9 @@ from outrider.messaging.version import __version__
 log = logging.getLogger(__name__)
 
 S = TypeVar("S")
+
+#: So long may the broker's confirmation of a message wait in the inbox, for something else to be stored with.
+_CONFIRMATION_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,7 @@ class Engine:
         self._recorder = Recorder(self._progress, self._runs.get, self._wake_owner)
         self._hearing = Hearing(self.id, self._fleet, self._leases, self._recorder, self._progress)
         self._consumers = Consumers(services.transport, self.inbox, services.clock, self.id)
+        self._functions = FunctionRequests(self._progress, self._runs.get, self._note_ready)
         self._look_at, self._renew_at = 0.0, 0.0
         self._last_turn: float | None = None
         self._started_at = 0.0
@@ -167,6 +172,7 @@ class Engine:
                 self._apply(turn, signals)
                 self._apply_time(turn)
                 self._advance(turn)
+                self._functions.answer_held(turn)
                 turn.flush()
         except StoreError:
             log.exception("the store cannot be used", extra={"action": "commit"})
@@ -182,12 +188,16 @@ class Engine:
         """Return how long to wait for a signal: not at all while there is work, not beyond the next alarm."""
         if self._ready:
             return 0.0
-        alarms = [each for each in (self._timers.next(), self._leases.next(), self._look_at) if each is not None]
+        alarms = [each for each in self._alarms() if each is not None]
+        if self._unsent:
+            wait_seconds = min(wait_seconds, _CONFIRMATION_SECONDS)
         return min([wait_seconds, *(max(each - self._clock.monotonic(), 0.0) for each in alarms)])
 
     def _has_work(self, now: float) -> bool:
-        alarms = (self._timers.next(), self._leases.next(), self._look_at)
-        return bool(self._ready) or any(each is not None and each <= now for each in alarms)
+        return bool(self._ready) or any(each is not None and each <= now for each in self._alarms())
+
+    def _alarms(self) -> tuple[float | None, ...]:
+        return self._timers.next(), self._leases.next(), self._functions.next(), self._look_at
 
     def _note_gaps(self, now: float, signals: Sequence[Signal]) -> None:
         """Leases count down only while we could have heard agents."""
@@ -212,7 +222,7 @@ class Engine:
         letters = _only(signals, DeadLetterArrived)
         self._conclude(turn, [finding for each in letters if (finding := dead_letters.read(each)) is not None])
         turn.to_ack += [each.delivery for each in letters]
-        control.answer(turn, _only(signals, RequestArrived), self._redeem)
+        control.answer(turn, _only(signals, RequestArrived), self._redeem, self._functions.ask)
         self._conclude(turn, cancelling.confirmed(turn, _only(signals, ReplyArrived), self._runs.get))
 
     def _apply_time(self, turn: Turn) -> None:
@@ -393,7 +403,9 @@ class Engine:
     def _confirmed(self, attempt_id: str) -> Callable[[Future[Confirmation]], None]:
         def tell(future: Future[Confirmation]) -> None:
             failed = future.cancelled() or future.exception() is not None
-            self.inbox.put(Published(attempt_id, Confirmation.UNKNOWN if failed else future.result()))
+            confirmation = Confirmation.UNKNOWN if failed else future.result()
+            # That all went well can be noted with whatever comes next: a commit of its own would only cost.
+            self.inbox.put(Published(attempt_id, confirmation), patient=confirmation is Confirmation.CONFIRMED)
 
         return tell
 

@@ -100,24 +100,29 @@ class Inbox:
     def __init__(self) -> None:
         self._signals: deque[Signal] = deque()
         self._filled = threading.Condition()
+        #: Whether there is a signal that does not wait for company.
+        self._urgent = False
 
-    def put(self, signal: Signal) -> None:
-        """Add a signal, from any thread."""
+    def put(self, signal: Signal, *, patient: bool = False) -> None:
+        """Add a signal, from any thread; a `patient` one is taken with the next other one, or at a timeout."""
         with self._filled:
             self._signals.append(signal)
-            if len(self._signals) == 1:
+            if not (patient or self._urgent):
+                self._urgent = True
                 self._filled.notify()
 
     def take(self, *, limit: int, timeout_seconds: float) -> list[Signal]:
-        """Return up to `limit` signals, waiting for the first one up to the timeout."""
+        """Return up to `limit` signals, waiting for the first one that is not patient up to the timeout."""
         deadline = time.monotonic() + timeout_seconds
         with self._filled:
-            while not self._signals:
+            while not self._urgent:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    return []
+                    break
                 self._filled.wait(left)
-            return [self._signals.popleft() for _ in range(min(limit, len(self._signals)))]
+            taken = [self._signals.popleft() for _ in range(min(limit, len(self._signals)))]
+            self._urgent = bool(self._signals)
+            return taken
 
     def __len__(self) -> int:
         return len(self._signals)

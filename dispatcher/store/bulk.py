@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, CursorResult
 
-_Statement = sa.Insert | sa.Update
+_Statement = sa.Insert | sa.Update | sa.Select[Any]
 #: The statement itself is kept, so that its id is not given to another one.
 _Compiled = tuple[_Statement, str, tuple[str, ...] | None, Mapping[str, Any]]
 
@@ -25,11 +25,7 @@ def write(connection: Connection, statement: _Statement, rows: Sequence[Mapping[
     """Run a module's constant `statement` for rows that all have the same keys."""
     if not rows:
         return
-    key = id(statement), connection.dialect.name, tuple(rows[0])
-    known = _compiled.get(key)
-    if known is None:
-        known = _compiled[key] = _compile(connection, statement, list(rows[0]))
-    _, text, order, fixed = known
+    text, order, fixed = _text_of(connection, statement, rows[0])
     parameters: Any
     if order is None:
         parameters = [{**fixed, **row} for row in rows]
@@ -38,6 +34,23 @@ def write(connection: Connection, statement: _Statement, rows: Sequence[Mapping[
         pick: Any = operator.itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
         parameters = [pick({**fixed, **row}) for row in rows] if fixed else [pick(row) for row in rows]
     connection.exec_driver_sql(text, parameters)
+
+
+def run(connection: Connection, statement: _Statement, values: Mapping[str, Any]) -> CursorResult[Any]:
+    """Run a module's constant `statement` once; rows come as the driver gives them (a truth value may be a number)."""
+    text, order, fixed = _text_of(connection, statement, values)
+    bound = {**fixed, **values}
+    return connection.exec_driver_sql(text, bound if order is None else tuple(bound[name] for name in order))
+
+
+def _text_of(
+    connection: Connection, statement: _Statement, row: Mapping[str, Any]
+) -> tuple[str, tuple[str, ...] | None, Mapping[str, Any]]:
+    key = id(statement), connection.dialect.name, tuple(row)
+    known = _compiled.get(key)
+    if known is None:
+        known = _compiled[key] = _compile(connection, statement, list(row))
+    return known[1:]
 
 
 def _compile(connection: Connection, statement: _Statement, keys: list[str]) -> _Compiled:

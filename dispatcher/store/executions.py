@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from outrider.dispatcher.errors import Conflict, ExecutionRunning, NotFound
-from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store import bulk, jsontext
 from outrider.dispatcher.store.schema import EXECUTIONS
 
 
@@ -199,16 +199,31 @@ def request_resume(connection: Connection, execution_id: str) -> Execution:
     return get(connection, execution_id)
 
 
+#: Changes nothing, and locks the row: what every turn of the engine begins with.
+_CONFIRM_OWNER = (
+    sa.update(EXECUTIONS)
+    .where(
+        EXECUTIONS.c.id == sa.bindparam("b_id"),
+        EXECUTIONS.c.owner == sa.bindparam("b_owner"),
+        EXECUTIONS.c.owner_epoch == sa.bindparam("b_epoch"),
+    )
+    .values(owner_epoch=sa.bindparam("b_epoch"))
+)
+
+
 def update_owned(connection: Connection, execution: Execution, values: Mapping[str, Any]) -> bool:
     """Write `values` if the execution is still its owner's, under the epoch it knows; False = it is not.
 
     Locks the row until the end of the transaction, so that everything else written in it is as safe.
     """
+    if not values:
+        owner = {"b_id": execution.id, "b_owner": execution.owner, "b_epoch": execution.owner_epoch}
+        return bulk.run(connection, _CONFIRM_OWNER, owner).rowcount == 1
     statement = (
         sa.update(EXECUTIONS)
         .where(EXECUTIONS.c.id == execution.id)
         .where(EXECUTIONS.c.owner == execution.owner, EXECUTIONS.c.owner_epoch == execution.owner_epoch)
-        .values(**(values or {"owner_epoch": execution.owner_epoch}))
+        .values(**values)
     )
     return connection.execute(statement).rowcount == 1
 

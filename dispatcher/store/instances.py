@@ -145,10 +145,14 @@ def of_deployment(connection: Connection, key: Key) -> dict[str, InstanceView]:
     return {row.id: _record(row) for row in connection.execute(query)}
 
 
+_MODEL_VERSION = sa.select(DEPLOYMENTS.c.model_version).where(
+    DEPLOYMENTS.c.tenant == sa.bindparam("b_tenant"), DEPLOYMENTS.c.id == sa.bindparam("b_id")
+)
+
+
 def model_version(connection: Connection, key: Key) -> int | None:
     """Return the number that rises with every change of the deployment's nodes and instances."""
-    query = sa.select(DEPLOYMENTS.c.model_version).where(DEPLOYMENTS.c.tenant == key[0], DEPLOYMENTS.c.id == key[1])
-    return connection.execute(query).scalar_one_or_none()
+    return bulk.run(connection, _MODEL_VERSION, {"b_tenant": key[0], "b_id": key[1]}).scalar_one_or_none()
 
 
 def touch_model(connection: Connection, key: Key) -> int:
