@@ -10,6 +10,7 @@ from outrider.dispatcher.blueprint.functions.markers import protect
 from outrider.dispatcher.facts import ModelFacts
 from outrider.dispatcher.model import Model
 from outrider.dispatcher.run import Run
+from outrider.dispatcher.workflows.brought import is_function
 from outrider.dispatcher.workflows.graph import Side, Task
 from outrider.dispatcher.workflows.view import InstanceView
 from outrider.messaging.messages import InstanceContext, OperationContext, RelatedInstance
@@ -31,6 +32,11 @@ def operation_context(
     execution = run.execution
     node = source = target = None
     details: Json = {}
+    extras: dict[str, Any] = {}
+    if execution.created_by is not None:
+        extras["execution_creator"] = execution.created_by
+    if is_function(task):
+        extras["workflow"] = True
     if run.model is not None and facts is not None and task.instance is not None:
         own = instance_context(run.model, facts, run.model.instances[task.instance])
         if task.side is None:
@@ -51,8 +57,8 @@ def operation_context(
         source=source,
         target=target,
         deployment_details=details,
-        workflow_parameters=execution.parameters,
-        extras={} if execution.created_by is None else {"execution_creator": execution.created_by},
+        workflow_parameters=_shown(execution.parameters),
+        extras=extras,
     )
 
 
@@ -126,6 +132,11 @@ def _data(value: Json) -> Json:
     """Data that looks like a reference to a secret stays data."""
     protected: Json = protect(value) if value and has_markers(value) else value
     return protected
+
+
+def _shown(parameters: Json) -> Json:
+    """Leave out the plan that an update is to reach: it may be larger than everything else in the message."""
+    return {name: value for name, value in parameters.items() if name != "plan"} if "plan" in parameters else parameters
 
 
 def _deployment_details(model: Model) -> Json:

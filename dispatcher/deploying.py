@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,30 @@ from outrider.dispatcher import blueprint as language
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.files.content import ContentStore
 from outrider.dispatcher.files.manifest import store_folder
-from outrider.dispatcher.model_changes import instance_from
 from outrider.dispatcher.secrets import SecretStore
 from outrider.dispatcher.store import blueprints, deployments
 from outrider.dispatcher.store.blueprints import Blueprint
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.deployments import Deployment
+from outrider.dispatcher.workflows.records import instances_of_records
 
 Json = Mapping[str, Any]
 
 #: (plugin's entry of the plan, folder of the blueprint) → how the deployment remembers what was built from `source:`.
 BuildSource = Callable[[Json, Path], Json]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTarget:
+    """What a deployment is to become."""
+
+    blueprint_id: str
+    plan: Json
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the workflow `update` has to be told."""
+        return {"plan": dict(self.plan), "blueprint_id": self.blueprint_id}
 
 
 class Deployer:
@@ -65,10 +79,7 @@ class Deployer:
         """Plan a deployment and store it. Raises `NotFound`, `AlreadyExists`, `DeploymentInvalid`."""
         with self._database.read() as connection:
             blueprint = blueprints.get(connection, tenant, blueprint_id)
-        if blueprint.plan is None:
-            raise DispatcherError(f"blueprint {blueprint_id!r} has no plan ({blueprint.state}: {blueprint.error})")
-        names = None if self._secrets is None else {each.name for each in self._secrets.list(tenant)}
-        plan = language.prepare_deployment(blueprint.plan, inputs=inputs, secrets=names)
+        plan = self._prepare(blueprint, inputs)
         nodes, instances = plan.pop("nodes"), plan.pop("node_instances")
         record = Deployment(
             id=deployment_id,
@@ -86,10 +97,32 @@ class Deployer:
                 connection,
                 record,
                 nodes=nodes,
-                node_instances=[instance_from(each) for each in instances],
+                node_instances=instances_of_records({node["id"]: node for node in nodes}, instances),
                 now=self._database.now(connection),
             )
             return deployments.get(connection, record.key)
+
+    def plan_update(self, deployment_id: str, *, blueprint_id: str | None, inputs: Json, tenant: str) -> UpdateTarget:
+        """Plan what a deployment is to become: from another blueprint, with other inputs, or both.
+
+        Inputs that are not given stay as they are, as far as the blueprint has them. Raises `NotFound`,
+        `DeploymentInvalid`.
+        """
+        with self._database.read() as connection:
+            present = deployments.get(connection, (tenant, deployment_id))
+            blueprint = blueprints.get(connection, tenant, blueprint_id or present.blueprint_id)
+        declared = (blueprint.plan or {}).get("inputs") or {}
+        kept = {name: value for name, value in present.inputs.items() if name in declared}
+        plan = self._prepare(blueprint, {**kept, **inputs})
+        # The workflow finds the instances itself: as many of the present ones as fit stay.
+        plan.pop("node_instances")
+        return UpdateTarget(blueprint_id=blueprint.id, plan=plan)
+
+    def _prepare(self, blueprint: Blueprint, inputs: Json) -> dict[str, Any]:
+        if blueprint.plan is None:
+            raise DispatcherError(f"blueprint {blueprint.id!r} has no plan ({blueprint.state}: {blueprint.error})")
+        names = None if self._secrets is None else {each.name for each in self._secrets.list(blueprint.tenant)}
+        return dict(language.prepare_deployment(blueprint.plan, inputs=inputs, secrets=names))
 
     def _build_sources(self, plan: Json, root: Path) -> dict[str, Json]:
         """Build the plugins that are named by `source:`; the engine's thread could not wait for that later."""

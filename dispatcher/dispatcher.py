@@ -44,6 +44,7 @@ from outrider.dispatcher.store.tasks import DecisionKind
 from outrider.dispatcher.waiting import Waiters, raise_for_status
 from outrider.dispatcher.why import Reason
 from outrider.dispatcher.workflows import get_workflow
+from outrider.dispatcher.workflows.preview import PlannedOperation, planned_operations
 from outrider.messaging import topology
 from outrider.messaging.transport import Transport
 
@@ -185,6 +186,45 @@ class Dispatcher:
             stored = executions.insert(connection, record, now=self.database.now(connection))
         self.engine.inbox.put(Look())
         return stored
+
+    def update(
+        self,
+        deployment_id: str,
+        *,
+        blueprint_id: str | None = None,
+        inputs: Json | None = None,
+        parameters: Json | None = None,
+        execution: Execution | None = None,
+    ) -> Execution:
+        """Start to move a deployment to another blueprint, or to other inputs, and return at once.
+
+        Inputs that are not given stay; `parameters` are the workflow's own (skip_reinstall, reinstall_list …). Raises
+        what `start` raises, and `DeploymentInvalid`.
+        """
+        wanted = self._update_parameters(deployment_id, blueprint_id, inputs, parameters)
+        return self.start("update", deployment_id, wanted, execution=execution)
+
+    def preview_update(
+        self,
+        deployment_id: str,
+        *,
+        blueprint_id: str | None = None,
+        inputs: Json | None = None,
+        parameters: Json | None = None,
+    ) -> tuple[PlannedOperation, ...]:
+        """Return the operations that `update` would run if none failed and nothing had drifted."""
+        wanted = self._update_parameters(deployment_id, blueprint_id, inputs, parameters)
+        with self.database.read() as connection:
+            view = Model.load(connection, (self.tenant, deployment_id), {}).view()
+        return planned_operations(get_workflow("update", wanted, view), view)
+
+    def _update_parameters(
+        self, deployment_id: str, blueprint_id: str | None, inputs: Json | None, parameters: Json | None
+    ) -> Json:
+        target = self._deployer.plan_update(
+            deployment_id, blueprint_id=blueprint_id, inputs=inputs or {}, tenant=self.tenant
+        )
+        return {**(parameters or {}), **target.parameters}
 
     def run(
         self,

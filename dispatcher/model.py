@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from outrider.dispatcher.store import deployments, instances
+from outrider.dispatcher.errors import NotFound
+from outrider.dispatcher.store import blueprints, deployments, instances
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
 from outrider.messaging.messages import PropertyChange
@@ -135,3 +136,11 @@ _DRIFT = (
     "source_relationships_configuration_drift",
     "target_relationships_configuration_drift",
 )
+
+
+def resources_of(connection: Connection, model: Model) -> str | None:
+    """Return the hash of the manifest of a deployment's files; None if it has none (any more)."""
+    try:
+        return blueprints.get(connection, model.key[0], model.deployment.blueprint_id).resources
+    except NotFound:
+        return None

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.errors import Conflict
 from outrider.dispatcher.model import Model
-from outrider.dispatcher.store import deployments, instances
+from outrider.dispatcher.store import blueprints, deployments, instances
 from outrider.dispatcher.workflows.graph import ChangeKind, ModelChange
 from outrider.dispatcher.workflows.view import InstanceRelationship, InstanceView
 
@@ -124,6 +124,9 @@ def _replace_plan(connection: Connection, model: Model, payload: Mapping[str, An
     values["plan"] = plan
     if payload.get("blueprint_id"):
         values["blueprint_id"] = payload["blueprint_id"]
+        blueprint = blueprints.get(connection, model.key[0], payload["blueprint_id"])
+        # What was built from sources for the new blueprint.
+        values["details"] = {**model.deployment.details, **blueprint.details}
     deployments.update(connection, model.key, values, now=now)
     if nodes is not None:
         deployments.replace_nodes(connection, model.key, nodes)

@@ -17,6 +17,7 @@ from outrider.dispatcher.errors import DispatcherError, OperationRefused
 from outrider.dispatcher.fleet import Fleet
 from outrider.dispatcher.graph_run import GraphRun, is_operation
 from outrider.dispatcher.leases import LeaseBook
+from outrider.dispatcher.model import resources_of
 from outrider.dispatcher.retries import (
     UNKNOWN,
     Consequence,
@@ -35,8 +36,9 @@ from outrider.dispatcher.store.graphs import GraphState, StoredGraph
 from outrider.dispatcher.store.tasks import StoredTask, TaskState
 from outrider.dispatcher.timers import Timers
 from outrider.dispatcher.turn import Turn
+from outrider.dispatcher.workflows.brought import is_function
 from outrider.dispatcher.workflows.errors import WorkflowError
-from outrider.dispatcher.workflows.graph import Record, Stage, StagePlan, Task, TaskKind
+from outrider.dispatcher.workflows.graph import ChangeKind, Record, Stage, StagePlan, Task, TaskGraph, TaskKind
 from outrider.messaging.messages import OperationError, PropertyChange, Verdict
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,8 @@ class Progress:
     def _release(self, turn: Turn, run: Run, budget: int) -> int:
         made = 0
         graph = run.current
-        limit = run.execution.max_concurrency or self._settings.max_open_per_execution
+        # A workflow function waits for the others: it takes nobody's place.
+        limit = (run.execution.max_concurrency or self._settings.max_open_per_execution) + graph.function_lives
         while graph.ready and not run.stopping:
             position = graph.ready[0]
             task = graph.tasks[position]
@@ -142,7 +145,8 @@ class Progress:
             run.model.set_state(task.instance, task.state)
         if task.kind is TaskKind.EVENT:
             narrate.about_task(turn, run, task, "workflow_node_event", task.message or "")
-        run.current.move(position, TaskState.SUCCEEDED)
+        theirs = task.kind is TaskKind.LOCAL and not run.execution.dry_run
+        run.current.move(position, TaskState.SENDING if theirs else TaskState.SUCCEEDED)
         turn.save_task(run, position)
 
     # -- from verdicts to consequences --------------------------------------------------------------------------------
@@ -311,6 +315,18 @@ class Progress:
         run.current.move(position, TaskState.SUCCEEDED)
         turn.save_task(run, position)
         narrate.about_task(turn, run, task, "task_succeeded", f"Task succeeded {task.operation!r}")
+        if is_function(task):
+            self._leave_behind(turn, run)
+
+    def _leave_behind(self, turn: Turn, run: Run) -> None:
+        """A workflow function succeeded although tasks of its failed: it went on without them."""
+        graph = run.current
+        failed = graph.positions(TaskState.FAILED, TaskState.CANCELLED)
+        local = [each for each in graph.positions(TaskState.SENDING) if graph.tasks[each].kind is TaskKind.LOCAL]
+        blocked = [each for each in graph.dependents(failed) if graph.states[each] is TaskState.PENDING]
+        for position in (*blocked, *failed, *local):
+            graph.move(position, TaskState.SUPERSEDED)
+            turn.save_task(run, position, error="the workflow went on without it")
 
     def _reschedule(self, turn: Turn, run: Run, position: int, delay: float, reason: str, *, counted: bool) -> None:
         graph = run.current
@@ -338,6 +354,9 @@ class Progress:
         turn.save_task(run, position, error=reason)
         narrate.about_task(turn, run, task, "task_failed", reason, causes=causes)
         if may_recover and self._hold_for_recovery(run, position):
+            return
+        if position and graph.function_lives:
+            # The workflow function hears of it, and decides.
             return
         run.failures.append(reason)
         if run.failed_at is None:
@@ -394,6 +413,12 @@ class Progress:
             tasks.set_dependencies(turn.connection, {graph.task_id(each): graph.dependencies[each] for each in changed})
             graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
             narrate.about_execution(turn, run, "workflow_event", f"Recovering subgraph {subgraph.id!r}")
+
+    def extend(self, turn: Turn, run: Run, added: TaskGraph) -> None:
+        """Add what a workflow function submitted."""
+        graph = run.current
+        self._store_tasks(turn, run, graph.extend(added))
+        graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
 
     # -- stages -------------------------------------------------------------------------------------------------------
 
@@ -481,6 +506,10 @@ class Progress:
         succeeded = graph.finished
         if succeeded and run.model is not None:
             model_changes.apply(turn.connection, run.model, run.after, now=turn.stored_now)
+            if any(change.kind is ChangeKind.REPLACE_PLAN for change in run.after):
+                # Another plan may name other versions of plugins, and come with other files.
+                run.plugins.clear()
+                run.resources = resources_of(turn.connection, run.model)
         for position in graph.positions(TaskState.RESCHEDULED):
             self._timers.drop((Alarm.RETRY, run.id, position))
             graph.move(position, TaskState.CANCELLED)

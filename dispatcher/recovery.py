@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher import model_changes
-from outrider.dispatcher.errors import DispatcherError, NotFound
+from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.graph_run import GraphRun, is_operation
-from outrider.dispatcher.model import Model
+from outrider.dispatcher.model import Model, resources_of
 from outrider.dispatcher.retries import UNKNOWN, Ending
 from outrider.dispatcher.run import OpenAttempt, Predecessor, Run
 from outrider.dispatcher.settings import EngineSettings
-from outrider.dispatcher.store import attempts, blueprints, executions, graphs, tasks
+from outrider.dispatcher.store import attempts, executions, graphs, tasks
 from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.store.executions import Execution, Status
 from outrider.dispatcher.store.graphs import GraphState, StoredGraph
@@ -81,11 +81,7 @@ def _deployment(
         **execution.details.get("config", {}),
     }
     model = Model.load(connection, (execution.tenant, execution.deployment_id), config)
-    try:
-        blueprint = blueprints.get(connection, execution.tenant, model.deployment.blueprint_id)
-    except NotFound:
-        return model, None
-    return model, blueprint.resources
+    return model, resources_of(connection, model)
 
 
 def _place(run: Run, stored: Sequence[StoredGraph]) -> None:
@@ -116,7 +112,7 @@ def _take_up_graph(turn: Turn, restored: Restored, stored: StoredGraph, *, resum
             restored.retries[row.position] = max((row.not_before or 0.0) - turn.stored_now, 0.0)
         elif resuming and row.state in (TaskState.FAILED, TaskState.CANCELLED):
             _resume_task(turn, run, row, attempt)
-        elif row.state is TaskState.FAILED:
+        elif row.state is TaskState.FAILED and not run.graph.function_lives:
             run.failures.append(row.error or f"{row.task.id} failed")
             run.failed_at = turn.now
     if resuming:

@@ -1,0 +1,195 @@
+"""Every built-in workflow, from the blueprint to what the store holds at its end, also when dispatchers die meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outrider.dispatcher.store.executions import Execution, Status
+from outrider.dispatcher.workflows import BUILT_IN
+from tests.support.workflow_world import Broken, World, world
+
+_HEAD = """
+tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml]
+inputs:
+  color: {default: red}
+plugins:
+  app: {executor: central_deployment_agent, package_name: app, package_version: "1.0", install: false}
+node_types:
+  app.Service:
+    derived_from: cloudify.nodes.Root
+    properties:
+      color: {default: {get_input: color}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {implementation: app.tasks.create, inputs: {color: {default: {get_property: [SELF, color]}}}}
+        configure: {implementation: app.tasks.configure}
+        start: {implementation: app.tasks.start}
+        stop: {implementation: app.tasks.stop}
+        delete: {implementation: app.tasks.delete}
+        pull: {implementation: app.tasks.pull}
+        check_drift: {implementation: app.tasks.check_drift}
+        update: {implementation: app.tasks.update}
+      cloudify.interfaces.validation:
+        check_status: {implementation: app.tasks.check_status}
+  app.Healing:
+    derived_from: app.Service
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        heal: {implementation: app.tasks.heal}
+relationships:
+  app.uses:
+    derived_from: cloudify.relationships.connected_to
+    source_interfaces:
+      cloudify.interfaces.relationship_lifecycle:
+        establish: {implementation: app.tasks.establish}
+        unlink: {implementation: app.tasks.unlink}
+    target_interfaces:
+      cloudify.interfaces.relationship_lifecycle:
+        establish: {implementation: app.tasks.establish}
+outputs:
+  database: {value: {get_attribute: [database, made_by]}}
+"""
+
+FIRST = (
+    _HEAD
+    + """
+node_templates:
+  host:
+    type: app.Service
+  database:
+    type: app.Healing
+    relationships: [{type: cloudify.relationships.contained_in, target: host}]
+  web:
+    type: app.Service
+    capabilities: {scalable: {properties: {default_instances: 2, max_instances: 4}}}
+    relationships: [{type: app.uses, target: database}]
+  cache:
+    type: app.Service
+    relationships: [{type: app.uses, target: web}]
+"""
+)
+
+SECOND = (
+    _HEAD
+    + """
+node_templates:
+  host:
+    type: app.Service
+  database:
+    type: app.Healing
+    properties: {color: blue}
+    relationships: [{type: cloudify.relationships.contained_in, target: host}]
+  web:
+    type: app.Service
+    capabilities: {scalable: {properties: {default_instances: 2, max_instances: 4}}}
+    relationships: [{type: app.uses, target: database}]
+  proxy:
+    type: app.Service
+    relationships: [{type: app.uses, target: web}]
+"""
+)
+
+
+def quiet(_operation: str, _node: str) -> None:
+    """Let every operation succeed."""
+
+
+def failing(operation: str, node: str) -> Callable[[str, str], Any]:
+    """Return the behaviour in which one operation of one node fails."""
+
+    def behave(called: str, on: str) -> None:
+        if (called, on) == (operation, node):
+            raise Broken(f"{operation} of {node} is broken")
+
+    return behave
+
+
+def drifting(operation: str, node: str) -> Any:
+    """Let the database have drifted."""
+    return ["size"] if (operation, node) == ("check_drift", "database") else None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workflow to run, and what it is expected to come to."""
+
+    workflow: str
+    parameters: dict[str, Any]
+    behaviour: Callable[[str, str], Any] = quiet
+    status: Status = Status.TERMINATED
+    #: What an earlier install does.
+    before: Callable[[str, str], Any] | None = quiet
+    force: bool = False
+
+    def start(self, made: World) -> Execution:
+        """Bring the deployment where the workflow begins, and start it."""
+        if self.before is not None:
+            made.behaviour = self.before
+            made.run("install", wait_after_fail_seconds=5.0)
+            made.ran.clear()
+        made.behaviour = self.behaviour
+        asked = Execution(id="", workflow=self.workflow, force=self.force)
+        if self.workflow == "update":
+            return made.dispatcher.update("app", blueprint_id="second", parameters=self.parameters, execution=asked)
+        return made.dispatcher.start(self.workflow, "app", self.parameters, execution=asked)
+
+
+_OPERATION = {"operation": "cloudify.interfaces.lifecycle.configure", "run_by_dependency_order": True}
+
+CASES = {
+    "install": Case("install", {}, before=None),
+    "install that fails": Case("install", {}, failing("start", "web"), Status.FAILED, before=None),
+    "uninstall": Case("uninstall", {}),
+    "uninstall that ignores failures": Case("uninstall", {"ignore_failure": True}, failing("stop", "web")),
+    "reinstall": Case("reinstall", {}),
+    "start": Case("start", {}, force=True),
+    "stop": Case("stop", {}),
+    "restart": Case("restart", {}),
+    "execute_operation": Case("execute_operation", _OPERATION),
+    "heal by healing": Case("heal", {}, failing("check_status", "database")),
+    "heal by reinstalling": Case("heal", {}, failing("check_status", "web")),
+    "heal that cannot heal": Case("heal", {"allow_reinstall": False}, failing("check_status", "web"), Status.FAILED),
+    "scale out": Case("scale", {"scalable_entity_name": "web", "delta": 2}),
+    "scale in": Case("scale", {"scalable_entity_name": "web", "delta": -1}),
+    "scale out that fails": Case(
+        "scale", {"scalable_entity_name": "web", "delta": 1}, failing("start", "web"), Status.FAILED
+    ),
+    "update": Case("update", {}),
+    "update of what has drifted": Case("update", {}, drifting),
+    "update by reinstalling": Case("update", {"force_reinstall": True, "skip_drift_check": True}),
+    "rollback": Case("rollback", {}, before=failing("start", "web")),
+    "full rollback": Case("rollback", {"full_rollback": True}, before=failing("start", "web")),
+    "check_status": Case("check_status", {}),
+    "check_status of what is ill": Case("check_status", {}, failing("check_status", "web"), Status.FAILED),
+    "check_drift": Case("check_drift", {}, drifting),
+    "pull": Case("pull", {}),
+}
+
+
+def test_every_workflow_is_among_the_cases() -> None:
+    # These two need hosts with agents; the installer's tests run them.
+    assert {case.workflow for case in CASES.values()} == set(BUILT_IN) - {"install_new_agents", "validate_agents"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_workflow_whose_dispatchers_die_comes_to_the_same_end(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    ends, operations = [], []
+    for die_every in (None, 3):
+        with world(tmp_path / str(die_every), {"first": FIRST, "second": SECOND}) as made:
+            execution = made.finish(case.start(made), die_every=die_every)
+            assert execution.status is case.status, execution.error
+            ends.append(made.state())
+            operations.append(Counter(made.ran))
+            if die_every is not None:
+                assert made.dispatchers > 1 or len(made.ran) < die_every
+    assert ends[1] == ends[0]
+    # Nothing is left out, and nothing runs twice.
+    assert operations[1] == operations[0]
