@@ -1,0 +1,83 @@
+"""From a bare host to an operation on it and back, with nothing but the command: broker, install, exec, uninstall."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from outrider.installer import Bundle
+from outrider.installer.ssh.hostkeys import fingerprint
+from tests.support.docker_engine import DockerEngine
+from tests.support.hosts import Host
+from tests.support.rabbitmq import RabbitNode, _free_ports, require_rabbitmq
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+
+Outrider = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def outrider(engine: DockerEngine, tmp_path: Path) -> Iterator[Outrider]:
+    """Run the command with a home of its own and a broker that hosts reach at the gateway's address."""
+    require_rabbitmq()
+    (port,) = _free_ports(1)
+    node = RabbitNode(extra_config=f"listeners.tcp.2 = {engine.gateway}:{port}\n")
+    environment = {
+        **os.environ,
+        "OUTRIDER_HOME": str(tmp_path / "home"),
+        "OUTRIDER_BROKER_URLS": node.url_of("fleet"),
+        "OUTRIDER_BROKER_MANAGEMENT_URL": node.management_url,
+        "OUTRIDER_HOSTS_BROKER_URLS": f"amqp://{engine.gateway}:{port}/fleet",
+    }
+
+    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "outrider.cli", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+        assert done.returncode == code, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done
+
+    try:
+        node.start()
+        yield run
+    finally:
+        node.close()
+
+
+def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
+    outrider: Outrider, host: Host, agent_bundle: Bundle
+) -> None:
+    way = [f"root@{host.address}", "--key", str(host.private_key), "--fingerprint", fingerprint(host.host_key())]
+    bundle = ["--bundle", str(agent_bundle.path)]
+    agent_id = host.address.replace(".", "-")
+    missing = outrider("broker", "check", code=5)
+    assert "fleet" in missing.stderr
+    outrider("broker", "setup")
+    assert "everything that Outrider needs is there" in outrider("broker", "check").stdout
+    assert "Python" in outrider("agent", "doctor", *way, *bundle).stdout
+
+    installed = outrider("agent", "install", *way, *bundle)
+    assert "an agent runs on 1 of 1 host" in installed.stdout
+    assert "heartbeat" in installed.stderr
+
+    done = outrider("exec", "hostname; ctx returns $(hostname)", "--on", agent_id, "--json")
+    assert json.loads(done.stdout)["value"] == host.run("hostname").output.strip()
+
+    outrider("agent", "uninstall", *way, *bundle)
+    assert not host.exists("/opt/outrider")
+    assert not host.exists("/etc/outrider")
+
+
+def test_a_host_that_refuses_the_key_is_named_with_a_remedy(outrider: Outrider, host: Host, tmp_path: Path) -> None:
+    outrider("broker", "setup")
+    key = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=30)
+    way = [f"root@{host.address}", "--key", str(key), "--fingerprint", fingerprint(host.host_key())]
+    refused = outrider("agent", "uninstall", *way, code=1)
+    assert host.address in refused.stderr
+    assert "0 of 1 host" in refused.stdout
