@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ T = TypeVar("T")
 _Job = tuple[Callable[[sqlite3.Connection], Any], Callable[[Any, Optional[Exception]], None]]
 _LARGEST_GROUP = 256
 _CALL_SECONDS = 60.0
+#: How long a patient job waits for others to be committed with.
+_COMPANY_SECONDS = 0.2
+
+#: Does nothing: it ends the writer's sleep.
+_WAKE: _Job = (lambda _connection: None, lambda _value, _error: None)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -85,6 +91,10 @@ class Journal:
         self._path = path
         self._machine = machine
         self._jobs: queue.SimpleQueue[Optional[_Job]] = queue.SimpleQueue()
+        #: What is committed with whatever comes next.
+        self._patient: deque[_Job] = deque()
+        #: Whether the writer sleeps until a job comes, and would not see a patient one.
+        self._asleep = False
         self._thread = threading.Thread(target=self._write_until_closed, name="journal", daemon=True)
         self._closed = False
         try:
@@ -123,6 +133,18 @@ class Journal:
             done(None, JournalError(f"the journal {self._path} is closed"))
             return
         self._jobs.put((job, done))
+
+    def submit_patiently(
+        self, job: Callable[[sqlite3.Connection], T], done: Callable[[Optional[T], Optional[Exception]], None]
+    ) -> None:
+        """Run `job` with the next group, or soon: for what costs nobody anything if it is durable a little later."""
+        if self._closed:
+            self.submit(job, done)
+            return
+        # In this order: the writer goes to sleep first, and then looks whether there is one.
+        self._patient.append((job, done))
+        if self._asleep:
+            self._jobs.put(_WAKE)
 
     def call(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` in the next group and wait until it is durable. Raises `JournalError`."""
@@ -201,17 +223,24 @@ class Journal:
     def _write_until_closed(self) -> None:
         open_for_more = True
         while open_for_more:
-            group: list[_Job] = []
-            for job in self._next_group():
-                if job is None:
-                    open_for_more = False
-                else:
-                    group.append(job)
+            jobs = list(self._next_group())
+            open_for_more = None not in jobs
+            patient = [self._patient.popleft() for _ in range(len(self._patient))]
+            group = patient + [job for job in jobs if job is not None]
             if group:
                 self._commit(group)
 
     def _next_group(self) -> Iterator[Optional[_Job]]:
-        yield self._jobs.get()
+        """Wait for jobs; return those that are there. None at all: only patient ones are left."""
+        try:
+            yield self._jobs.get(timeout=_COMPANY_SECONDS)
+        except queue.Empty:
+            self._asleep = True
+            if self._patient:
+                self._asleep = False
+                return
+            yield self._jobs.get()
+            self._asleep = False
         for _ in range(_LARGEST_GROUP):
             try:
                 yield self._jobs.get_nowait()

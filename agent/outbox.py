@@ -79,7 +79,8 @@ class ResultOutbox:
             self._settle(attempt_id, confirmed=False)
             return
         self._settle(attempt_id, confirmed=True)
-        self._journal.submit(journaling.done(attempt_id), lambda _value, _error: self._done(attempt_id))
+        # Until that is durable, another agent process would at worst send the result once more.
+        self._journal.submit_patiently(journaling.done(attempt_id), lambda _value, _error: self._done(attempt_id))
 
     def _settle(self, attempt_id: str, *, confirmed: bool) -> None:
         with self._lock:

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _BATCH_BYTES = 512 * 1024
 _RETRY_SECONDS = 1.0
+#: How long the shipper looks for records by itself after the last attempt.
+_WAKEFUL_SECONDS = 2.0
 
 
 class _Spool:
@@ -55,6 +57,8 @@ class UpdateShipper:
         self._condition = threading.Condition()
         self._spools: dict[str, _Spool] = {}
         self._urgent = False
+        #: Whether the thread sleeps until it is woken; while there are attempts it looks by itself.
+        self._asleep = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="updates", daemon=True)
 
@@ -66,10 +70,8 @@ class UpdateShipper:
         """Ship the attempt's records from now on, as they are written, behind those that were confirmed before."""
         with self._condition:
             if task.attempt_id not in self._spools:
-                # Without others the thread sleeps for good; with others it looks again within its interval.
-                alone = not self._spools
                 self._spools[task.attempt_id] = _Spool(task, folder, confirmed)
-                if alone:
+                if self._asleep:
                     self._condition.notify()
 
     def finish(self, attempt_id: str, last_sequence: int) -> None:
@@ -101,11 +103,15 @@ class UpdateShipper:
         return not any(spool.last_sequence is not None for spool in list(self._spools.values()))
 
     def _run(self) -> None:
+        idle_since = 0.0
         while True:
             with self._condition:
                 if not self._urgent and not self._closed:
-                    # Without attempts there is nothing to look at until one comes.
-                    self._condition.wait(self._interval if self._spools else None)
+                    if self._spools:
+                        idle_since = time.monotonic()
+                    # To wake it for each operation would cost more than to look a few times in vain.
+                    self._asleep = time.monotonic() - idle_since > _WAKEFUL_SECONDS
+                    self._condition.wait(None if self._asleep else self._interval)
                 self._urgent = False
                 if self._closed:
                     return

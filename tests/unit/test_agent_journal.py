@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from outrider.agent import journal as journaling
 from outrider.agent.journal import Journal, State
+from tests.support.waiting import wait_until
 
 IDENTITY = {"pid": 1, "start_ticks": 2, "boot_id": "b"}
 
@@ -123,3 +125,25 @@ def test_old_attempts_are_forgotten(journal: Journal) -> None:
     assert journal.entry("a") is not None
     journal.prune(older_than_seconds=-1)
     assert journal.entry("a") is None
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+def test_a_patient_job_is_committed_soon_though_nothing_else_comes(journal: Journal, *, asleep: bool) -> None:
+    journal.call(journaling.finish("a", "succeeded", b"result"))
+    if asleep:
+        wait_until(lambda: journal._asleep, 5.0, "the writer's sleep")
+    done = threading.Event()
+    journal.submit_patiently(journaling.done("a"), lambda _value, _error: done.set())
+    assert done.wait(5.0)
+    entry = journal.entry("a")
+    assert entry is not None
+    assert entry.state is State.DONE
+
+
+def test_a_patient_job_is_committed_before_the_journal_closes(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", machine="m")
+    journal.call(journaling.finish("a", "succeeded", b"result"))
+    done = threading.Event()
+    journal.submit_patiently(journaling.done("a"), lambda _value, _error: done.set())
+    journal.close()
+    assert done.is_set()
