@@ -37,7 +37,7 @@ def create_app(manager: Manager) -> FastAPI:
     app.state.manager = manager
     for routes in ROUTERS:
         app.include_router(routes, prefix=API)
-    for routes in (system.unversioned, beyond.routes, health.routes, file_server.routes):
+    for routes in (system.unversioned, beyond.routes, health.routes, file_server.routes, system.missing):
         app.include_router(routes)
     if manager.file_tokens is not None:
         app.mount("/files", files_app(manager.content, manager.file_tokens))

@@ -15,6 +15,7 @@ from outrider.dispatcher.store import blueprints
 from outrider.dispatcher.store.blueprints import Blueprint
 from outrider.manager_stub.calls import Call
 from outrider.manager_stub.catalogue import TenantPlugins
+from outrider.manager_stub.envelope import without_places
 from outrider.manager_stub.errors import ApiError, BadRequest
 from outrider.manager_stub.system_executions import record_upload
 from outrider.manager_stub.uploads import unpack_blueprint
@@ -39,7 +40,6 @@ class BlueprintUpload:
 def take_in(call: Call, upload: BlueprintUpload, folder: Path) -> None:
     """Unpack, read and store a blueprint. Raises `AlreadyExists`, and what is wrong with it unless it is kept."""
     state = "failed_extracting"
-    root = folder
     _reserve(call, upload)
     try:
         unpacked = folder / "unpacked"
@@ -48,8 +48,7 @@ def take_in(call: Call, upload: BlueprintUpload, folder: Path) -> None:
         state = "invalid"
         record = _read(call, upload, _main_file(root, upload.main_file))
     except (BlueprintFailure, WagonError, DispatcherError, FilesError, ApiError) as error:
-        # Where the manager unpacked it is of no use to its author.
-        _fail(call, upload, state, str(error).replace(f"{root}/", ""))
+        _fail(call, upload, state, without_places(str(error)))
         if not upload.keep_invalid:
             raise
         log.info("blueprint %s is %s", upload.id, state, extra={"action": "blueprint_refused", "blueprint": upload.id})

@@ -6,6 +6,7 @@ This is the one boundary where errors of the packages below become HTTP statuses
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 from fastapi import FastAPI
@@ -39,6 +40,8 @@ TRANSLATIONS: tuple[tuple[type[Exception], int, str], ...] = (
     (BlueprintFailure, 400, "invalid_blueprint_error"),
     (WagonError, 400, "invalid_plugin_error"),
 )
+#: See `uploads.work_folder`.
+_UPLOADS = re.compile(r"/[^\s'\"]*/upload-[^/\s]{8}/(?:unpacked/)?")
 #: error_code of what the framework itself answers.
 _FRAMEWORK = {404: "not_found_error", 405: "method_not_allowed_error", 413: "bad_parameters_error"}
 
@@ -66,9 +69,14 @@ def _api_error(_request: Request, error: Exception) -> Response:
 
 def _translator(status: int, code: str) -> Callable[[Request, Exception], Response]:
     def answer(_request: Request, error: Exception) -> Response:
-        return envelope(status, code, str(error))
+        return envelope(status, code, without_places(str(error)))
 
     return answer
+
+
+def without_places(text: str) -> str:
+    """Return a message without the folders that uploads were unpacked in: to their senders, those mean nothing."""
+    return _UPLOADS.sub("", text)
 
 
 def _unreadable(_request: Request, error: Exception) -> Response:

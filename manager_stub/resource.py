@@ -23,6 +23,9 @@ from outrider.manager_stub.listing import LARGEST_PAGE, ListCall, only, page_of
 Shape = Callable[[Connection, Sequence[Row[Any]], ListCall], list[dict[str, Any]]]
 Where = Sequence[sa.ColumnElement[bool]]
 
+#: No column holds a larger number, and drivers refuse to send one.
+_LARGEST = 2**63 - 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
@@ -140,10 +143,7 @@ def _typed(column: sa.ColumnElement[Any], name: str, value: str) -> Any:
         if isinstance(column.type, sa.Boolean):
             return value.lower() == "true"
         if isinstance(column.type, sa.Integer):
-            number = int(value)
-            if abs(number) >= 2**63:
-                raise ValueError(value)
-            return number
+            return max(-_LARGEST, min(int(value), _LARGEST))
         if isinstance(column.type, sa.Float):
             return float(value)
     except ValueError as error:

@@ -38,7 +38,7 @@ def work_folder(parent: Path) -> Iterator[Path]:
 async def received(request: Request, parent: Path) -> AsyncIterator[Path]:
     """The request's body as a file, for the time of the block. Its size is limited by `limiting.BodyLimit`."""
     with work_folder(parent) as folder:
-        path = folder / "body"
+        path = folder / "archive"
         async with await anyio.open_file(path, "wb") as file:
             async for chunk in request.stream():
                 await file.write(chunk)

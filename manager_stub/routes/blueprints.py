@@ -46,7 +46,7 @@ async def upload_blueprint(call: Writer, blueprint_id: str, request: Request) ->
     """
     checked_id(blueprint_id, kind="blueprint", letter_first=True)
     with work_folder(call.manager.settings.work) as folder:
-        body = folder / "body"
+        body = folder / "archive"
         params = await _read_request(request, body)
         if not body.exists() or params.get("blueprint_archive_url"):
             raise BadRequest("blueprints are not fetched from URLs: upload the archive itself")

@@ -12,11 +12,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from outrider.manager_stub.calls import Person, Reader
+from outrider.manager_stub.errors import Missing
 from outrider.manager_stub.listing import Listing, whole_list
 
 routes = APIRouter(tags=["system"])
 #: Outside of the version's prefix.
 unversioned = APIRouter(tags=["system"])
+#: Behind all others.
+missing = APIRouter(include_in_schema=False)
 
 #: The release whose wire protocol this is; clients compare it with their own.
 COMPATIBLE = {"edition": "community", "version": "7.0.5", "build": None, "date": None, "commit": None}
@@ -27,6 +30,12 @@ COMPATIBLE = {"edition": "community", "version": "7.0.5", "build": None, "date":
 def version() -> dict[str, Any]:
     """Return which release's protocol is spoken."""
     return {**COMPATIBLE, "distribution": platform.system().lower(), "distro_release": "outrider"}
+
+
+@missing.api_route("/api/{path:path}", methods=["GET", "PUT", "POST", "PATCH", "DELETE"])
+def not_offered(path: str) -> None:
+    """Answer for the rest of the ecosystem's API, which Outrider does not have."""
+    raise Missing("resource", f"/api/{path[:200]}")
 
 
 @routes.get("/status")

@@ -43,8 +43,8 @@ def all_routes() -> list[tuple[str, str, Requires | None]]:
     for prefix, router in routers:
         for route in router.routes:
             assert isinstance(route, APIRoute)
-            for method in route.methods:
-                found.append((method, prefix + route.path, requirement(route.dependant)))
+            asked = requirement(route.dependant)
+            found += [(method, prefix + route.path, asked) for method in sorted(route.methods)]
     return found
 
 
