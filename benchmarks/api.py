@@ -1,0 +1,182 @@
+"""Measures the REST API: list pages, asked for by 50 clients at once, over 100,000 stored events.
+
+::
+
+    python -m benchmarks.api [--json] [--events 100000] [--instances 10000] [--clients 50] [--requests 40]
+
+The manager runs in a process of its own on SQLite; the clients are threads of this one, each with its own connection,
+so both share the machine's cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import multiprocessing
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from benchmarks.report import Report, Sample, benchmark_arguments, note
+from outrider.dispatcher.dispatcher import Dispatcher
+from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
+from outrider.dispatcher.store import deployments, events, executions, tokens
+from outrider.dispatcher.store.deployments import Deployment
+from outrider.dispatcher.store.events import Event
+from outrider.dispatcher.store.executions import Execution
+from outrider.dispatcher.workflows.view import InstanceView
+from outrider.manager_stub import Manager, ManagerServer, ManagerSettings
+from outrider.messaging.embedded import EmbeddedBroker
+
+#: Name of a route → path. Pages of 100, as clients follow executions by.
+ROUTES = {
+    "events": "/api/v3.1/events?execution_id=run-0&_size=100&_offset=500&_sort=reported_timestamp",
+    "instances": "/api/v3.1/node-instances?_size=100&_sort=node_id",
+    "deployments": "/api/v3.1/deployments?_size=100&_sort=created_at",
+    "executions": "/api/v3.1/executions?_size=100&_sort=-created_at",
+}
+DEPLOYMENTS = 100
+START_SECONDS = 300.0
+
+
+def fill(manager: Manager, *, event_count: int, instance_count: int) -> str:
+    """Store what the lists are made of; return a token."""
+    database = manager.database
+    each = instance_count // DEPLOYMENTS
+    with database.begin() as connection:
+        now = database.now(connection)
+        for number in range(DEPLOYMENTS):
+            deployments.insert(
+                connection,
+                Deployment(id=f"app-{number}", blueprint_id="app"),
+                nodes=[{"id": "web", "name": "web", "type": "a.Type"}],
+                node_instances=[
+                    InstanceView(id=f"web_{number}_{index}", node="web", state="started", index=index)
+                    for index in range(each)
+                ],
+                now=now + number,
+            )
+            run = Execution(id=f"run-{number}", workflow="install", deployment_id=f"app-{number}")
+            executions.insert(connection, run, now=now + number)
+        for number in range(DEPLOYMENTS):
+            records = [
+                Event(message=f"line {n}", happened_at=now, execution_id=f"run-{number}", level="info", logger="bench")
+                for n in range(event_count // DEPLOYMENTS)
+            ]
+            events.append(connection, records, now=now)
+        return tokens.create(connection, "admin", now=now)[1]
+
+
+def serve(folder: str, pipe: Connection, event_count: int, instance_count: int) -> None:
+    """Run the manager until the pipe closes."""
+    place = Path(folder)
+    transport = EmbeddedBroker().transport()
+    dispatcher = Dispatcher(database=str(place / "store.db"), files=place / "files", transport=transport)
+    secrets = SecretStore(DatabaseTable(dispatcher.database), KeyRing(place / "secret.key"))
+    manager = Manager(dispatcher, secrets, ManagerSettings(port=0, work=place / "uploads"))
+    manager.first_admin()
+    token = fill(manager, event_count=event_count, instance_count=instance_count)
+    with ManagerServer(manager) as server:
+        pipe.send((server.port, token))
+        with contextlib.suppress(EOFError):
+            pipe.recv()
+    dispatcher.database.close()
+    transport.close()
+
+
+@contextlib.contextmanager
+def manager_process(folder: str, *, event_count: int, instance_count: int) -> Iterator[tuple[int, str]]:
+    """Serve in another process for the time of the block; yields port and token."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(folder, theirs, event_count, instance_count))
+    process.start()
+    theirs.close()
+    if not ours.poll(START_SECONDS):
+        raise SystemExit(f"the manager did not start within {START_SECONDS:g} s")
+    try:
+        yield ours.recv()
+    finally:
+        ours.close()
+        process.join(30)
+
+
+class Client:
+    """One of many clients: a connection of its own, one request after the other."""
+
+    def __init__(self, port: int, token: str, path: str, count: int) -> None:
+        self._port, self._path, self._count = port, path, count
+        self._headers = {"Authentication-Token": token, "Tenant": "default_tenant"}
+        self.seconds: list[float] = []
+        self.errors = 0
+
+    def run(self, begin: threading.Barrier) -> None:
+        """Wait for the others, then ask."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        begin.wait()
+        for _ in range(self._count):
+            began = time.perf_counter()
+            try:
+                connection.request("GET", self._path, headers=self._headers)
+                answer = connection.getresponse()
+                body = answer.read()
+                self.errors += answer.status != 200 or not body
+            except OSError:
+                self.errors += 1
+                connection.close()
+            self.seconds.append(time.perf_counter() - began)
+        connection.close()
+
+
+def measure(port: int, token: str, path: str, *, clients: int, requests: int) -> tuple[list[float], int, float]:
+    """Return the durations of all requests, the number of errors, and how long it took altogether."""
+    begin = threading.Barrier(clients + 1)
+    fleet = [Client(port, token, path, requests) for _ in range(clients)]
+    threads = [threading.Thread(target=client.run, args=(begin,)) for client in fleet]
+    for thread in threads:
+        thread.start()
+    begin.wait()
+    began = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    took = time.perf_counter() - began
+    return [each for client in fleet for each in client.seconds], sum(client.errors for client in fleet), took
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's own options."""
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--instances", type=int, default=10_000)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--requests", type=int, default=40, help="requests of each client to each route")
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = benchmark_arguments(__doc__, options)
+    report = Report("api")
+    worst, errors = 0.0, 0
+    with tempfile.TemporaryDirectory(prefix="outrider-api-") as folder:
+        note(f"storing {arguments.events} events and {arguments.instances} node instances")
+        with manager_process(folder, event_count=arguments.events, instance_count=arguments.instances) as (port, token):
+            for name, path in ROUTES.items():
+                measure(port, token, path, clients=2, requests=3)  # plans, caches
+                seconds, failed, took = measure(
+                    port, token, path, clients=arguments.clients, requests=arguments.requests
+                )
+                errors += failed
+                worst = max(worst, Sample(tuple(seconds)).percentile(99))
+                report.sample(f"api.{name}", seconds, unit="ms", p99=True)
+                report.number(f"api.{name}.per_s", len(seconds) / took, unit="1/s")
+                note(f"{name}: {len(seconds)} requests in {took:.1f} s")
+    report.number("api.list.p99_ms", worst * 1e3, unit="ms", detail="the slowest route", target="at most 150")
+    report.number("api.errors", errors, unit="", target="0")
+    report.print(as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    main()
