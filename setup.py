@@ -42,7 +42,6 @@ AGENT = [
     "pika>=1.3,<2",
     "psutil>=5.9",
     "virtualenv>=20.26",
-    "installer>=0.7",
     "packaging>=22",
     'tomli>=2; python_version < "3.11"',
 ]

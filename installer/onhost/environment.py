@@ -1,7 +1,7 @@
 """The agent's virtualenv: built aside from the bundle's wheels, renamed into place, switched to by a link.
 
-Needs no pip, no venv, no compiler and no network: virtualenv comes as a zipapp, the wheels are unpacked by PyPA's
-`installer`, which is imported from its own wheel.
+Needs no pip, no venv, no compiler and no network: virtualenv comes as a zipapp, and the wheels are laid by Outrider's
+own `plugins.wagons`, which is imported from the bundle's own wheel.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from .errors import HostError
 from .files import disk_error, make_folder, switch_link
@@ -159,37 +160,37 @@ def _python_remedy(answer: str) -> str:
 
 
 def _install_wheels(part: Path, target: Path) -> None:
-    bundle = part / ".bundle"
-    wheels = sorted((bundle / "wheels").glob("*.whl"))
-    tool = [str(path) for path in wheels if path.name.startswith("installer-")]
-    if not tool:
-        raise HostError("bundle-damaged", "the bundle has no `installer` wheel", "build the bundle again")
-    sys.path[:0] = tool
+    wheels = sorted((part / ".bundle" / "wheels").glob("*.whl"))
+    with _own_packages(wheels, part / ".bundle" / "own"):
+        # Only here, and only now, because on a host they lie in the bundle alone.
+        from outrider.plugins.wagons.errors import DiskFull, WagonError
+        from outrider.plugins.wagons.laying import lay_wheels
     try:
-        # Only here, and only now, because it lies in the bundle.
-        from installer import install  # type: ignore[attr-defined]  # mypy takes our own folder for it
-        from installer.destinations import SchemeDictionaryDestination
-        from installer.sources import WheelFile
+        lay_wheels(wheels, aside=part, final=target, site_packages=_site_packages())
+    except DiskFull as error:
+        raise HostError("disk-full", str(error), f"free some space on the disk that holds {target}") from error
+    except WagonError as error:
+        raise HostError("bundle-damaged", str(error), "build the bundle again") from error
+
+
+@contextlib.contextmanager
+def _own_packages(wheels: list[Path], folder: Path) -> Iterator[None]:
+    """Make what Outrider's own wheel brings importable."""
+    own = [path for path in wheels if path.name.startswith("outrider-")]
+    if not own:
+        raise HostError("bundle-damaged", "the bundle has no wheel of Outrider itself", "build the bundle again")
+    # Unpacked, because Python finds no namespace package (`outrider`) inside a zip file.
+    with zipfile.ZipFile(own[0]) as wheel:
+        wheel.extractall(folder)  # noqa: S202 - a zip file: zipfile keeps members below the folder
+    sys.path.insert(0, str(folder))
+    try:
+        yield
     finally:
-        del sys.path[:1]
-    destination = SchemeDictionaryDestination(
-        _scheme(part), interpreter=str(target / "bin" / "python"), script_kind="posix"
-    )
-    metadata: dict[str, Any] = {"INSTALLER": b"outrider"}
-    for wheel in wheels:
-        with WheelFile.open(wheel) as source:
-            install(source=source, destination=destination, additional_metadata=metadata)
+        sys.path.remove(str(folder))
 
 
-def _scheme(part: Path) -> dict[str, str]:
-    site = part / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-    return {
-        "purelib": str(site),
-        "platlib": str(site),
-        "headers": str(part / "include"),
-        "scripts": str(part / "bin"),
-        "data": str(part),
-    }
+def _site_packages() -> str:
+    return f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 
 
 def _compile(part: Path, target: Path) -> None:
