@@ -43,7 +43,7 @@ from outrider.dispatcher.store.executions import Cancel, Execution
 from outrider.dispatcher.store.tasks import DecisionKind
 from outrider.dispatcher.waiting import Waiters, raise_for_status
 from outrider.dispatcher.why import Reason
-from outrider.dispatcher.workflows import get_workflow
+from outrider.dispatcher.workflows import get_workflow, require_available
 from outrider.dispatcher.workflows.preview import PlannedOperation, planned_operations
 from outrider.messaging import topology
 from outrider.messaging.transport import Transport
@@ -164,13 +164,17 @@ class Dispatcher:
 
         `execution` carries what is rarely needed (force, queue, dry_run, scheduled_for, created_by, max_concurrency,
         wait_after_fail_seconds, details) in a record whose ids are filled in here. Raises `NotFound`,
-        `ExecutionRunning`, and `WorkflowError` for an unknown workflow or parameters that do not fit.
+        `ExecutionRunning`, and `WorkflowError` for an unknown workflow, parameters that do not fit, or a workflow that
+        is not available on the deployment as it is (`force` overrides that).
         """
         asked = execution or Execution(id="", workflow=workflow)
         with self.database.begin() as connection:
             model = Model.load(connection, (self.tenant, deployment_id), {})
             allow_custom = bool(asked.details.get("allow_custom_parameters"))
             get_workflow(workflow, parameters or {}, model.view(), allow_custom=allow_custom)
+            if not (asked.force or asked.queue or asked.scheduled_for is not None):
+                # One that waits is judged by the deployment that it finds when its time has come.
+                require_available(workflow, model.view())
             known = {name: getattr(asked, name) for name in Execution.__dataclass_fields__}
             record = Execution(
                 **{

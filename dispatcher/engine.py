@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
-from outrider.dispatcher import cancelling, control, dead_letters, narrate
+from outrider.dispatcher import cancelling, control, dead_letters, narrate, quarantine
 from outrider.dispatcher.attempts import AttemptMaker, Files, outgoing
 from outrider.dispatcher.clock import Clock
 from outrider.dispatcher.consumers import Consumers
@@ -27,6 +27,7 @@ from outrider.dispatcher.function_requests import FunctionRequests
 from outrider.dispatcher.hearing import Hearing
 from outrider.dispatcher.leases import LeaseBook
 from outrider.dispatcher.progress import Alarm, Progress, TimerKey
+from outrider.dispatcher.quarantine import Suspicion
 from outrider.dispatcher.recorder import Finding, Recorder
 from outrider.dispatcher.recovery import Planner, Restored, restore
 from outrider.dispatcher.run import Run
@@ -109,6 +110,8 @@ class Engine:
         self._hearing = Hearing(self.id, self._fleet, self._leases, self._recorder, self._progress)
         self._consumers = Consumers(services.transport, self.inbox, services.clock, self.id)
         self._functions = FunctionRequests(self._progress, self._runs.get, self._note_ready)
+        self._suspicion = Suspicion()
+        self._turn: Turn | None = None
         self._look_at, self._renew_at = 0.0, 0.0
         self._last_turn: float | None = None
         self._started_at = 0.0
@@ -147,14 +150,17 @@ class Engine:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            try:
-                self.turn(wait_seconds=self.settings.poll_seconds)
-            except Exception:
-                # A defect of ours must not stop every other execution. What was in memory cannot be trusted any more.
-                log.exception(
-                    "a turn failed; all executions are taken up again from the store", extra={"action": "turn"}
-                )
-                self._start_over()
+            self.guarded_turn(wait_seconds=self.settings.poll_seconds)
+
+    def guarded_turn(self, *, wait_seconds: float = 0.0) -> None:
+        """Make a turn that never raises: a defect of ours must not stop every other execution."""
+        try:
+            self.turn(wait_seconds=wait_seconds)
+        except Exception as error:
+            # What was in memory cannot be trusted any more.
+            log.exception("a turn failed; all executions are taken up again from the store", extra={"action": "turn"})
+            self._suspect(error)
+            self._start_over()
 
     # -- one turn -----------------------------------------------------------------------------------------------------
 
@@ -167,7 +173,7 @@ class Engine:
             return
         try:
             with self._database.begin() as connection:
-                turn = Turn(connection, self._database.now(connection), now)
+                turn = self._turn = Turn(connection, self._database.now(connection), now)
                 self._look_into_store(turn, signals)
                 self._apply(turn, signals)
                 self._apply_time(turn)
@@ -179,6 +185,7 @@ class Engine:
             self._give_back(signals)
             self._start_over()
             return
+        self._suspicion.clear(turn.owned)
         self._forget_lost(turn)
         self._publish(turn)
         self._settle_deliveries(turn)
@@ -331,6 +338,7 @@ class Engine:
         if stale is not None:
             # It was ours, was lost while we slept, and came back to us: memory is older than the store.
             self._drop(stale)
+        turn.subject = execution_id
         try:
             restored = restore(turn, execution_id, self._planner, self.settings)
         except (WorkflowError, DispatcherError) as error:
@@ -462,6 +470,23 @@ class Engine:
             log.warning("ownership could not be given up yet: %s", error, extra={"action": "start_over"})
         self._renew_at = 0.0
         self._stopping.wait(self.settings.poll_seconds)
+
+    def _suspect(self, error: Exception) -> None:
+        """A turn failed: give up the execution at which the last turns failed, too."""
+        turn, self._turn = self._turn, None
+        execution_id = None if turn is None else turn.subject
+        if not self._suspicion.note(execution_id) or execution_id is None:
+            return
+        try:
+            with self._database.begin() as connection:
+                now = self._database.now(connection)
+                given_up = quarantine.give_up(connection, execution_id, owner=self.id, error=error, now=now)
+        except StoreError as failure:
+            log.warning("an execution could not be given up yet: %s", failure, extra={"action": "quarantine"})
+            return
+        if given_up:
+            log.error("execution %s was given up", execution_id, extra={"action": "quarantine"})
+            self.on_end([execution_id])
 
     def _note_ready(self, run: Run) -> None:
         if not run.ended:

@@ -20,6 +20,7 @@ from outrider.dispatcher.store.executions import Execution, Status
 from outrider.dispatcher.store.graphs import GraphState, StoredGraph
 from outrider.dispatcher.store.tasks import DONE, DecisionKind, StoredTask, TaskState
 from outrider.dispatcher.turn import Turn
+from outrider.dispatcher.workflows.availability import require_available
 from outrider.dispatcher.workflows.errors import WorkflowError
 from outrider.dispatcher.workflows.graph import TaskGraph, Workflow
 from outrider.dispatcher.workflows.view import DeploymentView
@@ -52,6 +53,8 @@ def restore(turn: Turn, execution_id: str, planner: Planner, settings: EngineSet
     restored = Restored(run)
     stored_graphs = graphs.of_execution(connection, execution_id)
     _place(run, stored_graphs)
+    if model is not None and execution.started_at is None and not execution.force:
+        require_available(execution.workflow, view)
     current = stored_graphs[-1] if stored_graphs else None
     if current is not None and current.state is not GraphState.SUCCEEDED:
         _take_up_graph(turn, restored, current, resuming=execution.status is Status.PENDING)

@@ -32,6 +32,8 @@ class Turn:
     sequences: dict[str, int] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    #: The execution that was dealt with last: if the turn fails, it fails at this one.
+    subject: str | None = None
     #: Executions that were checked to be ours in this transaction.
     owned: dict[str, Run] = field(default_factory=dict)
     #: Executions that turned out to be somebody else's.
@@ -49,7 +51,8 @@ class Turn:
         Its row is written under the epoch that we know. If no row matches, another dispatcher has adopted it: it is
         dropped from memory, and nothing of it is written.
         """
-        if run.execution.id in self.owned:
+        self.subject = run.id
+        if run.id in self.owned:
             return True
         if run in self.lost:
             return False

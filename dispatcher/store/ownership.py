@@ -72,6 +72,17 @@ def claim(connection: Connection, dispatcher_id: str, *, now: float, limit: int)
     return ids
 
 
+def fail(connection: Connection, execution_id: str, *, owner: str, error: str, now: float) -> bool:
+    """End an execution that nobody can run, if it is this owner's or nobody's; returns whether it was."""
+    statement = (
+        sa.update(EXECUTIONS)
+        .where(EXECUTIONS.c.id == execution_id, EXECUTIONS.c.status.in_([status.value for status in ACTIVE]))
+        .where(sa.or_(EXECUTIONS.c.owner == owner, EXECUTIONS.c.owner.is_(None)))
+        .values(status=Status.FAILED.value, error=error, ended_at=now)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
 def release_waiting(connection: Connection, *, now: float) -> None:
     """Make scheduled executions whose time has come, and queued ones whose deployment is free, pending."""
     held = EXECUTIONS.alias("held")

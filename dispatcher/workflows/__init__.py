@@ -4,7 +4,7 @@ The engine, the command line (`blueprint plan`) and the manager call `get_workfl
 here talks to a store, a broker or a clock.
 """
 
-from outrider.dispatcher.workflows.availability import Availability, availability
+from outrider.dispatcher.workflows.availability import Availability, availability, require_available
 from outrider.dispatcher.workflows.catalog import BUILT_IN, get_workflow
 from outrider.dispatcher.workflows.definition import Definition, Rules
 from outrider.dispatcher.workflows.errors import (
@@ -12,6 +12,7 @@ from outrider.dispatcher.workflows.errors import (
     PlanError,
     UnknownWorkflowError,
     WorkflowError,
+    WorkflowUnavailable,
 )
 from outrider.dispatcher.workflows.graph import (
     ChangeKind,
@@ -51,6 +52,8 @@ __all__ = [
     "UnknownWorkflowError",
     "Workflow",
     "WorkflowError",
+    "WorkflowUnavailable",
     "availability",
     "get_workflow",
+    "require_available",
 ]

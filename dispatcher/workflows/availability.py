@@ -8,6 +8,7 @@ from typing import Any
 
 from outrider.dispatcher.workflows.catalog import BUILT_IN
 from outrider.dispatcher.workflows.definition import Rules
+from outrider.dispatcher.workflows.errors import WorkflowUnavailable
 from outrider.dispatcher.workflows.lifecycle import DELETED, STARTED, UNINITIALIZED
 from outrider.dispatcher.workflows.topology import node_types
 from outrider.dispatcher.workflows.view import DeploymentView
@@ -37,6 +38,13 @@ def availability(workflow: str, view: DeploymentView) -> Availability:
     if not active_share(view).intersection(rules.node_instances_active):
         return Availability(available=False, reason=_inactive_reason(workflow, rules, view))
     return Availability(available=True)
+
+
+def require_available(workflow: str, view: DeploymentView) -> None:
+    """Raise `WorkflowUnavailable` if the rules forbid a workflow now."""
+    found = availability(workflow, view)
+    if not found.available:
+        raise WorkflowUnavailable(found.reason)
 
 
 def active_share(view: DeploymentView) -> frozenset[str]:

@@ -5,6 +5,7 @@
     WorkflowError
     ├── UnknownWorkflowError   no built-in workflow has this name
     ├── ParameterError         parameters are unknown, missing or of a wrong type (all of them at once)
+    ├── WorkflowUnavailable    its availability rules forbid it on the deployment as it is now
     └── PlanError              the parameters are fine, but this deployment cannot be planned with them
 """
 
@@ -34,6 +35,10 @@ class ParameterError(WorkflowError):
         self.workflow = workflow
         self.problems = tuple(problems)
         super().__init__(f"cannot start workflow {workflow!r}: {'; '.join(self.problems)}")
+
+
+class WorkflowUnavailable(WorkflowError):
+    """The workflow's availability rules forbid it on the deployment as it is; the text says which, and what to do."""
 
 
 class PlanError(WorkflowError):

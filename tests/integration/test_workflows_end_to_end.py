@@ -1,4 +1,4 @@
-"""Every built-in workflow, from the blueprint to what the store holds at its end, also when dispatchers die meanwhile."""
+"""Every built-in workflow, from the blueprint to what is stored in the end, also when dispatchers die meanwhile."""
 
 from __future__ import annotations
 

@@ -246,3 +246,30 @@ def test_a_poll_is_repeated_until_its_result_is_true(tmp_path: Path) -> None:
             made.until(lambda: made.tasks(execution_id)["a"].state is not TaskState.SENDING)
             made.clock.advance(made.settings.retry_interval_seconds)
         assert made.ended(execution_id).status is Status.TERMINATED
+
+
+def test_an_execution_at_which_every_turn_fails_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
+    class Hostile(str):
+        """A name at which our code fails when it comes to send the operation."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            raise RuntimeError("a defect")
+
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        ScriptedAgent(made.transport)
+        broken = made.start()
+        hostile = one_stage(chain(operation("a", operation=Hostile("test.do"))))
+        made.planner = lambda execution, _view: hostile if execution.id == broken else one_stage(chain(operation("a")))
+        good = made.start(force=True)
+        for _ in range(200):
+            made.clock.advance(0.5)
+            made.engine.guarded_turn(wait_seconds=0.01)
+            if made.execution(broken).ended and made.execution(good).ended:
+                break
+        assert made.execution(good).status is Status.TERMINATED
+        failed_one = made.execution(broken)
+        assert failed_one.status is Status.FAILED
+        assert "a defect of Outrider stopped this execution: RuntimeError: a defect" in str(failed_one.error)
+        assert "Traceback" in str(failed_one.error)
