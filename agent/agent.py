@@ -27,6 +27,7 @@ from outrider.agent.launch import Launcher, attempt_folder
 from outrider.agent.lease import Lease
 from outrider.agent.outbox import ResultOutbox
 from outrider.agent.previous import PreviousAttempts
+from outrider.agent.questions import Questions
 from outrider.agent.recovery import Recovery
 from outrider.agent.requests import DispatcherRequests
 from outrider.agent.runners import Runners
@@ -101,6 +102,7 @@ class Agent:
             thread.start()
         self._transport.on_connection_change(self._connection_changed)
         self._control.start()
+        self._questions.start()
         self._heart.start()
         self._intake.start()
 
@@ -124,6 +126,7 @@ class Agent:
             return
         self._running = False
         self._intake.drain()
+        self._questions.stop()
         self._control.stop()
         self._heart.close()
         self._worker.stop(limit_seconds=limit_seconds)
@@ -164,6 +167,7 @@ class Agent:
         self._lease = Lease(lease_seconds=settings.lease_seconds, note=state_dir / "lease")
         self._runners = Runners(settings, copy_code(state_dir / "sdk"))
         self._requests = DispatcherRequests(settings.agent_id, transport)
+        self._questions = Questions(state_dir, attempts, self._requests)
         self._outbox = ResultOutbox(settings.agent_id, transport, journal, lambda a: self._delivered(a, "result"))
         self._updates = UpdateShipper(settings.agent_id, transport, lambda a: self._delivered(a, "updates"))
         launcher = Launcher(

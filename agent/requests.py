@@ -18,6 +18,7 @@ from outrider.messaging.transport import Outgoing, Transport
 
 _ASK_AGAIN_SECONDS = 5.0
 _LIMIT_SECONDS = 60.0
+_NOT_HERE_SECONDS = 0.25
 
 
 class DispatcherRequests:
@@ -53,6 +54,21 @@ class DispatcherRequests:
         if not isinstance(found, dict):
             raise SecretsUnavailable("the dispatcher's answer holds no secrets")
         return found
+
+    def ask_workflow(
+        self, task: OperationTask, payload: dict[str, Any], *, limit_seconds: float
+    ) -> Optional[ControlReply]:
+        """Ask the dispatcher that runs the task's execution; None if none has answered within the limit."""
+        deadline = time.monotonic() + limit_seconds
+        while True:
+            reply = self._ask(ControlKind.WORKFLOW, task, payload, "workflow")
+            if reply is not None and not reply.payload.get("again"):
+                return reply
+            if time.monotonic() >= deadline:
+                return None
+            if reply is not None:
+                # Another dispatcher's execution, or one that is being adopted: the next question goes to another one.
+                time.sleep(_NOT_HERE_SECONDS)
 
     def _ask(self, kind: ControlKind, task: OperationTask, payload: dict[str, Any], key: str) -> Optional[ControlReply]:
         request = ControlRequest(

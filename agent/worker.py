@@ -24,6 +24,7 @@ from outrider.agent.journal import Entry, Journal
 from outrider.agent.launch import AlreadyKnown, Launched, Launcher
 from outrider.agent.outbox import ResultOutbox
 from outrider.agent.previous import PreviousAttempts
+from outrider.agent.questions import is_workflow
 from outrider.agent.runner.processes import boot_id
 from outrider.agent.runner.tree import PROOF_NONE, Tree
 from outrider.agent.updates import UpdateShipper
@@ -92,16 +93,23 @@ class Worker:
             return True
 
     def put(self, attempt: Attempt, *, reserved: bool = False) -> None:
-        """Have the attempt run when a slot is free."""
-        if not reserved:
+        """Have the attempt run when a slot is free; a workflow function, which waits for others, takes none."""
+        beside = is_workflow(attempt)
+        if reserved == beside:
             with self._lock:
-                self._idle -= 1
-        self._queue.put(attempt)
+                self._idle += 1 if beside else -1
+        if beside:
+            self._run_beside(attempt, None)
+        else:
+            self._queue.put(attempt)
 
     def adopt(self, attempt: Attempt, identity: dict[str, Any]) -> None:
         """Wait for an operation that an earlier agent started, beside the slots, and report it."""
+        self._run_beside(attempt, identity)
+
+    def _run_beside(self, attempt: Attempt, identity: Optional[dict[str, Any]]) -> None:
         threading.Thread(
-            target=self._guarded, args=(attempt, identity), name=f"adopt-{attempt.attempt_id[:8]}", daemon=True
+            target=self._guarded, args=(attempt, identity), name=f"beside-{attempt.attempt_id[:8]}", daemon=True
         ).start()
 
     def conclude_cancelled(self, attempt: Attempt) -> None:

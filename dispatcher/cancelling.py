@@ -25,7 +25,9 @@ def begin(
     run.cancelled_at = turn.now
     turn.save_execution(run, {"status": CANCELLING[kind].value})
     narrate.about_execution(turn, run, "workflow_event", f"Cancelling the execution ({kind.value})")
-    _tell(turn, run, dispatcher_id)
+    # A workflow function hears of it from its next question, and gets until the repetition to end in its own way.
+    gently = kind is Cancel.NORMAL and run.graph is not None and run.graph.function_lives
+    _tell(turn, run, dispatcher_id, but_function=gently)
     if kind is not Cancel.NORMAL:
         return give_up(turn, run, dispatcher_id, told=True)
     timers.set((Alarm.REPEAT_CANCEL, run.id, 0), turn.now + settings.cancel_repeat_seconds)
@@ -67,9 +69,11 @@ def confirmed(turn: Turn, arrivals: Iterable[ReplyArrived], run_of: Callable[[st
     return found
 
 
-def _tell(turn: Turn, run: Run, dispatcher_id: str) -> None:
+def _tell(turn: Turn, run: Run, dispatcher_id: str, *, but_function: bool = False) -> None:
     payload = {"kill": True} if run.cancel is Cancel.KILL else {}
     for attempt in run.open.values():
+        if but_function and attempt.position == 0:
+            continue
         question = control.request(
             ControlKind.CANCEL,
             attempt.agent_id,

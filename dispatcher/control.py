@@ -10,7 +10,7 @@ from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.recorder import not_allowed
 from outrider.dispatcher.signals import RequestArrived
 from outrider.dispatcher.store import attempts, executions
-from outrider.dispatcher.store.attempts import AttemptState
+from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.turn import Turn
 from outrider.messaging import topology
 from outrider.messaging.codec import encode
@@ -19,6 +19,9 @@ from outrider.messaging.transport import Outgoing
 
 #: (tenant, names that the attempt may have, names that are asked for) → values by name.
 Redeem = Callable[[str, Iterable[str], Iterable[str]], Mapping[str, Any]]
+
+#: Answers a workflow function at once or later, with a note of its own.
+AskWorkflow = Callable[[Turn, ControlRequest, Attempt], None]
 
 #: A question that nobody reads within this time is dropped by the broker; it is asked again if it still matters.
 EXPIRES_SECONDS = 30.0
@@ -53,7 +56,7 @@ def wake_up(owner: str, dispatcher_id: str) -> Outgoing:
     return Outgoing(topology.WAKE, owner, encode(message), persistent=False, expires_seconds=EXPIRES_SECONDS)
 
 
-def answer(turn: Turn, arrivals: Iterable[RequestArrived], redeem: Redeem | None) -> None:
+def answer(turn: Turn, arrivals: Iterable[RequestArrived], redeem: Redeem | None, ask_workflow: AskWorkflow) -> None:
     """Answer what agents ask."""
     listed = list(arrivals)
     ids = [each.request.attempt_id for each in listed if each.request.attempt_id]
@@ -61,17 +64,19 @@ def answer(turn: Turn, arrivals: Iterable[RequestArrived], redeem: Redeem | None
     for arrival in listed:
         turn.to_ack.append(arrival.delivery)
         asked = arrival.request
-        if asked.kind is not ControlKind.REDEEM_SECRETS:
-            turn.notes.append(_reply(asked, error=f"a dispatcher does not answer {asked.kind.value!r}"))
+        if asked.kind not in (ControlKind.REDEEM_SECRETS, ControlKind.WORKFLOW):
+            turn.notes.append(reply(asked, error=f"a dispatcher does not answer {asked.kind.value!r}"))
             continue
         attempt = known.get(asked.attempt_id or "")
         problem = not_allowed(attempt, asked.token, asked.agent_id, arrival.delivery)
         if attempt is None or problem is not None:
-            turn.notes.append(_reply(asked, error=problem or ""))
+            turn.notes.append(reply(asked, error=problem or ""))
+        elif asked.kind is ControlKind.WORKFLOW:
+            ask_workflow(turn, asked, attempt)
         elif attempt.state is AttemptState.ENDED:
-            turn.notes.append(_reply(asked, error=f"attempt {attempt.id} has a verdict already: no secrets any more"))
+            turn.notes.append(reply(asked, error=f"attempt {attempt.id} has a verdict already: no secrets any more"))
         elif redeem is None:
-            turn.notes.append(_reply(asked, error="this dispatcher has no store of secrets"))
+            turn.notes.append(reply(asked, error="this dispatcher has no store of secrets"))
         else:
             tenant = executions.get(turn.connection, attempt.execution_id).tenant
             turn.notes.append(_redeemed(asked, redeem, tenant, attempt.secrets))
@@ -81,11 +86,12 @@ def _redeemed(asked: ControlRequest, redeem: Redeem, tenant: str, allowed: tuple
     try:
         values = redeem(tenant, allowed, asked.payload.get("names") or allowed)
     except DispatcherError as error:
-        return _reply(asked, error=str(error))
-    return _reply(asked, payload={"secrets": dict(values)})
+        return reply(asked, error=str(error))
+    return reply(asked, payload={"secrets": dict(values)})
 
 
-def _reply(asked: ControlRequest, *, payload: Mapping[str, Any] | None = None, error: str | None = None) -> Outgoing:
+def reply(asked: ControlRequest, *, payload: Mapping[str, Any] | None = None, error: str | None = None) -> Outgoing:
+    """Return the answer to a question of an agent."""
     message = ControlReply(asked.request_id, asked.agent_id, error is None, payload or {}, error)
     return Outgoing(
         topology.CONTROL, asked.reply_to, encode(message), persistent=False, expires_seconds=EXPIRES_SECONDS

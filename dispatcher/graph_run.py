@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from outrider.dispatcher.store.tasks import DONE, StoredTask, TaskState
+from outrider.dispatcher.workflows.brought import is_function
 from outrider.dispatcher.workflows.graph import Subgraph, Task, TaskGraph, TaskKind
 
 #: States from which a task does not move by itself.
@@ -167,6 +168,22 @@ class GraphRun:
             if self.states[position] not in DONE:
                 self.move(position, TaskState.SUPERSEDED)
         return new, changed
+
+    def dependents(self, positions: Iterable[int]) -> set[int]:
+        """Return the tasks that wait, directly or not, for one of these."""
+        found: set[int] = set()
+        left = list(positions)
+        while left:
+            for successor in self._successors[left.pop()] or ():
+                if successor not in found:
+                    found.add(successor)
+                    left.append(successor)
+        return found
+
+    @property
+    def function_lives(self) -> bool:
+        """Whether a plugin's workflow function runs, or will: then what its tasks end with is for it to judge."""
+        return bool(self.tasks) and is_function(self.tasks[0]) and self.states[0] not in RESTING
 
     def stored_subgraphs(self) -> dict[str, dict[str, object]]:
         """Return what `restored` needs of the subgraphs."""

@@ -10,6 +10,7 @@ from outrider.dispatcher.errors import OperationRefused
 from outrider.dispatcher.retries import Policy
 from outrider.dispatcher.run import Run
 from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.workflows.brought import brought_workflow, is_function
 from outrider.dispatcher.workflows.graph import Side, Task
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
 
@@ -56,6 +57,8 @@ def find(run: Run, task: Task) -> Operation:
     direct = run.execution.details.get("direct")
     if direct is not None:
         return Operation(record=direct["record"], node=None, instance=None, plugin=direct["plugin_entry"])
+    if is_function(task):
+        return _function(run)
     if run.model is None or task.instance is None or task.operation is None:
         raise OperationRefused(f"task {task.id!r} names no instance and operation")
     instance = _instance(run, task.instance)
@@ -66,6 +69,16 @@ def find(run: Run, task: Task) -> Operation:
         known = run.operations[key] = _look_up(run, task, instance.node, executing.node)
     record, plugin = known
     return Operation(record=record, node=_node(run, executing.node), instance=executing, plugin=plugin)
+
+
+def _function(run: Run) -> Operation:
+    """Return the function of a workflow that a plugin brings; it runs on the central agent."""
+    found = None if run.model is None else brought_workflow(run.execution.workflow, run.model.view())
+    if found is None or run.model is None:
+        raise OperationRefused(f"the deployment's plan has no workflow {run.execution.workflow!r} of a plugin any more")
+    entry = _plugin_entry(found["plugin"], {}, {}, run.model.deployment.plan)
+    record = {"plugin": found["plugin"], "operation": found["operation"], "executor": CENTRAL}
+    return Operation(record=record, node=None, instance=None, plugin=entry)
 
 
 def _look_up(run: Run, task: Task, node_name: str, executing: str) -> tuple[Json, Json]:

@@ -345,6 +345,8 @@ class ControlKind(str, Enum):
     # Agent → dispatcher.
     REDEEM_SECRETS = "redeem_secrets"
     NEW_EPOCH = "new_epoch"
+    #: What a plugin's workflow function asks of the dispatcher that runs its execution.
+    WORKFLOW = "workflow"
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,15 @@ class FileChannel:
         manifest = self._manifest(self._task.get("resources"))
         return sorted(path for path in manifest if path.startswith(prefix))
 
-    def request(self, kind: str, payload: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:  # noqa: ARG002
-        """No questions are passed on to the dispatcher: what an operation may know travels with its task."""
-        raise RequestNotSupported(kind)
+    def request(self, kind: str, payload: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+        """Ask the dispatcher; only workflow functions do: what an operation may know travels with its task."""
+        if kind != "workflow":
+            raise RequestNotSupported(f"nobody answers questions of the kind {kind!r}")
+        from outrider.agent.runner.asking import FOLDER, ask  # operations do without it
+
+        question = {"attempt_id": self._task["attempt_id"], "token": self._task["token"], "payload": payload}
+        # An attempt's folder is ``<state folder>/run/<attempt>``.
+        return ask(self._directory.parent.parent / FOLDER, question, timeout_seconds=timeout_seconds)
 
     def close(self) -> None:
         """Say how many records were dropped, if any were, and close the file."""

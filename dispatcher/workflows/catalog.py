@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from outrider.dispatcher.workflows.agents import plan_install_new_agents, plan_validate_agents
+from outrider.dispatcher.workflows.brought import brought_workflow, plan_brought
 from outrider.dispatcher.workflows.checks import plan_check_drift, plan_check_status
 from outrider.dispatcher.workflows.definition import FILTERS, Definition, Rules
 from outrider.dispatcher.workflows.errors import UnknownWorkflowError
@@ -242,12 +243,15 @@ BUILT_IN: Mapping[str, Definition] = MappingProxyType({each.name: each for each 
 
 
 def get_workflow(name: str, parameters: Json, view: DeploymentView, *, allow_custom: bool = False) -> Workflow:
-    """Return a built-in workflow with its parameters checked and filled in.
+    """Return a workflow, built in or brought by a plugin, with its parameters checked and filled in.
 
     With `allow_custom`, parameters that the workflow does not know are accepted (and not used).
     Raises UnknownWorkflowError, ParameterError (all problems at once), or PlanError where already the parameters do
     not fit the deployment; the stages' own plans may raise PlanError, too.
     """
+    record = brought_workflow(name, view)
+    if record is not None:
+        return plan_brought(name, record, parameters, allow_custom=allow_custom)
     definition = BUILT_IN.get(name)
     if definition is None:
         raise UnknownWorkflowError(name, BUILT_IN)

@@ -25,6 +25,8 @@ class TaskKind(str, Enum):
     EVENT = "event"
     #: Nothing: a point that others wait for.
     JOIN = "join"
+    #: The workflow function of a plugin does it in its own process, and says when it is done.
+    LOCAL = "local"
 
 
 class Side(str, Enum):

@@ -121,6 +121,8 @@ class Context:
         self.tenant: str = data.get("tenant") or "default_tenant"
         self.timeout_seconds: Optional[float] = task.get("timeout_seconds")
         self.resumed = bool(task.get("resumed"))
+        #: Whether the call is that of a plugin's workflow function, not of an operation.
+        self.is_workflow = bool((data.get("extras") or {}).get("workflow"))
         self.operation = Operation(
             name=data["operation"],
             retry_number=data.get("retry_number") or 0,

@@ -39,6 +39,9 @@ class CurrentScope:
         #: written for that interface expect as their `ctx` argument.
         self.compatible_view: Optional[Callable[[Context], Any]] = None
 
+        #: Set by the facade's workflow side: (context, inputs) → what a workflow function expects as its ``ctx``.
+        self.begin_workflow: Optional[Callable[[Context, Mapping[str, Any]], Any]] = None
+
     def get(self) -> Scope:
         """Return the innermost scope. Raises `NotInContext`."""
         scope = self.peek()

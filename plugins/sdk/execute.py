@@ -47,6 +47,9 @@ def execute(task: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
         context.close()
     if error is None:
         return {"verdict": SUCCEEDED, "value": value, "error": None}
+    if context.is_workflow:
+        # What a workflow function did cannot be undone by calling it again; a person resumes the execution.
+        return {"verdict": FAILED, "value": None, "error": {**describe(error), "recoverable": False}}
     verdict = RESCHEDULED if isinstance(error, OperationRetry) else FAILED
     return {"verdict": verdict, "value": None, "error": describe(error)}
 
@@ -95,6 +98,8 @@ def _save(
 
 def _call(task: Mapping[str, Any], context: Context) -> Any:
     function = load_operation(task["operation"])
+    if context.is_workflow:
+        return _call_workflow(function, task, context)
     if context.resumed and not getattr(function, "resumable", False):
         # Whether an interrupted operation is tried again is the dispatcher's decision, or a person's; it was made.
         context.logger.warning("%s runs again after an interruption; it is not declared resumable", task["operation"])
@@ -106,6 +111,20 @@ def _call(task: Mapping[str, Any], context: Context) -> Any:
     if context.operation.pending_retry is not None:
         raise context.operation.pending_retry
     return as_json(value, what=f"the return value of {task['operation']}")
+
+
+def _call_workflow(function: Callable[..., Any], task: Mapping[str, Any], context: Context) -> None:
+    """Call a workflow function; its return value means nothing."""
+    from importlib import import_module
+
+    # The plugin need not import what makes its context.
+    import_module("cloudify.workflows")
+    if current.begin_workflow is None:
+        raise NonRecoverableError("the cloudify interface that was found is not Outrider's: it cannot run workflows")
+    inputs = task.get("inputs") or {}
+    workflow = current.begin_workflow(context, inputs)
+    function(**arguments_for(function, inputs, workflow))
+    workflow.finish()
 
 
 def _context_argument(function: Callable[..., Any], context: Context) -> Any:

@@ -24,6 +24,7 @@ def facade_on_path() -> Iterator[str]:
         sys.path.remove(site)
         current.set(None)
         current.compatible_view = None
+        current.begin_workflow = None
         _forget()
 
 

@@ -25,6 +25,17 @@ class CurrentWorkflow:
         from contextvars import ContextVar
 
         self._current = ContextVar("outrider_workflow", default=None)
+        self._of_process = None
+
+    def begin(self, sdk_context, parameters):
+        """Make the context of the workflow function that this process runs, for all its threads; return it."""
+        from cloudify.state import AttributeDict
+
+        from outrider_facade.workflow.context import WorkflowContext
+
+        context = WorkflowContext(sdk_context)
+        self._of_process = (context, AttributeDict(parameters))
+        return context
 
     def set(self, ctx, parameters=None):
         """Make this the workflow context of the calling thread."""
@@ -43,7 +54,7 @@ class CurrentWorkflow:
         return self._get()[1]
 
     def _get(self):
-        current = self._current.get()
+        current = self._current.get() or self._of_process
         if current is None:
             raise NotInWorkflow("cloudify.workflows.ctx was used outside a workflow")
         return current

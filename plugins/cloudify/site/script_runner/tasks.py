@@ -69,6 +69,10 @@ def _get_process_environment(process, proxy):
     )
 
 
-def execute_workflow(*_args, **_kwargs):
-    """Refuse: workflows do not run in operations' processes."""
-    raise NonRecoverableError("workflows that are scripts are not provided in an operation's process")
+def execute_workflow(ctx, script_path=None, script_source=None, **inputs):
+    """Run a workflow script; it is always Python, and gets `ctx` and `parameters` from `cloudify.workflows`."""
+    from outrider.plugins.script.evaluate import evaluate_script
+    from outrider.plugins.script.source import local_script
+
+    script = local_script(ctx, script_path=script_path, script_source=script_source, ssl_cert_content=None)
+    evaluate_script(script, ctx=ctx, inputs=inputs)

@@ -4,8 +4,12 @@ from outrider_facade import fall_through
 from outrider_facade.workflows import current_workflow
 
 from cloudify.state import Proxy
+from outrider.plugins.sdk.current import current
 
 __path__ = fall_through(__path__, __name__)
+
+# How the SDK makes the context of a workflow function.
+current.begin_workflow = current_workflow.begin
 
 ctx = Proxy(current_workflow.get_ctx)
 workflow_ctx = ctx

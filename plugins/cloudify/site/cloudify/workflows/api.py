@@ -14,9 +14,19 @@ class ExecutionCancelled(Exception):
 
 def has_cancel_request():
     """Say whether the execution is to be cancelled."""
-    return cancel_request
+    return cancel_request or _cancel_kind() is not None
 
 
 def has_kill_request():
     """Say whether the execution is to be killed."""
-    return kill_request
+    return kill_request or _cancel_kind() == "kill"
+
+
+def _cancel_kind():
+    from outrider_facade.workflows import NotInWorkflow, current_workflow
+
+    try:
+        return current_workflow.get_ctx().talk.cancel_kind()
+    except (NotInWorkflow, AttributeError):
+        # An operation, or a plugin's test with a context of its own making.
+        return None

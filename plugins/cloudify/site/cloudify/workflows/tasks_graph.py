@@ -3,18 +3,11 @@
 from functools import wraps
 
 from outrider_facade import missing_from
-from outrider_facade.workflows import not_provided
+from outrider_facade.workflow.graph import SubgraphTask, TaskDependencyGraph, TaskSequence, forkjoin
 
 __getattr__ = missing_from(__name__)
 
-TaskDependencyGraph = not_provided(__name__, "TaskDependencyGraph")
-
-
-class forkjoin:
-    """Tasks of a sequence that run side by side."""
-
-    def __init__(self, *tasks):
-        self.tasks = tasks
+__all__ = ["SubgraphTask", "TaskDependencyGraph", "TaskSequence", "forkjoin", "make_or_get_graph"]
 
 
 def make_or_get_graph(function):

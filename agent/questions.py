@@ -1,0 +1,92 @@
+"""Passes on what running operations ask of the dispatcher: only the workflow functions of plugins do.
+
+Listens on a unix socket below the agent's state folder, so that an operation which outlives an agent finds the next
+one. Each question is bound to an attempt in hand by its token; the dispatcher checks the token again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+import socket
+import threading
+from pathlib import Path
+from typing import Any, Optional
+
+from outrider.agent.attempts import Attempt, Attempts
+from outrider.agent.requests import DispatcherRequests
+from outrider.agent.runner.asking import FOLDER
+from outrider.agent.runner.protocol import SOCKET_NAME, ProtocolError, listen, receive_frame, send_frame
+
+logger = logging.getLogger(__name__)
+
+_BACKLOG = 64
+#: A question is written at once by whoever connects.
+_READ_SECONDS = 10.0
+_LONGEST_SECONDS = 600.0
+
+
+def is_workflow(attempt: Attempt) -> bool:
+    """Return whether an attempt runs a plugin's workflow function, which waits for other operations."""
+    return bool(attempt.task.context.extras.get("workflow"))
+
+
+class Questions:
+    """The socket for questions; a thread per question, since answers take as long as graphs run."""
+
+    def __init__(self, state_dir: Path, attempts: Attempts, requests: DispatcherRequests) -> None:
+        self._folder = state_dir / FOLDER
+        self._attempts = attempts
+        self._requests = requests
+        self._listener: Optional[socket.socket] = None
+        self._thread: Optional[threading.Thread] = None
+
+    def start(self) -> None:
+        """Listen; a socket that an earlier agent left is replaced."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder / SOCKET_NAME).unlink()
+        self._listener = listen(self._folder, backlog=_BACKLOG)
+        self._thread = threading.Thread(target=self._accept, args=(self._listener,), name="questions", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more; who waits for an answer asks the next agent."""
+        if self._listener is not None:
+            with contextlib.suppress(OSError):
+                # Unlike `close` it wakes the thread that waits in `accept`.
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+        if self._thread is not None:
+            self._thread.join(_READ_SECONDS)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), name="question", daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.settimeout(_READ_SECONDS)
+                question = receive_frame(connection)
+                if question is not None:
+                    send_frame(connection, self._answer(question))
+            except (OSError, ValueError, ProtocolError) as error:
+                logger.debug("a question was not answered: %s", error)
+
+    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        attempt = self._attempts.get(str(question.get("attempt_id")))
+        if attempt is None or not hmac.compare_digest(str(question.get("token")), attempt.task.token):
+            return {"error": "the agent has no such attempt in hand"}
+        if not is_workflow(attempt):
+            return {"error": "only the workflow functions of plugins may ask the dispatcher"}
+        limit = min(float(question.get("timeout_seconds") or _READ_SECONDS), _LONGEST_SECONDS)
+        reply = self._requests.ask_workflow(attempt.task, question.get("payload") or {}, limit_seconds=limit)
+        if reply is None:
+            return {"error": f"no dispatcher answered for execution {attempt.task.execution_id} within {limit:g} s"}
+        return {"payload": dict(reply.payload), "error": None if reply.ok else reply.error or "refused"}

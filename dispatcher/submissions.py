@@ -1,0 +1,119 @@
+"""What a workflow function submits, read: JSON → tasks under the graph's own name, ready to be added behind it.
+
+Called by `function_requests`. A submission is either a list of tasks, or the name of one of our planners and the
+instances that it is for; so a plugin's ``install`` of some instances takes the same steps as the workflow `install`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.workflows.execute_operation import Request, operation_graph
+from outrider.dispatcher.workflows.graph import Side, Subgraph, Task, TaskGraph, TaskKind
+from outrider.dispatcher.workflows.install import install_graph
+from outrider.dispatcher.workflows.selection import select
+from outrider.dispatcher.workflows.steps import Options
+from outrider.dispatcher.workflows.uninstall import uninstall_graph
+from outrider.dispatcher.workflows.view import DeploymentView
+
+Json = Mapping[str, Any]
+
+
+class SubmissionRefused(DispatcherError):
+    """A workflow function asked for something that cannot be done; the text names the graph and the task."""
+
+
+#: Fields of a task that a function may give besides its id, kind and side.
+_FIELDS = frozenset(
+    {"instance", "operation", "target", "relationship", "kwargs", "allow_override", "state", "message", "subgraph"}
+    | {"ignore_failure", "max_retries", "retry_interval_seconds", "timeout_seconds"}
+)
+
+
+def submitted_graph(name: str, submission: Json, view: DeploymentView) -> TaskGraph:
+    """Return the graph under its name; raises `SubmissionRefused`, `WorkflowError`."""
+    planner = submission.get("planner")
+    if planner is None:
+        graph = _listed(name, submission, view)
+    elif planner in _PLANNERS:
+        graph = _PLANNERS[planner](view, submission.get("parameters") or {})
+    else:
+        raise SubmissionRefused(f"graph {name!r}: there is no planner {planner!r}; there are {', '.join(_PLANNERS)}")
+    return _below(name, graph)
+
+
+def _install(view: DeploymentView, parameters: Json) -> TaskGraph:
+    return install_graph(view, parameters["instances"])
+
+
+def _uninstall(view: DeploymentView, parameters: Json) -> TaskGraph:
+    options = Options(ignore_failure=bool(parameters.get("ignore_failure")))
+    return uninstall_graph(view, parameters["instances"], options)
+
+
+def _execute_operation(view: DeploymentView, parameters: Json) -> TaskGraph:
+    request = Request(
+        operation=parameters["operation"],
+        kwargs=parameters.get("operation_kwargs") or {},
+        allow_override=parameters.get("allow_kwargs_override"),
+        ordered=bool(parameters.get("run_by_dependency_order")),
+    )
+    filters = {name: parameters.get(name) or [] for name in ("type_names", "node_ids", "node_instance_ids")}
+    return operation_graph(view, request, select(view, filters))
+
+
+_PLANNERS: Mapping[str, Callable[[DeploymentView, Json], TaskGraph]] = {
+    "install": _install,
+    "uninstall": _uninstall,
+    "execute_operation": _execute_operation,
+}
+
+
+def _listed(name: str, submission: Json, view: DeploymentView) -> TaskGraph:
+    tasks = {each.id: each for each in (_task(name, fields, view) for fields in submission.get("tasks") or ())}
+    dependencies = {str(id_): tuple(waits) for id_, waits in (submission.get("dependencies") or {}).items()}
+    subgraphs = {id_: Subgraph(id=id_, parent=parent) for id_, parent in (submission.get("subgraphs") or {}).items()}
+    unknown = {each for id_, waits in dependencies.items() for each in (id_, *waits)} - tasks.keys()
+    if unknown:
+        raise SubmissionRefused(f"graph {name!r}: dependencies name tasks that are not in it: {sorted(unknown)[:5]}")
+    try:
+        TopologicalSorter(dependencies).prepare()
+    except CycleError as error:
+        raise SubmissionRefused(f"graph {name!r}: tasks wait for each other: {' → '.join(error.args[1])}") from error
+    return TaskGraph(tasks=tasks, dependencies=dependencies, subgraphs=subgraphs)
+
+
+def _task(name: str, fields: Json, view: DeploymentView) -> Task:
+    given = {key: value for key, value in fields.items() if key in _FIELDS}
+    try:
+        side = None if fields.get("side") is None else Side(fields["side"])
+        task = Task(id=str(fields["id"]), kind=TaskKind(fields["kind"]), side=side, **given)
+    except (KeyError, ValueError) as error:
+        raise SubmissionRefused(f"graph {name!r}: {fields!r} is not a task: {error}") from error
+    for instance in (task.instance, task.target):
+        if instance is not None and instance not in view.instances:
+            raise SubmissionRefused(f"graph {name!r}: task {task.id!r} is about {instance!r}, which does not exist")
+    if task.kind is TaskKind.OPERATION and (task.instance is None or task.operation is None):
+        raise SubmissionRefused(f"graph {name!r}: task {task.id!r} names no instance and operation")
+    return task
+
+
+def _below(name: str, graph: TaskGraph) -> TaskGraph:
+    """Return the graph with all its ids below the name, in a subgraph of that name."""
+
+    def inside(id_: str | None) -> str:
+        return name if id_ is None else f"{name}/{id_}"
+
+    subgraphs = {name: Subgraph(id=name)}
+    for each in graph.subgraphs.values():
+        subgraphs[inside(each.id)] = replace(each, id=inside(each.id), parent=inside(each.parent))
+    tasks = {
+        inside(each.id): replace(each, id=inside(each.id), subgraph=inside(each.subgraph))
+        for each in graph.tasks.values()
+    }
+    dependencies = {inside(id_): tuple(inside(each) for each in waits) for id_, waits in graph.dependencies.items()}
+    return TaskGraph(tasks=tasks, dependencies=dependencies, subgraphs=subgraphs)

@@ -1,0 +1,199 @@
+"""`WorkflowContext`: what ``ctx`` is inside a plugin's workflow function."""
+
+from outrider.plugins.sdk.errors import NonRecoverableError
+from outrider_facade.workflow.following import Following
+from outrider_facade.workflow.graph import TaskDependencyGraph, WorkflowTask
+from outrider_facade.workflow.subjects import WorkflowNode, WorkflowNodeInstance
+from outrider_facade.workflow.talk import Talk
+
+#: Parts of the interface that the dispatcher has no counterpart for yet; they say so by name.
+_NOT_PROVIDED = frozenset(
+    {"execute_task", "remote_task", "update_execution_status", "get_execution", "update_node_instance", "get_secret"}
+    | {"start_execution", "list_nodes", "get_operations", "update_operation", "store_operation", "bootstrap_context"}
+)
+
+
+class WorkflowContext:
+    """The deployment, and the means to act on it."""
+
+    def __init__(self, sdk_context):
+        self._sdk = sdk_context
+        self.talk = Talk(sdk_context.channel)
+        self.following = Following(self, self.talk)
+        self.internal = WorkflowInternals(self)
+        self.deployment = WorkflowDeployment(self)
+        self.blueprint = sdk_context.blueprint
+        self.execution_id = sdk_context.execution_id
+        self.workflow_id = sdk_context.workflow.name
+        self.tenant_name = sdk_context.tenant
+        self.local = False
+        self.resume = sdk_context.resumed
+        #: Whether the instances may have changed since the last look.
+        self.stale = False
+        self._nodes = None
+        self._instances = {}
+        self._scaling_groups = {}
+        self._settings = {}
+
+    def __getattr__(self, name):
+        if name in _NOT_PROVIDED:
+            raise NonRecoverableError(f"ctx.{name} of workflows is not provided by Outrider's cloudify interface")
+        raise AttributeError(f"the workflow context has no attribute {name!r}")
+
+    # What the workflow runs in
+
+    @property
+    def logger(self):
+        """A logger whose records go to the execution's log."""
+        return self._sdk.logger
+
+    @property
+    def work_dir(self):
+        """A scratch folder of this attempt."""
+        return self._sdk.work_dir
+
+    @property
+    def workflow_parameters(self):
+        """The parameters that the execution was started with."""
+        return self._sdk.workflow.parameters
+
+    @property
+    def wait_after_fail(self):
+        """For how many seconds what runs may go on after a task has failed."""
+        return self._setting("wait_after_fail_seconds")
+
+    @property
+    def dry_run(self):
+        """Whether nothing is to be done in earnest."""
+        return self._setting("dry_run")
+
+    def get_resource(self, path):
+        """Return a blueprint resource's content."""
+        return self._sdk.get_resource(path)
+
+    def download_resource(self, path, target_path=None):
+        """Copy a blueprint resource; return the copy's path."""
+        return self._sdk.download_resource(path, target_path)
+
+    # The deployment
+
+    @property
+    def nodes(self):
+        """The nodes."""
+        self._look()
+        return iter(self._nodes.values())
+
+    @property
+    def node_instances(self):
+        """The instances, as they are now."""
+        self._look()
+        return iter(list(self._instances.values()))
+
+    def get_node(self, node_id):
+        """Return a node, None if there is none of this name."""
+        self._look()
+        return self._nodes.get(node_id)
+
+    def get_node_instance(self, node_instance_id):
+        """Return an instance, None if there is none of this id."""
+        self._look()
+        return self._instances.get(node_instance_id)
+
+    def refresh_node_instances(self):
+        """Look at the instances anew."""
+        self.stale = True
+        self._look()
+
+    # What is done
+
+    def graph_mode(self):
+        """From now on calls make tasks, which the returned graph runs."""
+        if self.internal.called:
+            raise RuntimeError("graph_mode was asked for after tasks had run already")
+        self.internal.graph_mode = True
+        return self.internal.task_graph
+
+    def send_event(self, event, event_type="workflow_stage", args=None, additional_context=None):  # noqa: ARG002
+        """Show an event of the workflow."""
+        if not self.internal.graph_mode:
+            self.talk.ask("event", message=event, event_type=event_type)
+        return WorkflowTask("event", {"kind": "event", "message": event}, info=event)
+
+    def local_task(self, local_task, node=None, info=None, kwargs=None, task_id=None, name=None, **_settings):  # noqa: ARG002
+        """Have a function called in this process when its turn in the graph has come."""
+        arguments = kwargs or {}
+        named = name or getattr(local_task, "__name__", "local")
+        return self.dispatch(
+            WorkflowTask(named, {"kind": "local"}, info=info, function=lambda: local_task(**arguments))
+        )
+
+    def dispatch(self, task):
+        """Return the task in graph mode; otherwise run it now, and return its result."""
+        if self.internal.graph_mode:
+            return task
+        self.internal.called = True
+        return self.following.call(task)
+
+    def get_tasks_graph(self, name):  # noqa: ARG002 - the interface's argument
+        """Return None: a graph is built again, and the dispatcher goes on with the one that it has of that name."""
+        return
+
+    def finish(self):
+        """Wait for what the function did not wait for itself."""
+        self.following.finish()
+
+    def _setting(self, name):
+        self._look()
+        return self._settings[name]
+
+    def _look(self):
+        if self._nodes is not None and not self.stale:
+            return
+        found = self.talk.ask("view", nodes=self._nodes is None)
+        self.stale = False
+        if self._nodes is None:
+            self._nodes = {each["id"]: WorkflowNode(self, each) for each in found["nodes"]}
+            self._scaling_groups = found["scaling_groups"]
+        self._settings = found
+        before, self._instances = self._instances, {}
+        for record in found["instances"]:
+            instance = before.get(record["id"]) or WorkflowNodeInstance(self, record)
+            instance.take(record)
+            self._instances[instance.id] = instance
+
+
+class WorkflowInternals:
+    """``ctx.internal``: a few semi-private parts that plugins use."""
+
+    def __init__(self, ctx):
+        self._ctx = ctx
+        self.graph_mode = False
+        #: Whether something ran outside of graph mode.
+        self.called = False
+        self.task_graph = TaskDependencyGraph(ctx)
+
+    def send_workflow_event(self, event_type, message=None, args=None, additional_context=None):  # noqa: ARG002
+        """Show an event of the workflow."""
+        self._ctx.talk.ask("event", message=message or "", event_type=event_type)
+
+
+class WorkflowDeployment:
+    """``ctx.deployment``."""
+
+    def __init__(self, ctx):
+        self._ctx = ctx
+        self.id = ctx._sdk.deployment.id
+
+    @property
+    def scaling_groups(self):
+        """The scaling groups of the plan."""
+        self._ctx._look()
+        return self._ctx._scaling_groups
+
+    def start_modification(self, nodes):  # noqa: ARG002 - the interface's argument
+        """Refuse: the dispatcher's workflow `scale` changes the number of instances."""
+        raise NonRecoverableError(
+            "ctx.deployment.start_modification is not provided by Outrider's cloudify interface: use the workflow scale"
+        )
+
+    list_started_modifications = start_modification

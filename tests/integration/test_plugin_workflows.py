@@ -1,0 +1,334 @@
+"""Workflows that a plugin brings, from the blueprint to the stored result: embedded, real agent and processes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from outrider.cli.local import local_dispatcher
+from outrider.dispatcher.dispatcher import Dispatcher
+from outrider.dispatcher.errors import ExecutionFailed
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.store import deployments
+from outrider.dispatcher.store.executions import Cancel, Status
+from outrider.dispatcher.workflows import DeploymentView, ParameterError
+from tests.support.waiting import wait_until
+
+SECONDS = 60.0
+
+PLUGIN = textwrap.dedent(
+    """
+    from pathlib import Path
+    from threading import Event
+
+    from cloudify import ctx as operation_ctx
+    from cloudify.decorators import operation, workflow
+    from cloudify.exceptions import NonRecoverableError
+    from cloudify.plugins import lifecycle
+    from cloudify.plugins.workflows import execute_operation
+    from cloudify.workflows import api, ctx as current_ctx, parameters
+    from cloudify.workflows.tasks import HandlerResult
+    from cloudify.workflows.tasks_graph import forkjoin, make_or_get_graph
+
+
+    @operation(resumable=True)
+    def note(ctx, text="", **_):
+        notes = ctx.instance.runtime_properties.get("notes", [])
+        ctx.instance.runtime_properties["notes"] = [*notes, text or ctx.operation.name.rpartition(".")[2]]
+        ctx.instance.update()
+        return f"{ctx.instance.id}: {text}"
+
+
+    @operation
+    def fail(ctx, **_):
+        raise NonRecoverableError("no such luck")
+
+
+    @operation
+    def wait_for(ctx, path, **_):
+        Path(path + ".begun").touch()
+        while not Path(path).exists():
+            Event().wait(0.05)
+
+
+    def instances(ctx, node_id):
+        return sorted(ctx.get_node(node_id).instances, key=lambda each: each.id)
+
+
+    @workflow
+    def plain(ctx, text, **_):
+        assert parameters.text == text and current_ctx.workflow_id == "plain"
+        ctx.send_event("here we go")
+        for instance in ctx.node_instances:
+            instance.set_state("noted").get()
+            print(instance.execute_operation("test.note", kwargs={"text": text}).get())
+            ctx.refresh_node_instances()
+            assert instance.runtime_properties["notes"] == [text], instance.runtime_properties
+            assert instance.state == "noted"
+
+
+    @workflow
+    def graph(ctx, **_):
+        graph = ctx.graph_mode()
+        sequence = graph.sequence()
+        both = [each.execute_operation("test.note", kwargs={"text": "first"}) for each in ctx.node_instances]
+        sequence.add(forkjoin(*both))
+        subgraph = graph.subgraph("second")
+        inner = subgraph.sequence()
+        for each in instances(ctx, "web"):
+            inner.add(each.send_event("now"), each.execute_operation("test.note", kwargs={"text": "second"}))
+            assert each.node.has_operation("test.note")
+        sequence.add(subgraph)
+        sequence.add(ctx.local_task(lambda: ctx.logger.info("local task ran")))
+        graph.execute()
+        assert all(each.get_state() == "succeeded" for each in both)
+        assert both[0].async_result.get().endswith("first")
+
+
+    @workflow
+    def handlers(ctx, **_):
+        graph = ctx.graph_mode()
+        seen = []
+        web = instances(ctx, "web")[0]
+        failing = web.execute_operation("test.fail")
+        failing.on_failure = lambda task: HandlerResult.ignore()
+        after = web.execute_operation("test.note", kwargs={"text": "after"})
+        after.on_success = lambda task: seen.append(task.id)
+        graph.add_task(failing)
+        graph.add_task(after)
+        graph.add_dependency(after, failing)
+        graph.execute()
+        assert seen == [after.id], seen
+
+
+    @workflow
+    def caught(ctx, **_):
+        graph = ctx.graph_mode()
+        web, = instances(ctx, "web")
+        sequence = graph.sequence()
+        sequence.add(web.execute_operation("test.fail"), web.execute_operation("test.note", kwargs={"text": "never"}))
+        try:
+            graph.execute()
+        except RuntimeError as error:
+            assert "no such luck" in str(error), error
+        else:
+            raise AssertionError("it did not fail")
+        graph.add_task(web.execute_operation("test.note", kwargs={"text": "instead"}))
+        graph.execute()
+
+
+    @workflow
+    def failing(ctx, **_):
+        instances(ctx, "web")[0].execute_operation("test.fail").get()
+
+
+    @workflow
+    def life(ctx, **_):
+        graph = ctx.graph_mode()
+        lifecycle.install_node_instances(graph, set(ctx.node_instances))
+        assert {each.state for each in ctx.node_instances} == {"started"}
+        execute_operation(ctx, "test.note", {"text": "lived"}, run_by_dependency_order=True)
+        lifecycle.uninstall_node_instances(graph, set(ctx.node_instances))
+
+
+    @workflow
+    def waiting(ctx, path, **_):
+        web, = instances(ctx, "web")
+        try:
+            web.execute_operation("test.wait_for", kwargs={"path": path}).get()
+        except api.ExecutionCancelled:
+            assert api.has_cancel_request()
+            Path(path + ".cancelled").touch()
+            raise
+
+
+    @workflow(resumable=True)
+    def stored(ctx, path, **_):
+        @make_or_get_graph
+        def build(ctx):
+            graph = ctx.graph_mode()
+            web, = instances(ctx, "web")
+            sequence = graph.sequence()
+            sequence.add(web.execute_operation("test.note", kwargs={"text": "one"}))
+            sequence.add(web.execute_operation("test.note", kwargs={"text": "two"}))
+            return graph
+
+        build(ctx, name="stored").execute()
+        Path(path + ".begun").touch()
+        if not Path(path).exists():
+            raise RuntimeError("the function failed after its graph")
+
+
+    @workflow
+    def scaling(ctx, **_):
+        ctx.deployment.start_modification({"web": {"instances": 2}})
+    """
+)
+
+BLUEPRINT = """
+tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml]
+plugins:
+  noted: {executor: central_deployment_agent, source: noted.py}
+node_types:
+  test.Noted:
+    derived_from: cloudify.nodes.Root
+    interfaces:
+      test:
+        note: {implementation: noted.noted.note, inputs: {text: {default: ""}}}
+        fail: {implementation: noted.noted.fail}
+        wait_for: {implementation: noted.noted.wait_for, inputs: {path: {default: ""}}}
+      cloudify.interfaces.lifecycle:
+        start: noted.noted.note
+node_templates:
+  database: {type: test.Noted}
+  web:
+    type: test.Noted
+    relationships: [{type: cloudify.relationships.depends_on, target: database}]
+workflows:
+  plain: {mapping: noted.noted.plain, parameters: {text: {}}}
+  graph: noted.noted.graph
+  handlers: noted.noted.handlers
+  caught: noted.noted.caught
+  failing: noted.noted.failing
+  life: noted.noted.life
+  waiting: {mapping: noted.noted.waiting, parameters: {path: {}}}
+  stored: {mapping: noted.noted.stored, parameters: {path: {}}}
+  scaling: noted.noted.scaling
+  script: {mapping: notes.py, parameters: {text: {default: scripted}}}
+"""
+
+SCRIPT = """
+from cloudify.workflows import ctx, parameters
+
+graph = ctx.graph_mode()
+for instance in ctx.node_instances:
+    graph.add_task(instance.execute_operation("test.note", kwargs={"text": parameters.text}))
+graph.execute()
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def shared(home: Path) -> Iterator[Dispatcher]:
+    folder = home / "blueprint"
+    folder.mkdir()
+    for name, text in (("noted.py", PLUGIN), ("blueprint.yaml", BLUEPRINT), ("notes.py", SCRIPT)):
+        (folder / name).write_text(text)
+    engine = EngineSettings(retry_interval_seconds=0.1, poll_seconds=0.2, cancel_repeat_seconds=20.0)
+    with local_dispatcher(home / "state", engine=engine) as made:
+        made.create_blueprint("noted", folder / "blueprint.yaml")
+        yield made
+
+
+@pytest.fixture
+def dispatcher(shared: Dispatcher, request: pytest.FixtureRequest) -> Dispatcher:
+    shared.create_deployment(request.node.name, "noted")
+    return shared
+
+
+def view_of(dispatcher: Dispatcher, deployment: str) -> DeploymentView:
+    with dispatcher.database.read() as connection:
+        return deployments.view(connection, ("default_tenant", deployment), config={})
+
+
+def notes(dispatcher: Dispatcher, deployment: str) -> dict[str, object]:
+    found = view_of(dispatcher, deployment).instances.values()
+    return {each.node: each.runtime_properties.get("notes") for each in found}
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name)
+
+
+def test_calls_outside_of_graph_mode_run_at_once(dispatcher: Dispatcher, name: str) -> None:
+    done = dispatcher.run("plain", name, {"text": "hello"}, timeout_seconds=SECONDS)
+    assert done.status is Status.TERMINATED
+    assert notes(dispatcher, name) == {"database": ["hello"], "web": ["hello"]}
+    assert "here we go" in {each.message for each in dispatcher.events(execution_id=done.id)}
+
+
+def test_a_graph_of_tasks_subgraphs_and_local_tasks(dispatcher: Dispatcher, name: str) -> None:
+    done = dispatcher.run("graph", name, timeout_seconds=SECONDS)
+    assert notes(dispatcher, name) == {"database": ["first"], "web": ["first", "second"]}
+    assert "local task ran" in {each.message for each in dispatcher.events(execution_id=done.id)}
+
+
+def test_handlers_of_tasks(dispatcher: Dispatcher, name: str) -> None:
+    dispatcher.run("handlers", name, timeout_seconds=SECONDS)
+    assert notes(dispatcher, name)["web"] == ["after"]
+
+
+def test_a_function_may_go_on_after_a_failed_graph(dispatcher: Dispatcher, name: str) -> None:
+    assert dispatcher.run("caught", name, timeout_seconds=SECONDS).status is Status.TERMINATED
+    assert notes(dispatcher, name)["web"] == ["instead"]
+
+
+def test_a_failed_function_fails_the_execution_with_its_reason(dispatcher: Dispatcher, name: str) -> None:
+    with pytest.raises(ExecutionFailed, match="no such luck"):
+        dispatcher.run("failing", name, timeout_seconds=SECONDS)
+
+
+def test_lifecycle_functions_take_the_steps_of_the_built_in_workflows(dispatcher: Dispatcher, name: str) -> None:
+    dispatcher.run("life", name, timeout_seconds=SECONDS)
+    found = view_of(dispatcher, name).instances.values()
+    assert {each.state for each in found} == {"deleted"}
+
+
+def test_a_script_as_a_workflow(dispatcher: Dispatcher, name: str) -> None:
+    dispatcher.run("script", name, timeout_seconds=SECONDS)
+    assert notes(dispatcher, name) == {"database": ["scripted"], "web": ["scripted"]}
+
+
+def test_a_parameter_that_is_missing_is_told_before_anything_runs(dispatcher: Dispatcher, name: str) -> None:
+    with pytest.raises(ParameterError, match="'text' is missing"):
+        dispatcher.start("plain", name)
+
+
+def test_what_is_not_provided_is_named(dispatcher: Dispatcher, name: str) -> None:
+    with pytest.raises(ExecutionFailed, match="start_modification is not provided"):
+        dispatcher.run("scaling", name, timeout_seconds=SECONDS)
+
+
+def test_a_cancel_reaches_the_function(dispatcher: Dispatcher, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "gate"
+    started = dispatcher.start("waiting", name, {"path": str(path)})
+    wait_until((tmp_path / "gate.begun").exists, SECONDS, "the operation to begin")
+    dispatcher.cancel(started.id, Cancel.NORMAL)
+    assert dispatcher.wait(started.id, timeout_seconds=SECONDS).status is Status.CANCELLED
+    assert (tmp_path / "gate.cancelled").exists()
+
+
+def test_a_resumed_function_finds_the_graph_that_it_stored(dispatcher: Dispatcher, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "gate"
+    with pytest.raises(ExecutionFailed, match="after its graph"):
+        dispatcher.run("stored", name, {"path": str(path)}, timeout_seconds=SECONDS)
+    path.touch()
+    execution = dispatcher.events(execution_id=None, limit=1_000_000)[-1].execution_id
+    assert execution is not None
+    dispatcher.resume(execution)
+    assert dispatcher.wait(execution, timeout_seconds=SECONDS).status is Status.TERMINATED
+    assert notes(dispatcher, name)["web"] == ["one", "two"]
+
+
+def test_the_dispatcher_may_change_while_a_function_waits(dispatcher: Dispatcher, name: str, tmp_path: Path) -> None:
+    """The engine forgets everything, as after a failed turn, and takes the execution up from the store again."""
+    path = tmp_path / "gate"
+    started = dispatcher.start("waiting", name, {"path": str(path)})
+    wait_until((tmp_path / "gate.begun").exists, SECONDS, "the operation to begin")
+    engine = dispatcher.engine
+    before = dispatcher.execution(started.id).owner_epoch
+    engine.stop()
+    engine._stopping.clear()
+    engine.start()
+    wait_until(lambda: dispatcher.execution(started.id).owner_epoch != before, SECONDS, "the execution's adoption")
+    path.touch()
+    assert dispatcher.wait(started.id, timeout_seconds=SECONDS).status is Status.TERMINATED
