@@ -19,7 +19,7 @@ def time_text(moment: float | None) -> str | None:
     """Return seconds since the epoch as ``2026-11-22T23:00:00.123Z``."""
     if moment is None:
         return None
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_time(text: str, *, now: float) -> float:

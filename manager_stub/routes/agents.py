@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from outrider.dispatcher.errors import NotFound
 from outrider.dispatcher.store import agents
@@ -13,7 +13,7 @@ from outrider.dispatcher.store.agents import Agent
 from outrider.manager_stub.bodies import AgentBody
 from outrider.manager_stub.calls import Call, Operator, Reader
 from outrider.manager_stub.errors import Forbidden, Missing
-from outrider.manager_stub.listing import Listing
+from outrider.manager_stub.listing import Listing, written
 from outrider.manager_stub.resource import fetch_one, fetch_page
 from outrider.manager_stub.resources import AGENT
 from outrider.manager_stub.wire import checked_id
@@ -24,9 +24,9 @@ _DETAILS = ("ip", "install_method", "system", "version")
 
 
 @routes.get("/agents")
-def list_agents(call: Reader, listing: Listing) -> dict[str, Any]:
+def list_agents(call: Reader, listing: Listing) -> Response:
     """List agents."""
-    return fetch_page(call, AGENT, listing)
+    return written(fetch_page(call, AGENT, listing))
 
 
 @routes.get("/agents/{name}")

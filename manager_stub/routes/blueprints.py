@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse
@@ -22,7 +22,7 @@ from outrider.manager_stub.bodies import MetadataBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Reader, Writer
 from outrider.manager_stub.downloads import content_response
 from outrider.manager_stub.errors import BadRequest, Missing
-from outrider.manager_stub.listing import Listing, truth
+from outrider.manager_stub.listing import Listing, truth, written
 from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
 from outrider.manager_stub.resources import BLUEPRINT
 from outrider.manager_stub.uploads import work_folder
@@ -32,9 +32,9 @@ routes = APIRouter(tags=["blueprints"])
 
 
 @routes.get("/blueprints")
-def list_blueprints(call: Reader, listing: Listing) -> dict[str, Any]:
+def list_blueprints(call: Reader, listing: Listing) -> Response:
     """List blueprints, without their plans."""
-    return fetch_page(call, BLUEPRINT, listing)
+    return written(fetch_page(call, BLUEPRINT, listing))
 
 
 @routes.put("/blueprints/{blueprint_id}", status_code=201)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from outrider.dispatcher.blueprint import DeploymentInvalid, Kind
 from outrider.dispatcher.errors import ExecutionRunning
@@ -16,7 +16,7 @@ from outrider.dispatcher.store.schema import EVENTS
 from outrider.manager_stub.bodies import DeploymentBody, MetadataBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Reader, Writer
 from outrider.manager_stub.errors import BadRequest
-from outrider.manager_stub.listing import Listing, truth
+from outrider.manager_stub.listing import Listing, truth, written
 from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
 from outrider.manager_stub.resources import BLUEPRINT, DEPLOYMENT
 from outrider.manager_stub.wire import checked_id, checked_visibility, labels_stored
@@ -34,9 +34,9 @@ _EXISTING = frozenset({"uninitialized", "deleted"})
 
 
 @routes.get("/deployments")
-def list_deployments(call: Reader, listing: Listing) -> dict[str, Any]:
+def list_deployments(call: Reader, listing: Listing) -> Response:
     """List deployments."""
-    return fetch_page(call, DEPLOYMENT, listing)
+    return written(fetch_page(call, DEPLOYMENT, listing))
 
 
 @routes.put("/deployments/{deployment_id}", status_code=201)

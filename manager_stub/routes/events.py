@@ -16,7 +16,7 @@ from outrider.dispatcher.store.schema import EVENTS
 from outrider.manager_stub.bodies import EventsBody
 from outrider.manager_stub.calls import Operator, Reader, Writer
 from outrider.manager_stub.errors import BadRequest, Forbidden
-from outrider.manager_stub.listing import ListCall, Listing, page_of
+from outrider.manager_stub.listing import ListCall, Listing, page_of, written
 from outrider.manager_stub.resource import fetch_page, own_row
 from outrider.manager_stub.resources import EVENT, EXECUTION
 
@@ -32,9 +32,9 @@ LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 
 
 @routes.get("/events")
-def list_events(call: Reader, listing: Listing) -> dict[str, Any]:
+def list_events(call: Reader, listing: Listing) -> Response:
     """List events and log lines, in the order of their storing."""
-    return fetch_page(call, EVENT, listing, where=_ranges(listing))
+    return written(fetch_page(call, EVENT, listing, where=_ranges(listing)))
 
 
 @routes.post("/events", status_code=201)

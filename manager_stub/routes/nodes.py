@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from outrider.dispatcher.store import instances
 from outrider.manager_stub.bodies import InstanceBody
 from outrider.manager_stub.calls import Call, Operator, Reader
 from outrider.manager_stub.errors import Missing
 from outrider.manager_stub.evaluating import Evaluation
-from outrider.manager_stub.listing import Listing, truth
+from outrider.manager_stub.listing import Listing, truth, written
 from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
 from outrider.manager_stub.resources import NODE, NODE_INSTANCE
 
@@ -23,7 +23,7 @@ _EXACT = ("deployment_id", "id")
 
 
 @routes.get("/nodes")
-def list_nodes(call: Reader, listing: Listing) -> dict[str, Any]:
+def list_nodes(call: Reader, listing: Listing) -> Response:
     """List nodes; with ``_evaluate_functions``, their properties are evaluated."""
     page = fetch_page(call, NODE, listing)
     if not page["items"] and all(len(listing.filters.get(name, ())) == 1 for name in _EXACT):
@@ -31,16 +31,16 @@ def list_nodes(call: Reader, listing: Listing) -> dict[str, Any]:
         raise Missing("node", listing.filters["id"][0])
     if listing.flag("_evaluate_functions"):
         _evaluate(call, page["items"], "properties", self_id=listing.flags.get("_instance_context"))
-    return page
+    return written(page)
 
 
 @routes.get("/node-instances")
-def list_node_instances(call: Reader, listing: Listing) -> dict[str, Any]:
+def list_node_instances(call: Reader, listing: Listing) -> Response:
     """List node instances."""
     page = fetch_page(call, NODE_INSTANCE, listing)
     if listing.flag("_evaluate_functions"):
         _evaluate(call, page["items"], "runtime_properties")
-    return page
+    return written(page)
 
 
 @routes.get("/node-instances/{instance_id}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from outrider.dispatcher.secrets import SecretInfo, Visibility
 from outrider.manager_stub.bodies import SecretBody, SecretChangeBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Operator, Reader, Writer
 from outrider.manager_stub.errors import Forbidden
-from outrider.manager_stub.listing import Listing
+from outrider.manager_stub.listing import Listing, written
 from outrider.manager_stub.resource import fetch_one, fetch_page
 from outrider.manager_stub.resources import SECRET
 from outrider.manager_stub.wire import checked_id, checked_visibility
@@ -20,9 +20,9 @@ routes = APIRouter(tags=["secrets"])
 
 
 @routes.get("/secrets")
-def list_secrets(call: Reader, listing: Listing) -> dict[str, Any]:
+def list_secrets(call: Reader, listing: Listing) -> Response:
     """List secrets without their values."""
-    return fetch_page(call, SECRET, listing)
+    return written(fetch_page(call, SECRET, listing))
 
 
 @routes.get("/secrets/{key}")
