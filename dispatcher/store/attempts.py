@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.store import bulk, jsontext
 from outrider.dispatcher.store.schema import ATTEMPTS
@@ -121,6 +122,7 @@ def replacement(attempt_id: str, late: Mapping[str, Any]) -> dict[str, Any]:
 
 #: So many are found faster one by one, through a statement that is compiled once, than by a list of any length.
 _FEW = 8
+_NAMES = tuple(Attempt.__dataclass_fields__)
 _BY_ID = sa.select(*_COLUMNS).where(ATTEMPTS.c.id == sa.bindparam("b_id"))
 
 
@@ -129,9 +131,9 @@ def by_ids(connection: Connection, ids: Sequence[str], *, lock: bool = False) ->
     found: dict[str, Attempt] = {}
     if len(ids) <= _FEW and (not lock or connection.dialect.name == "sqlite"):
         for attempt_id in ids:
-            one = bulk.run(connection, _BY_ID, {"b_id": attempt_id}).one_or_none()
-            if one is not None:
-                found[one.id] = _record(one)
+            row = bulk.row(connection, _BY_ID, {"b_id": attempt_id})
+            if row is not None:
+                found[attempt_id] = _record(SimpleNamespace(**dict(zip(_NAMES, row, strict=True))))
         return found
     for chunk in _chunks(ids):
         query = sa.select(*_COLUMNS).where(ATTEMPTS.c.id.in_(chunk))
@@ -195,7 +197,7 @@ def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
         yield all_ids[start : start + CHUNK]
 
 
-def _record(row: Row[Any]) -> Attempt:
+def _record(row: Any) -> Attempt:
     return Attempt(
         id=row.id,
         task_id=row.task_id,

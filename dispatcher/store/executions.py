@@ -218,7 +218,7 @@ def update_owned(connection: Connection, execution: Execution, values: Mapping[s
     """
     if not values:
         owner = {"b_id": execution.id, "b_owner": execution.owner, "b_epoch": execution.owner_epoch}
-        return bulk.run(connection, _CONFIRM_OWNER, owner).rowcount == 1
+        return bulk.change(connection, _CONFIRM_OWNER, owner) == 1
     statement = (
         sa.update(EXECUTIONS)
         .where(EXECUTIONS.c.id == execution.id)

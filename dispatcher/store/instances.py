@@ -152,7 +152,8 @@ _MODEL_VERSION = sa.select(DEPLOYMENTS.c.model_version).where(
 
 def model_version(connection: Connection, key: Key) -> int | None:
     """Return the number that rises with every change of the deployment's nodes and instances."""
-    return bulk.run(connection, _MODEL_VERSION, {"b_tenant": key[0], "b_id": key[1]}).scalar_one_or_none()
+    row = bulk.row(connection, _MODEL_VERSION, {"b_tenant": key[0], "b_id": key[1]})
+    return None if row is None else int(row[0])
 
 
 def touch_model(connection: Connection, key: Key) -> int:
