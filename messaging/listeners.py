@@ -31,6 +31,6 @@ class Listeners:
         for listener in self._listeners:
             try:
                 listener(*arguments)
-            except Exception:  # noqa: PERF203 - one failure must not skip the others
+            except Exception:
                 # A listener's defect must not end the transport's thread that calls it.
                 logger.exception("listener %r failed", listener, extra={"action": "listener_failed"})

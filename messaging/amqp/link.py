@@ -124,7 +124,7 @@ class Link:
         while not self._closing:
             try:
                 self._loop.start()
-            except Exception:  # noqa: PERF203 - the loop ends with the link
+            except Exception:
                 # A defect in pika, or in what we do with it, costs this connection, never the thread: a link that
                 # silently stopped would be found by nobody.
                 logger.exception("the AMQP connection failed unexpectedly", extra={"action": "link_failed"})
