@@ -11,6 +11,8 @@ from typing import Any, Optional
 
 import boto3
 import botocore.exceptions
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 
 from outrider.plugins.aws.errors import code_of, translated
@@ -23,6 +25,13 @@ READ_SECONDS = 60
 ATTEMPTS = 4
 #: The name under which a role's temporary credentials appear in AWS's logs.
 ROLE_SESSION = "outrider"
+
+#: Reads botocore's descriptions of the services, each once in this process. The largest, EC2's, is read when the plugin
+#: is imported: that happens once, in the runner, and every operation's process is a copy of it.
+MODELS = botocore.loaders.create_loader()
+MODELS.load_service_model("ec2", "service-2")
+MODELS.load_service_model("ec2", "endpoint-rule-set-1")
+MODELS.load_data("endpoints")
 
 
 def configuration(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +95,7 @@ class Connection:
 
     def _open(self) -> Any:
         if self._session is None:
-            session = boto3.session.Session(
+            session = _session(
                 aws_access_key_id=self._settings.get("aws_access_key_id"),
                 aws_secret_access_key=self._settings.get("aws_secret_access_key"),
                 aws_session_token=self._settings.get("aws_session_token"),
@@ -97,12 +106,18 @@ class Connection:
         return self._session
 
 
+def _session(**credentials: Optional[str]) -> Any:
+    core = botocore.session.Session()
+    core.register_component("data_loader", MODELS)
+    return boto3.session.Session(botocore_session=core, **credentials)
+
+
 def _as_role(session: Any, role: str, settings: Mapping[str, Any]) -> Any:
     """Return a session with the temporary credentials of a role."""
     with translated(f"assuming the role {role}"):
         client = session.client("sts", endpoint_url=settings.get("endpoint_url"), config=_config({}, once=False))
         answer = client.assume_role(RoleArn=role, RoleSessionName=ROLE_SESSION)["Credentials"]
-    return boto3.session.Session(
+    return _session(
         aws_access_key_id=answer["AccessKeyId"],
         aws_secret_access_key=answer["SecretAccessKey"],
         aws_session_token=answer["SessionToken"],

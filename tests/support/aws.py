@@ -23,7 +23,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Optional
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
 import pytest
 
 from tests.support.waiting import wait_until
@@ -37,7 +36,6 @@ class Moto:
     """A running server."""
 
     url: str
-    #: Its data, for programs that start others.
     pid: int
 
     @property
@@ -47,6 +45,8 @@ class Moto:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client, to look at what is really there."""
+        import boto3  # this module is loaded for every test session, and boto3 takes its time
+
         return boto3.client(
             service,
             endpoint_url=self.url,
@@ -58,6 +58,16 @@ class Moto:
     def reset(self) -> None:
         """Forget everything."""
         _post(f"{self.url}/moto-api/reset")
+
+    def inventory(self) -> list[str]:
+        """Return the ids and names of what there is and is not gone, without what every account has."""
+        ec2, found = self.client("ec2"), []
+        for method, items, identifier in _EC2_KINDS:
+            found += [each[identifier] for each in getattr(ec2, method)()[items] if not _everybodys(each)]
+        for group in ec2.describe_instances()["Reservations"]:
+            found += [each["InstanceId"] for each in group["Instances"] if each["State"]["Name"] != "terminated"]
+        found += [each["Name"] for each in self.client("s3").list_buckets()["Buckets"]]
+        return sorted(found)
 
     @contextlib.contextmanager
     def checking_credentials(self) -> Iterator[None]:
@@ -278,6 +288,33 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+#: Describe method, key of its answer, key of the id.
+_EC2_KINDS = (
+    ("describe_vpcs", "Vpcs", "VpcId"),
+    ("describe_subnets", "Subnets", "SubnetId"),
+    ("describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
+    ("describe_nat_gateways", "NatGateways", "NatGatewayId"),
+    ("describe_route_tables", "RouteTables", "RouteTableId"),
+    ("describe_security_groups", "SecurityGroups", "GroupId"),
+    ("describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+    ("describe_addresses", "Addresses", "PublicIp"),
+    ("describe_volumes", "Volumes", "VolumeId"),
+    ("describe_key_pairs", "KeyPairs", "KeyName"),
+)
+
+
+def _everybodys(item: dict[str, Any]) -> bool:
+    """Tell whether AWS made it by itself: default networks, and what every VPC or instance has; or it is gone.
+
+    An interface that nobody asked for came with an instance, and ends with it on AWS; moto keeps it.
+    """
+    if "NetworkInterfaceId" in item and not item.get("TagSet"):
+        return True
+    main = any(association.get("Main") for association in item.get("Associations") or [])
+    default = item.get("IsDefault") or item.get("DefaultForAz") or item.get("GroupName") == "default"
+    return bool(main or default or item.get("State") == "deleted")
+
+
 _PER_CONNECTION = {"connection", "content-length", "transfer-encoding", "date", "server"}
 
 
@@ -344,5 +381,6 @@ def _answers(server: Moto, process: subprocess.Popen[bytes]) -> bool:
 
 
 def _post(url: str, data: bytes = b"") -> None:
-    with urllib.request.urlopen(urllib.request.Request(url, data=data, method="POST"), timeout=10):
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "text/plain"}, method="POST")
+    with urllib.request.urlopen(request, timeout=10):
         pass
