@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("outrider.cli.init", "init"),
     "blueprint": ("outrider.cli.blueprint", "app"),
     "plugin": ("outrider.cli.plugin", "app"),
-    "deployment": ("outrider.cli.deployment", "app"),
+    "deployment": ("outrider.cli.updating", "app"),
     "execution": ("outrider.cli.resuming", "app"),
     "exec": ("outrider.cli.exec", "exec_"),
     "agent": ("outrider.cli.hosts", "app"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +11,8 @@ import typer
 from rich.text import Text
 
 from outrider.cli.catalogue import StoredPlugins
-from outrider.cli.output import console, errors, fail, key_values, print_json, print_table
+from outrider.cli.output import console, errors, fail, key_values, print_json
+from outrider.cli.planned import print_planned
 from outrider.dispatcher.blueprint import (
     Blueprint,
     BlueprintInvalid,
@@ -120,25 +121,7 @@ def plan(
         planned = planned_operations(get_workflow(workflow, key_values(parameters or (), what="parameter"), view), view)
     except WorkflowError as error:
         fail(str(error))
-    if json:
-        print_json([asdict(each) for each in planned])
-        return
-    print_table(
-        ("stage", "wave", "instance", "operation", "plugin", "runs", "on"),
-        (
-            (
-                each.stage,
-                each.wave,
-                each.instance if each.target is None else f"{each.instance} -> {each.target}",
-                each.operation.rpartition(".")[2],
-                each.plugin,
-                each.implementation,
-                each.host or "central",
-            )
-            for each in planned
-        ),
-        empty=f"{workflow} would run no operation.",
-    )
+    print_planned(planned, json=json, empty=f"{workflow} would run no operation.")
 
 
 @app.command("lint")

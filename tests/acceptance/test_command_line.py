@@ -78,6 +78,21 @@ def test_the_files_of_init_install_show_outputs_and_uninstall(outrider: Outrider
     assert outrider("deployment", "delete", "hello").returncode == 0
 
 
+def test_an_update_is_previewed_and_made(outrider: Outrider, tmp_path: Path) -> None:
+    folder = tmp_path / "hello"
+    assert outrider("init", str(folder)).returncode == 0
+    assert outrider("run", str(folder / "blueprint.yaml"), "-i", "name=old").returncode == 0
+    again = outrider("run", str(folder / "blueprint.yaml"), "-i", "name=old")
+    assert again.returncode == 2
+    assert "1 of 1 instances are started" in again.stderr
+    change = ("deployment", "update", "hello", "-i", "name=new", "-p", "force_reinstall=true")
+    assert "create" in outrider(*change, "--preview").stdout
+    assert json.loads(outrider("deployment", "outputs", "hello", "--json").stdout) == {"greeting": "Hello, old!"}
+    updated = outrider(*change)
+    assert updated.returncode == 0, updated.stderr
+    assert json.loads(outrider("deployment", "outputs", "hello", "--json").stdout) == {"greeting": "Hello, new!"}
+
+
 def test_init_does_not_overwrite_files(outrider: Outrider, tmp_path: Path) -> None:
     (tmp_path / "hello.py").write_text("mine")
     done = outrider("init", str(tmp_path))
