@@ -20,6 +20,7 @@ from typing import Any, Optional
 from urllib.parse import quote
 
 from outrider.messaging.amqp.addresses import parse_management_url
+from outrider.messaging.amqp.policies import Policy
 from outrider.messaging.errors import ManagementFailed
 
 logger = logging.getLogger(__name__)
@@ -41,16 +42,6 @@ class TopicPermissions:
     exchange: str
     write: str = "^$"
     read: str = "^$"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Settings that the broker applies to every queue whose name matches, now and later."""
-
-    name: str
-    pattern: str
-    definition: Mapping[str, Any]
-    priority: int = 0
 
 
 class ManagementClient:

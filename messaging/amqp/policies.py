@@ -6,10 +6,21 @@ and everything else is a policy, which an operator may override with one of a hi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from outrider.messaging.amqp.management import Policy
 from outrider.messaging.transport import Queue, Topology
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Settings that the broker applies to every queue whose name matches, now and later."""
+
+    name: str
+    pattern: str
+    definition: Mapping[str, Any]
+    priority: int = 0
 
 
 def queue_arguments(queue: Queue) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from pika.channel import Channel
 from outrider.messaging.amqp import requests
 from outrider.messaging.amqp.consumer import AmqpConsumer
 from outrider.messaging.amqp.link import Link
-from outrider.messaging.amqp.management import ManagementClient
 from outrider.messaging.amqp.policies import policies_for
 from outrider.messaging.amqp.publisher import Publisher
 from outrider.messaging.amqp.requests import ChannelRequest, Steps
@@ -81,6 +80,9 @@ class AmqpTransport:
         """
         self._require_open()
         if self._settings.management_url is not None:
+            # Agents never get here, and its HTTP libraries would be a tenth of their memory.
+            from outrider.messaging.amqp.management import ManagementClient
+
             management = ManagementClient(self._settings.management_url, tls_context=self._settings.tls_context)
             for policy in policies_for(topology):
                 management.declare_policy(self._settings.vhost, policy)
