@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from outrider.agent.errors import SecretsUnavailable
 from outrider.agent.secrets import fill_in
 from outrider.dispatcher.blueprint.functions.markers import redeem
 from outrider.dispatcher.blueprint.functions.text_functions import call
+from outrider.dispatcher.store import deployments
+from tests.support.engines import DEPLOYMENT, bench, chain, one_stage, operation
+from tests.support.scripted_agent import ScriptedAgent
 
 
 def test_markers_are_replaced_at_any_depth() -> None:
@@ -68,3 +72,17 @@ def test_a_missing_part_is_named_without_the_value() -> None:
         fill_in({"$secret": "s", "path": ["nope"]}, {"s": {"key": "hidden"}})
     assert "nope" in str(caught.value)
     assert "hidden" not in str(caught.value)
+
+
+def test_a_secret_inside_a_concat_travels_as_a_recipe_and_is_followed_by_the_agent(tmp_path: Path) -> None:
+    inputs = {"url": {"concat": ["db://", {"get_secret": "password"}, "@", {"get_property": ["SELF", "host"]}]}}
+    with bench(tmp_path, one_stage(chain(operation("a"))), inputs=inputs) as made:
+        with made.database.begin() as connection:
+            nodes = deployments.nodes_of(connection, DEPLOYMENT)
+            deployments.replace_nodes(connection, DEPLOYMENT, [{**nodes["node"], "properties": {"host": "db-1"}}])
+        agent = ScriptedAgent(made.transport)
+        made.ended(made.start())
+        (task,) = agent.tasks
+        assert task.secrets == ("password",)
+        assert "hunter2" not in str(task)
+        assert fill_in(task.inputs, {"password": "hunter2"}) == {"url": "db://hunter2@db-1"}

@@ -11,10 +11,12 @@ import pytest
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import ExecutionFailed
 from outrider.dispatcher.store import deployments
-from outrider.dispatcher.store.executions import Status
+from outrider.dispatcher.store.executions import Execution, Status
+from outrider.dispatcher.workflows import WorkflowUnavailable
 from outrider.messaging.embedded import EmbeddedBroker
 from outrider.messaging.messages import OperationResult, OperationTask
 from tests.support.scripted_agent import ScriptedAgent, failed, succeeded
+from tests.support.waiting import wait_until
 
 BLUEPRINT = """
 tosca_definitions_version: cloudify_dsl_1_3
@@ -136,3 +138,38 @@ def test_why_names_what_an_execution_waits_for(dispatcher: Dispatcher, agent: Sc
     assert "central" in open_ones[0].waits_for
     assert any("tasks" in str(each.tasks) or each.tasks for each in reasons)
     dispatcher.cancel(execution.id)
+
+
+def test_a_workflow_that_is_not_available_is_refused_unless_forced(
+    dispatcher: Dispatcher, agent: ScriptedAgent
+) -> None:
+    with pytest.raises(WorkflowUnavailable, match="0 of 2 instances are started; force it"):
+        dispatcher.start("stop", "app-1")
+    forced = dispatcher.run("stop", "app-1", execution=Execution(id="", workflow="stop", force=True))
+    assert forced.status is Status.TERMINATED
+    assert agent.tasks == []
+
+
+def test_a_queued_workflow_is_judged_when_its_turn_comes(dispatcher: Dispatcher, agent: ScriptedAgent) -> None:
+    agent.answer = lambda _task: None
+    install = dispatcher.start("install", "app-1")
+    wait_until(lambda: len(agent.tasks) == 1, describe="the first operation")
+    queued = dispatcher.start("uninstall", "app-1", execution=Execution(id="", workflow="uninstall", queue=True))
+    assert queued.status is Status.QUEUED
+    agent.answer = succeeded
+    agent.send(succeeded(agent.tasks[0]))
+    assert dispatcher.wait(install.id, timeout_seconds=20).status is Status.TERMINATED
+    assert dispatcher.wait(queued.id, timeout_seconds=20).status is Status.TERMINATED
+
+
+def test_a_scheduled_workflow_that_is_not_available_at_its_time_fails_with_the_rule(dispatcher: Dispatcher) -> None:
+    asked = Execution(id="", workflow="uninstall", scheduled_for=1.0)
+    ended = dispatcher.wait(dispatcher.start("uninstall", "app-1", execution=asked).id, timeout_seconds=20)
+    assert ended.status is Status.FAILED
+    assert "0 of 2 instances are started" in str(ended.error)
+
+
+def test_one_operation_without_an_instance_fails_in_plain_words(dispatcher: Dispatcher, agent: ScriptedAgent) -> None:
+    agent.answer = lambda task: failed(task, recoverable=False)
+    with pytest.raises(ExecutionFailed, match=r"tasks\.greet on agent 'central' failed: Boom: it broke"):
+        dispatcher.run_operation("central", {"name": "script"}, "tasks.greet", timeout_seconds=20)
