@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from _thread import get_ident
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -30,7 +31,8 @@ def fetch(source: dict[str, Any], sha256: str, destination: Path, *, limit_secon
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     url = urlsplit(str(source.get("url", "")))
-    aside = destination.with_name(f"{destination.name}.{os.getpid()}.part")
+    # Threads of one agent may fetch the same wagon at the same time.
+    aside = destination.with_name(f"{destination.name}.{os.getpid()}-{get_ident()}.part")
     try:
         if url.scheme == "file":
             _copy(Path(unquote(url.path)) / sha256[:2] / sha256, aside)
