@@ -41,6 +41,9 @@ class Questions:
         self._requests = requests
         self._listener: Optional[socket.socket] = None
         self._thread: Optional[threading.Thread] = None
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._stopping = threading.Event()
 
     def start(self) -> None:
         """Listen; a socket that an earlier agent left is replaced."""
@@ -53,13 +56,16 @@ class Questions:
 
     def stop(self) -> None:
         """Listen no more; who waits for an answer asks the next agent."""
-        if self._listener is not None:
-            with contextlib.suppress(OSError):
-                # Unlike `close` it wakes the thread that waits in `accept`.
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-        if self._thread is not None:
-            self._thread.join(_READ_SECONDS)
+        self._stopping.set()
+        if self._listener is None or self._thread is None:
+            return
+        # Unlike `close` it wakes those who wait: for a connection here, for an answer in the operations.
+        with self._lock:
+            for each in (self._listener, *self._open):
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+        self._thread.join(_READ_SECONDS)
+        self._listener.close()
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -70,6 +76,8 @@ class Questions:
             threading.Thread(target=self._serve, args=(connection,), name="question", daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.add(connection)
         with connection:
             try:
                 connection.settimeout(_READ_SECONDS)
@@ -78,6 +86,9 @@ class Questions:
                     send_frame(connection, self._answer(question))
             except (OSError, ValueError, ProtocolError) as error:
                 logger.debug("a question was not answered: %s", error)
+            finally:
+                with self._lock:
+                    self._open.discard(connection)
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         attempt = self._attempts.get(str(question.get("attempt_id")))
@@ -86,7 +97,8 @@ class Questions:
         if not is_workflow(attempt):
             return {"error": "only the workflow functions of plugins may ask the dispatcher"}
         limit = min(float(question.get("timeout_seconds") or _READ_SECONDS), _LONGEST_SECONDS)
-        reply = self._requests.ask_workflow(attempt.task, question.get("payload") or {}, limit_seconds=limit)
+        payload = question.get("payload") or {}
+        reply = self._requests.ask_workflow(attempt.task, payload, limit_seconds=limit, stopping=self._stopping)
         if reply is None:
             return {"error": f"no dispatcher answered for execution {attempt.task.execution_id} within {limit:g} s"}
         return {"payload": dict(reply.payload), "error": None if reply.ok else reply.error or "refused"}

@@ -56,11 +56,11 @@ class DispatcherRequests:
         return found
 
     def ask_workflow(
-        self, task: OperationTask, payload: dict[str, Any], *, limit_seconds: float
+        self, task: OperationTask, payload: dict[str, Any], *, limit_seconds: float, stopping: threading.Event
     ) -> Optional[ControlReply]:
-        """Ask the dispatcher that runs the task's execution; None if none has answered within the limit."""
+        """Ask the dispatcher that runs the execution; None if none answered within the limit, or on `stopping`."""
         deadline = time.monotonic() + limit_seconds
-        while True:
+        while not stopping.is_set():
             reply = self._ask(ControlKind.WORKFLOW, task, payload, "workflow")
             if reply is not None and not reply.payload.get("again"):
                 return reply
@@ -68,7 +68,8 @@ class DispatcherRequests:
                 return None
             if reply is not None:
                 # Another dispatcher's execution, or one that is being adopted: the next question goes to another one.
-                time.sleep(_NOT_HERE_SECONDS)
+                stopping.wait(_NOT_HERE_SECONDS)
+        return None
 
     def _ask(self, kind: ControlKind, task: OperationTask, payload: dict[str, Any], key: str) -> Optional[ControlReply]:
         request = ControlRequest(

@@ -16,6 +16,7 @@ from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.store.executions import Execution, Status
 from outrider.dispatcher.store.schema import ATTEMPTS
 from outrider.dispatcher.store.tasks import DONE, StoredTask, TaskState
+from outrider.dispatcher.workflows.graph import TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,9 @@ def _task(
 ) -> Reason:
     agent_id = None
     unmet: tuple[str, ...] = ()
-    if row.state is TaskState.SENDING:
+    if row.state is TaskState.SENDING and row.task.kind is TaskKind.LOCAL:
+        text = "the plugin's workflow function, which does this in its own process"
+    elif row.state is TaskState.SENDING:
         attempt = known[f"{row.id}.{row.attempt}"]
         agent_id = attempt.agent_id
         text = _attempt(connection, attempt, fleet.get(attempt.agent_id), settings, now)

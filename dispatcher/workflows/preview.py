@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
+from outrider.dispatcher.workflows.brought import is_function
+from outrider.dispatcher.workflows.errors import PlanError
 from outrider.dispatcher.workflows.graph import (
     ChangeKind,
     ModelChange,
@@ -75,12 +77,23 @@ def planned_stages(workflow: Workflow, view: DeploymentView) -> Iterator[Planned
 
 
 def planned_operations(workflow: Workflow, view: DeploymentView) -> tuple[PlannedOperation, ...]:
-    """Return the operations that a workflow would run, in an order in which they could run."""
+    """Return the operations that a workflow would run, in an order in which they could run.
+
+    Raises PlanError for a workflow that a plugin brings: what it runs is decided by its function, as it goes.
+    """
     return tuple(
         _describe(planned, task, wave)
         for planned in planned_stages(workflow, view)
-        for task, wave in waves(planned.plan.graph)
+        for task, wave in waves(_foreseeable(workflow, planned.plan.graph))
     )
+
+
+def _foreseeable(workflow: Workflow, graph: TaskGraph) -> TaskGraph:
+    if any(is_function(task) for task in graph.tasks.values()):
+        raise PlanError(
+            f"workflow {workflow.name!r} is a function of a plugin: which operations it runs is decided while it runs"
+        )
+    return graph
 
 
 def waves(graph: TaskGraph) -> list[tuple[Task, int]]:

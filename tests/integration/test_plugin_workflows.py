@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from outrider.cli.local import local_dispatcher
+from outrider.agent.agent import Agent
+from outrider.cli.home import Home
+from outrider.cli.local import local_dispatcher, opened
+from outrider.cli.settings import CommandSettings, ConnectionSettings
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import ExecutionFailed
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.store import deployments
 from outrider.dispatcher.store.executions import Cancel, Status
-from outrider.dispatcher.workflows import DeploymentView, ParameterError
+from outrider.dispatcher.workflows import DeploymentView, ParameterError, PlanError, get_workflow
+from outrider.dispatcher.workflows.preview import planned_operations
 from tests.support.waiting import wait_until
 
 SECONDS = 60.0
@@ -293,6 +297,12 @@ def test_a_parameter_that_is_missing_is_told_before_anything_runs(dispatcher: Di
         dispatcher.start("plain", name)
 
 
+def test_what_a_function_will_run_cannot_be_foretold(dispatcher: Dispatcher, name: str) -> None:
+    view = view_of(dispatcher, name)
+    with pytest.raises(PlanError, match="decided while it runs"):
+        planned_operations(get_workflow("graph", {}, view), view)
+
+
 def test_what_is_not_provided_is_named(dispatcher: Dispatcher, name: str) -> None:
     with pytest.raises(ExecutionFailed, match="start_modification is not provided"):
         dispatcher.run("scaling", name, timeout_seconds=SECONDS)
@@ -332,3 +342,27 @@ def test_the_dispatcher_may_change_while_a_function_waits(dispatcher: Dispatcher
     wait_until(lambda: dispatcher.execution(started.id).owner_epoch != before, SECONDS, "the execution's adoption")
     path.touch()
     assert dispatcher.wait(started.id, timeout_seconds=SECONDS).status is Status.TERMINATED
+
+
+def test_the_agent_may_be_restarted_while_a_function_waits(tmp_path: Path) -> None:
+    """The function lives on in its runner, and its next question finds the new agent."""
+    home, path = tmp_path / "state", tmp_path / "gate"
+    for name, text in (("noted.py", PLUGIN), ("blueprint.yaml", BLUEPRINT), ("notes.py", SCRIPT)):
+        (tmp_path / name).write_text(text)
+    settings = CommandSettings(Home(home), ConnectionSettings(), EngineSettings(poll_seconds=0.2), {})
+    with opened(settings) as local:
+        dispatcher, agent = local.dispatcher, local.agent
+        assert agent is not None
+        dispatcher.create_blueprint("noted", tmp_path / "blueprint.yaml")
+        dispatcher.create_deployment("noted", "noted")
+        started = dispatcher.start("waiting", "noted", {"path": str(path)})
+        wait_until((tmp_path / "gate.begun").exists, SECONDS, "the operation to begin")
+        agent.stop()
+        # One broker in this process, and one transport of it.
+        again = Agent(agent.settings, agent._transport)
+        again.start()
+        path.touch()
+        try:
+            assert dispatcher.wait(started.id, timeout_seconds=SECONDS).status is Status.TERMINATED
+        finally:
+            again.stop(end_runners=True)

@@ -1,0 +1,233 @@
+"""Graphs as a plugin's workflow function builds them: what the dispatcher gets of tasks, sequences and subgraphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from outrider.plugins.sdk.errors import NonRecoverableError
+from tests.support.facade import facade_on_path
+
+
+@pytest.fixture(autouse=True)
+def facade() -> Iterator[None]:
+    with facade_on_path():
+        yield
+
+
+class Channel:
+    """A dispatcher that runs everything at once; tasks named in `fails` fail until they are answered."""
+
+    def __init__(self, *fails: str) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.fails = set(fails)
+        self.local: list[str] = []
+        self.cancelled = False
+
+    def request(self, _kind: str, payload: dict[str, Any], _timeout_seconds: float) -> dict[str, Any]:
+        self.asked.append(payload)
+        request, graph = payload["request"], payload.get("graph")
+        if request == "submit":
+            self.local = [f"{graph}/{each['id']}" for each in payload["tasks"] if each["kind"] == "local"]
+            return {"stored": False}
+        if request == "wait":
+            failed = sorted(f"{graph}/{each}" for each in self.fails)
+            return {"open": len(self.local), "failed": failed, "local": self.local, "cancelled": self.cancelled}
+        if request == "answer":
+            name = payload["task"].partition("/")[2]
+            self.fails = {each for each in self.fails if each != name and f".{name.partition('.')[2]}." not in each}
+            if payload["task"] in self.local:
+                self.local.remove(payload["task"])
+            return {}
+        if request == "results":
+            failed_ids = {f"{payload['tasks'][0].partition('/')[0]}/{each}" for each in self.fails}
+            return {"results": {each: _result(failed=each in failed_ids) for each in payload["tasks"]}}
+        return {"cancel": None, "wait_after_fail_seconds": 60.0, "dry_run": False, "nodes": [], "instances": []} | {
+            "scaling_groups": {}
+        }
+
+    def submitted(self) -> dict[str, Any]:
+        return next(each for each in self.asked if each["request"] == "submit")
+
+    def answers(self) -> list[tuple[str, str]]:
+        return [(each["task"], each["verdict"]) for each in self.asked if each["request"] == "answer"]
+
+
+def _result(*, failed: bool) -> dict[str, Any]:
+    if failed:
+        return {"state": "failed", "value": None, "error": {"message": "broken"}}
+    return {"state": "succeeded", "value": 7, "error": None}
+
+
+class SdkContext:
+    """As much of the SDK's context as the workflow's context reads."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.execution_id, self.tenant, self.resumed = "e", "t", False
+        self.blueprint = self.deployment = self.workflow = type("Named", (), {"id": "d", "name": "w"})()
+
+
+def context(channel: Channel) -> Any:
+    return import_module("outrider_facade.workflow.context").WorkflowContext(SdkContext(channel))
+
+
+def operation(name: str) -> Any:
+    fields = {"kind": "operation", "instance": "i", "operation": f"test.{name}"}
+    return import_module("outrider_facade.workflow.graph").WorkflowTask(name, fields)
+
+
+def test_a_sequence_with_a_fork() -> None:
+    channel = Channel()
+    graph = context(channel).graph_mode()
+    tasks = {name: operation(name) for name in "abcd"}
+    forkjoin = import_module("cloudify.workflows.tasks_graph").forkjoin
+    graph.sequence().add(tasks["a"], forkjoin(tasks["b"], tasks["c"]), tasks["d"])
+    assert [each.id for each in graph.linearize()] == ["1.a", "2.b", "3.c", "4.d"]
+    graph.execute()
+    sent = channel.submitted()
+    assert sent["graph"] == "graph-1"
+    assert sent["dependencies"] == {"2.b": ["1.a"], "3.c": ["1.a"], "4.d": ["2.b", "3.c"]}
+    assert graph.tasks == []
+    assert tasks["a"].get_state() == "succeeded"
+    assert tasks["a"].async_result.get() == 7
+
+
+def test_a_subgraph_is_a_task_that_begins_before_its_own_and_ends_after_them() -> None:
+    channel = Channel()
+    graph = context(channel).graph_mode()
+    before, inner, after = operation("before"), operation("inner"), operation("after")
+    subgraph = graph.subgraph("sub")
+    subgraph.add_task(inner)
+    graph.sequence().add(before, subgraph, after)
+    graph.execute()
+    sent = channel.submitted()
+    assert sent["dependencies"] == {
+        "1.sub.end": ["1.sub.begin", "2.inner"],
+        "2.inner": ["1.sub.begin"],
+        "1.sub.begin": ["3.before"],
+        "4.after": ["1.sub.end"],
+    }
+    assert sent["subgraphs"] == {"1.sub": None}
+    assert next(each for each in sent["tasks"] if each["id"] == "2.inner")["subgraph"] == "1.sub"
+
+
+def test_what_waits_for_a_task_waits_for_its_handler() -> None:
+    channel = Channel()
+    graph = context(channel).graph_mode()
+    first, second, seen = operation("first"), operation("second"), []
+    first.on_success = seen.append
+    graph.sequence().add(first, second)
+    graph.execute()
+    assert channel.submitted()["dependencies"] == {
+        "1.first.on_success": ["1.first"],
+        "2.second": ["1.first.on_success"],
+    }
+    assert seen == [first]
+    assert channel.answers() == [("graph-1/1.first.on_success", "done")]
+
+
+def test_a_failed_task_fails_the_graph_with_its_reason() -> None:
+    graph = context(Channel("1.bad")).graph_mode()
+    graph.add_task(operation("bad"))
+    with pytest.raises(RuntimeError, match=r"Task failed 'graph-1/1\.bad' -> broken"):
+        graph.execute()
+
+
+def test_a_handler_may_try_a_task_again_and_ignore_it_then() -> None:
+    results = import_module("cloudify.workflows.tasks").HandlerResult
+    answers = iter([results.retry(), results.ignore()])
+
+    class Stubborn(Channel):
+        def request(self, kind: str, payload: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+            reply = super().request(kind, payload, timeout_seconds)
+            if payload.get("verdict") == "retry":
+                self.fails = {"1.bad"}
+            return reply
+
+    channel = Stubborn("1.bad")
+    graph = context(channel).graph_mode()
+    task = operation("bad")
+    task.on_failure = lambda _task: next(answers)
+    graph.add_task(task)
+    graph.execute()
+    assert channel.answers() == [("graph-1/1.bad", "retry"), ("graph-1/1.bad", "ignore")]
+    assert task.current_retries == 1
+
+
+def test_the_handler_of_a_subgraph_is_asked_about_its_tasks() -> None:
+    results = import_module("cloudify.workflows.tasks").HandlerResult
+    channel = Channel("2.bad")
+    graph = context(channel).graph_mode()
+    subgraph = graph.subgraph("sub")
+    task = subgraph.add_task(operation("bad"))
+
+    def forget_failures(_subgraph: Any) -> Any:
+        channel.fails = set()
+        return results.ignore()
+
+    subgraph.on_failure = forget_failures
+    graph.execute()
+    assert channel.answers() == [("graph-1/1.sub", "ignore")]
+    assert subgraph.failed_task is task
+
+
+def test_a_local_task_is_called_and_its_failure_told() -> None:
+    channel = Channel()
+    ctx = context(channel)
+    graph = ctx.graph_mode()
+    called = []
+    graph.add_task(ctx.local_task(called.append, kwargs={}, name="wrong"))
+    graph.execute()
+    assert channel.answers() == [("graph-1/1.wrong", "fail")]
+
+
+def test_a_cancel_is_raised_and_told_to_callbacks() -> None:
+    api = import_module("cloudify.workflows.api")
+    channel, called = Channel(), []
+    channel.cancelled = True
+    api.cancel_callbacks.add(lambda: called.append("callback"))
+    graph = context(channel).graph_mode()
+    graph.add_task(operation("any"))
+    with pytest.raises(api.ExecutionCancelled):
+        graph.execute()
+    assert called == ["callback"]
+    assert api.has_cancel_request()
+
+
+def test_a_named_graph_is_stored_under_its_name() -> None:
+    channel = Channel()
+    ctx = context(channel)
+    make_or_get_graph = import_module("cloudify.workflows.tasks_graph").make_or_get_graph
+
+    @make_or_get_graph
+    def build(ctx: Any) -> Any:
+        graph = ctx.graph_mode()
+        graph.add_task(operation("any"))
+        return graph
+
+    build(ctx, name="mine").execute()
+    assert channel.submitted()["graph"] == "mine"
+
+
+def test_dependencies_are_between_tasks_of_the_graph() -> None:
+    graph = context(Channel()).graph_mode()
+    task = graph.add_task(operation("in"))
+    with pytest.raises(RuntimeError, match="not in the graph"):
+        graph.add_dependency(task, operation("out"))
+
+
+def test_graph_mode_comes_first() -> None:
+    ctx = context(Channel())
+    ctx.dispatch(operation("any")).get()
+    with pytest.raises(RuntimeError, match="after tasks had run"):
+        ctx.graph_mode()
+
+
+def test_what_is_not_provided_is_named() -> None:
+    ctx = context(Channel())
+    with pytest.raises(NonRecoverableError, match=r"ctx\.execute_task of workflows is not provided"):
+        ctx.execute_task("x")
