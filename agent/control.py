@@ -131,7 +131,9 @@ class Control:
     def _explain(self, _request: ControlRequest) -> dict[str, Any]:
         return to_json(self._heart.describe())
 
-    def _new_epoch(self, _request: ControlRequest) -> dict[str, Any]:
-        self._journal.new_epoch()
+    def _new_epoch(self, request: ControlRequest) -> dict[str, Any]:
+        # Asked at each heartbeat until one shows the new epoch: the second question must not end what the first began.
+        if request.payload.get("journal_epoch") in (None, self._journal.epoch):
+            self._journal.new_epoch()
         self._heart.beat_now()
         return {"journal_epoch": self._journal.epoch}

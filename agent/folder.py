@@ -59,6 +59,10 @@ class AttemptFolder:
         """Whether the operation's process came as far as calling the plugin."""
         return (self.path / STARTED_NAME).exists()
 
+    def identity(self) -> Optional[dict[str, Any]]:
+        """Return what the operation's process said of itself; None if none came as far as calling the plugin."""
+        return _read_object(self.path / STARTED_NAME)
+
     @property
     def updates(self) -> Path:
         """The file with the numbered records."""
@@ -66,11 +70,7 @@ class AttemptFolder:
 
     def outcome(self) -> Optional[dict[str, Any]]:
         """Return what the process, or the runner for it, wrote as its result; None if nobody did."""
-        try:
-            found = json.loads((self.path / RESULT_NAME).read_bytes())
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
+        return _read_object(self.path / RESULT_NAME)
 
     def properties(self) -> tuple[list[dict[str, Any]], int]:
         """Return all property changes, and the number of the last record, of an operation that could not tell them."""
@@ -97,6 +97,14 @@ class AttemptFolder:
         """Remember how much was confirmed."""
         with contextlib.suppress(OSError):
             (self.path / _SHIPPED_NAME).write_text(f"{shipped.offset} {shipped.sequence}", encoding="ascii")
+
+
+def _read_object(path: Path) -> Optional[dict[str, Any]]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def read_records(path: Path, offset: int, *, limit_bytes: int = -1) -> tuple[list[dict[str, Any]], int]:

@@ -13,6 +13,8 @@ from outrider.agent.journal import Entry, Journal, State
 from outrider.agent.launch import attempt_folder
 from outrider.agent.lease import Lease
 from outrider.agent.outbox import ResultOutbox
+from outrider.agent.runner.processes import boot_id
+from outrider.agent.runner.tree import PROOF_NONE, Tree
 from outrider.agent.updates import UpdateShipper
 from outrider.agent.worker import Worker
 from outrider.messaging.codec import decode
@@ -58,7 +60,7 @@ class Recovery:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in folder.iterdir():
             if path.name not in kept:
-                AttemptFolder(path).remove()
+                _clear(AttemptFolder(path))
         if entries:
             logger.info("%d unfinished attempts were found in the journal", len(entries))
 
@@ -107,3 +109,21 @@ class Recovery:
         if not isinstance(task, OperationTask):
             return None
         return Attempt(task, entry.task or b"", folder, silences=self._lease.silences)
+
+
+def _clear(folder: AttemptFolder) -> None:
+    """Remove a folder that the journal does not know, and first end what may still run there.
+
+    That happens with a journal that was lost or restored from an old copy: the dispatcher gives such an attempt up, and
+    the next attempt of its task must not run beside it.
+    """
+    identity = folder.identity()
+    if identity is not None and identity["boot_id"] == boot_id() and folder.outcome() is None:
+        tree = Tree.of(folder.path.name, identity)
+        if tree.members():
+            proof = tree.end(grace_seconds=0)
+            words = "it may still be running" if proof == PROOF_NONE else f"it was ended (proof: {proof})"
+            logger.warning("attempt %s runs here, and the journal does not know it: %s", folder.path.name, words)
+            if proof == PROOF_NONE:
+                return
+    folder.remove()

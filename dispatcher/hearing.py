@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from outrider.dispatcher import control
 from outrider.dispatcher.fleet import Fleet
-from outrider.dispatcher.heartbeats import Trust, judge
+from outrider.dispatcher.heartbeats import Judgement, Trust, judge
 from outrider.dispatcher.leases import LeaseBook
 from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.recorder import Finding, Recorder
@@ -66,7 +66,7 @@ class Hearing:
             if judged.trust is Trust.GOOD:
                 self._renew(turn, runs, heartbeat, sent_at)
             else:
-                self._distrust(turn, judged.agent.id, judged.trust, judged.reason)
+                self._distrust(turn, judged)
         for agent in changed.values():
             agents.save(turn.connection, agent)
 
@@ -109,8 +109,9 @@ class Hearing:
             if run is not None and attempt_id in run.open and turn.own(run):
                 self._recorder.started(turn, run, attempt_id)
 
-    def _distrust(self, turn: Turn, agent_id: str, trust: Trust, reason: str) -> None:
+    def _distrust(self, turn: Turn, judged: Judgement) -> None:
         """Give the agent's open attempts their verdict; ask it to begin a new journal if it has to."""
+        agent_id, reason = judged.agent.id, judged.reason
         log.error("%s", reason, extra={"action": "fence", "agent": agent_id})
         query = sa.select(ATTEMPTS.c.id).where(
             ATTEMPTS.c.agent_id == agent_id, ATTEMPTS.c.state != AttemptState.ENDED.value
@@ -120,7 +121,7 @@ class Hearing:
         self._recorder.findings(
             turn, [Finding(each, Verdict.MAY_HAVE_RUN, reason) for each in found if each not in ending]
         )
-        if trust is Trust.FENCED:
-            turn.notes.append(
-                control.request(ControlKind.NEW_EPOCH, agent_id, self._dispatcher_id, payload={"reason": reason})
-            )
+        if judged.trust is Trust.FENCED:
+            # Names the epoch that has to end: asked again before the agent could answer, it must not begin two.
+            payload = {"reason": reason, "journal_epoch": judged.agent.journal_epoch}
+            turn.notes.append(control.request(ControlKind.NEW_EPOCH, agent_id, self._dispatcher_id, payload=payload))

@@ -76,7 +76,7 @@ def _is_older(last: Any, heartbeat: AgentHeartbeat) -> bool:
 
 def _compare(agent: Agent, last: Any, processes: list[str], heartbeat: AgentHeartbeat) -> tuple[Trust, str]:
     name = f"agent {agent.id!r}"
-    if heartbeat.process_id in processes:
+    if heartbeat.process_id in processes and heartbeat.process_id != last["process_id"]:
         return Trust.FENCED, (
             f"two agents run under the id {agent.id!r} (machines {last['machine_id']} and {heartbeat.machine_id}): "
             "stop one of them"

@@ -162,6 +162,8 @@ class Progress:
     ) -> None:
         """Draw the consequences of an attempt's verdict."""
         self._close(run, attempt)
+        # Whoever found the verdict, the execution has something to do now.
+        self._ready_again(run)
         if run.model is not None:
             newest = run.model.merge(properties, after=attempt.property_sequence)
             if newest != attempt.property_sequence:

@@ -11,7 +11,7 @@ from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.schema import ATTEMPTS
 from outrider.messaging.messages import OperationTask, Verdict
 from tests.support.engines import Bench, bench, chain, one_stage, operation
-from tests.support.scripted_agent import ScriptedAgent, succeeded
+from tests.support.scripted_agent import ScriptedAgent, not_resumable, succeeded
 
 
 def silent(_task: OperationTask) -> None:
@@ -120,6 +120,11 @@ def test_a_journal_that_was_lost_gives_open_attempts_their_verdict(tmp_path: Pat
         assert made.attempts(execution_id)[0].verdict is Verdict.MAY_HAVE_RUN
         with made.database.read() as connection:
             assert agents.get(connection, "central").fenced is None
+        agent.answer = not_resumable
+        made.pass_time(made.settings.retry_interval_seconds + 4)
+        # It is asked at once, without another event, whether the plugin allows another try.
+        made.until(lambda: len(agent.tasks) == 2)
+        assert agent.tasks[1].only_if_resumable
 
 
 def test_a_journal_restored_from_an_old_copy_is_fenced_until_it_begins_a_new_epoch(tmp_path: Path) -> None:
@@ -155,6 +160,21 @@ def test_the_last_heartbeat_of_a_process_that_ended_is_not_a_second_agent(tmp_pa
         heard(made, agent, process_id="process-2", journal_sequence=6)
         # Another dispatcher had taken it from the queue, and died: the broker delivers it again, after newer ones.
         heard(made, agent, clock_seconds=before + 1)
+        with made.database.read() as connection:
+            assert agents.get(connection, "central").fenced is None
+
+
+def test_when_one_of_two_agents_is_stopped_the_other_is_asked_for_a_new_journal_and_trusted(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        started(made, agent)
+        heard(made, agent, process_id="process-2", journal_sequence=6)
+        heard(made, agent, process_id="process-1", journal_sequence=7)
+        heard(made, agent, process_id="process-1", journal_sequence=8)
+        made.until(lambda: len(agent.requests) == 2)
+        # Each names the epoch that has to end, so that being asked twice does not end two.
+        assert {each.payload["journal_epoch"] for each in agent.requests} == {"epoch-1"}
+        heard(made, agent, process_id="process-1", journal_epoch="epoch-2", journal_sequence=0)
         with made.database.read() as connection:
             assert agents.get(connection, "central").fenced is None
 
