@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: How long a SQLite writer waits for another process's transaction.
 BUSY_TIMEOUT_SECONDS = 20.0
+#: How long a PostgreSQL transaction may wait for its client: more than planning the largest graph takes.
+IDLE_TRANSACTION_SECONDS = 60.0
 
 
 class Database:
@@ -107,7 +109,10 @@ def _normalised(url: str) -> str:
 
 def _create_engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": 5})
+        # A dispatcher that is suspended in the middle of a transaction must not hold its rows for ever.
+        options = f"-c idle_in_transaction_session_timeout={int(IDLE_TRANSACTION_SECONDS * 1000)}"
+        arguments = {"connect_timeout": 5, "options": options}
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=5, connect_args=arguments)
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
