@@ -6,7 +6,6 @@ Every operation writes into a ledger when it begins and ends; afterwards the led
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,9 +14,9 @@ import pytest
 from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.executions import Status
 from tests.faults.cases import SIZE, SLOTS, Case, Moment, Victim, cases
+from tests.faults.conftest import OpenInstallation
 from tests.support.ledger import Ledger, broken_promises, wrong_log_lines
 from tests.support.processes import ServiceProcess
-from tests.support.rabbitmq import VirtualHost
 from tests.support.stack import CENTRAL, Installation
 from tests.support.waiting import wait_until
 
@@ -36,8 +35,7 @@ class Scene:
     def prepare(self) -> None:
         """Make the deployment, and have the plugin installed and warm."""
         client = self.installation.client
-        client.create_blueprint("ledger", self.ledger.blueprint())
-        client.create_deployment("ledger", "ledger")
+        self.installation.deploy(self.ledger.blueprint())
         parameters = {"operation": "test.look", "node_ids": ["unit-0"]}
         started = client.start("execute_operation", "ledger", parameters)
         assert self.installation.ended(started.id, within_seconds=PATIENCE_SECONDS).status is Status.TERMINATED
@@ -145,20 +143,10 @@ def after(scene: Scene) -> None:
 MOMENTS = {Moment.BEFORE: before, Moment.DURING: during, Moment.AFTER: after}
 
 
-@pytest.fixture(scope="module")
-def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the plugin's wagon is kept: it is the same in all cases."""
-    return tmp_path_factory.mktemp("builds")
-
-
 @pytest.fixture
-def scene(request: pytest.FixtureRequest, tmp_path: Path, rabbitmq_vhost: VirtualHost, builds: Path) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, tmp_path: Path, open_installation: OpenInstallation) -> Scene:
     case: Case = request.param
-    installation = Installation(tmp_path, rabbitmq_vhost, slots=SLOTS, builds=builds)
-    try:
-        yield Scene(case, installation, Ledger(tmp_path / "ledger", SIZE, case.failures))
-    finally:
-        installation.close()
+    return Scene(case, open_installation(slots=SLOTS), Ledger(tmp_path / "ledger", SIZE, case.failures))
 
 
 @pytest.mark.slow

@@ -14,11 +14,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+import sqlalchemy as sa
 
 from outrider.cli.local import SourceBuilder
 from outrider.dispatcher.dispatcher import Dispatcher
+from outrider.dispatcher.errors import StoreBusy
 from outrider.dispatcher.files import ContentStore
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.store import agents, attempts, events, executions, instances, ownership
@@ -27,6 +30,7 @@ from outrider.dispatcher.store.attempts import Attempt
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution
+from outrider.dispatcher.store.schema import EXECUTIONS
 from outrider.messaging.embedded import EmbeddedBroker
 from tests.support.processes import ServiceProcess, processes_naming
 from tests.support.rabbitmq import VirtualHost
@@ -51,6 +55,10 @@ class Times:
     def bound_seconds(self) -> float:
         """Within which every operation has a verdict."""
         return self.start_window_seconds + self.lease_seconds + self.grace_seconds
+
+
+#: For tests that wait for a lease to end.
+SHORT = Times(start_window_seconds=20.0, lease_seconds=12.0, grace_seconds=2.0, heartbeat_seconds=0.5)
 
 
 class Installation:
@@ -157,6 +165,22 @@ class Installation:
         )
         assert process.running, process.log.read_text()
 
+    def pause_between_writes(self, process: ServiceProcess) -> None:
+        """Pause a dispatcher at a moment at which it holds no lock of the store.
+
+        In the middle of a transaction it would hold it: on SQLite until it wakes up, on PostgreSQL for a bounded time.
+        """
+        for _ in range(50):
+            process.pause()
+            try:
+                with self._database.begin() as connection:
+                    connection.execute(sa.update(EXECUTIONS).values(owner_epoch=EXECUTIONS.c.owner_epoch))
+            except StoreBusy:
+                process.wake()
+            else:
+                return
+        raise AssertionError("the dispatcher was always in the middle of a transaction")
+
     def runners(self, name: str = CENTRAL) -> list[psutil.Process]:
         """Return the agent's live runners."""
         found = []
@@ -170,6 +194,11 @@ class Installation:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("OUTRIDER_")}
         values = {"BROKER_URLS": self.vhost.url, "LOG_LEVEL": "info", **settings, **self._settings}
         return {**inherited, **{f"OUTRIDER_{name}": value for name, value in values.items()}}
+
+    def deploy(self, blueprint: Path, name: str = "ledger", **inputs: Any) -> None:
+        """Make a blueprint and a deployment of it, of the same name."""
+        self.client.create_blueprint(name, blueprint)
+        self.client.create_deployment(name, name, inputs=inputs)
 
     # -- the store ----------------------------------------------------------------------------------------------------
 
