@@ -68,7 +68,9 @@ def manager_process(home: Path, *options: str) -> Iterator[Running]:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
     try:
         found = wait_until(
-            lambda: re.search(r"Outrider is at (\S+)", log.read_text()) or process.poll(), 60, f"the manager ({log})"
+            lambda: re.search(r"Outrider is at (\S+)[\s\S]+--rest-port \d+", log.read_text()) or process.poll(),
+            60,
+            f"the manager ({log})",
         )
         assert isinstance(found, re.Match), log.read_text()
         with requests.Session() as session:
