@@ -66,7 +66,7 @@ def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
     assert "heartbeat" in installed.stderr
 
     done = outrider("exec", "hostname; ctx returns $(hostname)", "--on", agent_id, "--json")
-    assert json.loads(done.stdout)["value"] == host.run("hostname").output.strip()
+    assert json.loads(done.stdout)["value"] == host.ask("hostname")
 
     outrider("agent", "uninstall", *way, *bundle)
     assert not host.exists("/opt/outrider")

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
 
 
 def test_a_host_has_systemd_a_bare_python_and_an_address(host: Host) -> None:
-    assert host.run("cat /proc/1/comm").output.strip() == "systemd"
+    assert host.ask("cat /proc/1/comm") == "systemd"
     assert host.run("python3 -c 'import pip'", check=False).code != 0
     assert host.run("python3 -c 'import ensurepip'", check=False).code != 0
     with paramiko.SSHClient() as client:
@@ -27,11 +27,11 @@ def test_a_host_has_systemd_a_bare_python_and_an_address(host: Host) -> None:
 
 def test_a_reboot_keeps_address_and_disk_and_empties_run(host: Host) -> None:
     host.run("touch /root/kept /run/gone")
-    boot = host.run("stat -c %Y /proc/1").output
+    boot = host.ask("stat -c %Y /proc/1")
     host.reboot()
     assert host.exists("/root/kept")
     assert not host.exists("/run/gone")
-    assert host.run("stat -c %Y /proc/1").output != boot
+    assert host.ask("stat -c %Y /proc/1") != boot
 
 
 def test_network_cuts_end_with_restore(host: Host) -> None:

@@ -15,57 +15,59 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
 
 
-def test_root_gets_an_agent_that_runs_as_a_service(host: Host, stand_in_bundle: Bundle) -> None:
+def test_root_gets_an_agent_that_runs_as_a_service(clean_host: Host, stand_in_bundle: Bundle) -> None:
     recorder = Recorder()
-    agent = install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=NoHeartbeats(), observer=recorder)
+    agent = install_agent(
+        target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=NoHeartbeats(), observer=recorder
+    )
     assert agent.service == "systemd"
     assert agent.survives_reboot
     assert agent.changed
     steps = ["connect", "probe", "transfer", "verify", "environment", "configuration", "service", "heartbeat"]
     assert recorder.states(StepState.DONE) == steps
-    assert host.run("stat -c '%a %U' /etc/outrider/agent.toml").output.strip() == "600 root"
-    assert host.run("stat -c '%a %U' /var/lib/outrider").output.strip() == "700 root"
-    assert host.run("readlink /opt/outrider/agent/current").output.strip() == "versions/0.1.0"
-    command = host.run(f"tr '\\0' ' ' < /proc/{service_pid(host)}/cmdline").output.strip()
+    assert clean_host.ask("stat -c '%a %U' /etc/outrider/agent.toml") == "600 root"
+    assert clean_host.ask("stat -c '%a %U' /var/lib/outrider") == "700 root"
+    assert clean_host.ask("readlink /opt/outrider/agent/current") == "versions/0.1.0"
+    command = clean_host.ask(f"tr '\\0' ' ' < /proc/{service_pid(clean_host)}/cmdline")
     assert command == "/opt/outrider/agent/current/bin/python -m outrider.agent --config /etc/outrider/agent.toml"
-    assert not host.exists("/root/.cache/outrider-install")
+    assert not clean_host.exists("/root/.cache/outrider-install")
 
 
-def test_a_second_run_changes_nothing_and_sends_nearly_nothing(host: Host, stand_in_bundle: Bundle) -> None:
-    first = install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
-    pid = service_pid(host)
+def test_a_second_run_changes_nothing_and_sends_nearly_nothing(clean_host: Host, stand_in_bundle: Bundle) -> None:
+    first = install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
+    pid = service_pid(clean_host)
     recorder = Recorder()
-    second = install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None, observer=recorder)
+    second = install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None, observer=recorder)
     assert not second.changed
-    assert service_pid(host) == pid
+    assert service_pid(clean_host) == pid
     assert recorder.states(StepState.SKIPPED) == ["transfer", "verify", "environment"]
     assert second.bytes_sent < first.bytes_sent / 50
 
 
-def test_a_changed_configuration_restarts_the_agent(host: Host, stand_in_bundle: Bundle) -> None:
-    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
-    pid = service_pid(host)
-    changed = install_agent(target_of(host), spec_of(settings={"slots": 3}), stand_in_bundle, heartbeats=None)
+def test_a_changed_configuration_restarts_the_agent(clean_host: Host, stand_in_bundle: Bundle) -> None:
+    install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
+    pid = service_pid(clean_host)
+    changed = install_agent(target_of(clean_host), spec_of(settings={"slots": 3}), stand_in_bundle, heartbeats=None)
     assert changed.changed
-    assert "slots = 3" in host.read("/etc/outrider/agent.toml")
-    wait_until(lambda: service_pid(host) not in (0, pid), 20, "the agent to be restarted")
+    assert "slots = 3" in clean_host.read("/etc/outrider/agent.toml")
+    wait_until(lambda: service_pid(clean_host) not in (0, pid), 20, "the agent to be restarted")
 
 
-def test_a_sudo_user_with_a_password_gets_the_system_agent(host: Host, stand_in_bundle: Bundle) -> None:
-    target = target_of(host, "admin", sudo_password=PASSWORDS["admin"])
+def test_a_sudo_user_with_a_password_gets_the_system_agent(clean_host: Host, stand_in_bundle: Bundle) -> None:
+    target = target_of(clean_host, "admin", sudo_password=PASSWORDS["admin"])
     agent = install_agent(target, spec_of(), stand_in_bundle, heartbeats=None)
     assert agent.service == "systemd"
-    assert host.run("stat -c %U /etc/outrider/agent.toml").output.strip() == "root"
-    assert not host.exists("/home/admin/.cache/outrider-install")
+    assert clean_host.ask("stat -c %U /etc/outrider/agent.toml") == "root"
+    assert not clean_host.exists("/home/admin/.cache/outrider-install")
 
 
-def test_a_sudo_user_without_a_password_gets_the_system_agent(host: Host, stand_in_bundle: Bundle) -> None:
-    agent = install_agent(target_of(host, "deploy"), spec_of(), stand_in_bundle, heartbeats=None)
+def test_a_sudo_user_without_a_password_gets_the_system_agent(clean_host: Host, stand_in_bundle: Bundle) -> None:
+    agent = install_agent(target_of(clean_host, "deploy"), spec_of(), stand_in_bundle, heartbeats=None)
     assert agent.service == "systemd"
 
 
-def test_a_user_may_log_in_with_a_password(host: Host, stand_in_bundle: Bundle) -> None:
-    target = replace(target_of(host, "admin"), key_file=None, password=PASSWORDS["admin"])
+def test_a_user_may_log_in_with_a_password(clean_host: Host, stand_in_bundle: Bundle) -> None:
+    target = replace(target_of(clean_host, "admin"), key_file=None, password=PASSWORDS["admin"])
     agent = install_agent(target, spec_of(), stand_in_bundle, heartbeats=None)
     assert agent.service == "systemd"
 
@@ -79,9 +81,9 @@ def test_a_user_may_log_in_with_a_password(host: Host, stand_in_bundle: Bundle) 
     ],
 )
 def test_sudo_that_does_not_open_is_said_in_the_first_step(
-    host: Host, stand_in_bundle: Bundle, user: str, sudo_password: str | None, reason: type
+    clean_host: Host, stand_in_bundle: Bundle, user: str, sudo_password: str | None, reason: type
 ) -> None:
-    target = target_of(host, user, sudo=Sudo.ALWAYS, sudo_password=sudo_password)
+    target = target_of(clean_host, user, sudo=Sudo.ALWAYS, sudo_password=sudo_password)
     with pytest.raises(StepFailed) as caught:
         install_agent(target, spec_of(), stand_in_bundle, heartbeats=None)
     assert caught.value.step == "connect"
@@ -94,8 +96,8 @@ def test_a_user_without_root_gets_an_agent_of_its_own_by_cron(host: Host, stand_
     agent = install_agent(target_of(host, "guest"), spec_of(), stand_in_bundle, heartbeats=None)
     assert agent.service == "detached"
     assert agent.survives_reboot
-    assert host.run("stat -c '%a %U' /home/guest/.config/outrider/agent.toml").output.strip() == "600 guest"
-    assert "respawn.sh" in host.run("crontab -l -u guest").output
+    assert host.ask("stat -c '%a %U' /home/guest/.config/outrider/agent.toml") == "600 guest"
+    assert "respawn.sh" in host.ask("crontab -l -u guest")
     starts = "/home/guest/.local/state/outrider/starts"
     wait_until(lambda: host.exists(starts), 20, "the agent to start")
     host.reboot()
@@ -133,14 +135,14 @@ def test_a_host_without_systemd_gets_a_loop_that_starts_the_agent_again(
     wait_until(lambda: len(host.read(starts).splitlines()) == 2, 20, "the loop to start the agent again")
 
 
-def test_the_agent_is_back_after_a_reboot(host: Host, stand_in_bundle: Bundle) -> None:
-    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
-    host.reboot()
-    wait_until(lambda: service_pid(host) != 0, 30, "systemd to start the agent")
+def test_the_agent_is_back_after_a_reboot(clean_host: Host, stand_in_bundle: Bundle) -> None:
+    install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
+    clean_host.reboot()
+    wait_until(lambda: service_pid(clean_host) != 0, 30, "systemd to start the agent")
 
 
-def test_systemd_starts_a_killed_agent_again(host: Host, stand_in_bundle: Bundle) -> None:
-    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
-    pid = service_pid(host)
-    host.run(f"kill -9 {pid}")
-    wait_until(lambda: service_pid(host) not in (0, pid), 20, "systemd to start the agent again")
+def test_systemd_starts_a_killed_agent_again(clean_host: Host, stand_in_bundle: Bundle) -> None:
+    install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
+    pid = service_pid(clean_host)
+    clean_host.run(f"kill -9 {pid}")
+    wait_until(lambda: service_pid(clean_host) not in (0, pid), 20, "systemd to start the agent again")

@@ -30,7 +30,7 @@ def files_of(host: Host) -> set[str]:
         "find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /dev "
         "-o -path /var/lib/systemd -o -path /var/lib/sudo -o -path /var/cache \\) -prune -o -print"
     )
-    return set(host.run(command).output.splitlines())
+    return set(host.ask(command).splitlines())
 
 
 def test_uninstall_leaves_no_trace_of_a_system_agent(host: Host, stand_in_bundle: Bundle) -> None:
@@ -60,41 +60,41 @@ def test_uninstall_leaves_no_trace_of_a_users_agent(host: Host, stand_in_bundle:
     assert host.run("pgrep -u guest -f respawn.sh", check=False).code != 0
 
 
-def test_uninstall_ends_what_operations_left_running(host: Host, stand_in_bundle: Bundle) -> None:
-    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
-    host.run("OUTRIDER_ATTEMPT=x setsid sh -c 'trap \"\" TERM; echo $$ > /tmp/left; while :; do sleep 1; done' &")
-    wait_until(lambda: host.exists("/tmp/left"), 10, "the left process")
-    pid = int(host.read("/tmp/left"))
-    done = uninstall_agent(target_of(host), stand_in_bundle.host_program, grace_seconds=1)
+def test_uninstall_ends_what_operations_left_running(clean_host: Host, stand_in_bundle: Bundle) -> None:
+    install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
+    clean_host.run("OUTRIDER_ATTEMPT=x setsid sh -c 'trap \"\" TERM; echo $$ > /tmp/left; while :; do sleep 1; done' &")
+    wait_until(lambda: clean_host.exists("/tmp/left"), 10, "the left process")
+    pid = int(clean_host.read("/tmp/left"))
+    done = uninstall_agent(target_of(clean_host), stand_in_bundle.host_program, grace_seconds=1)
     assert pid in done.ended
-    assert host.run(f"kill -0 {pid}", check=False).code != 0
+    assert clean_host.run(f"kill -0 {pid}", check=False).code != 0
 
 
 def test_an_upgrade_switches_to_the_new_version_and_keeps_the_old_beside_it(
-    host: Host, stand_in_bundle: Bundle, tmp_path: Path
+    clean_host: Host, stand_in_bundle: Bundle, tmp_path: Path
 ) -> None:
-    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
+    install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
     new = variant(stand_in_bundle, tmp_path, version="0.2.0", agent_main=STAND_IN)
-    done = upgrade_agent(target_of(host), new, HealthGate())
+    done = upgrade_agent(target_of(clean_host), new, HealthGate())
     assert (done.before, done.version, done.changed) == ("0.1.0", "0.2.0", True)
-    assert host.run("readlink /opt/outrider/agent/current").output.strip() == "versions/0.2.0"
-    assert host.exists("/opt/outrider/agent/versions/0.1.0")
-    assert not upgrade_agent(target_of(host), new, HealthGate()).changed
+    assert clean_host.ask("readlink /opt/outrider/agent/current") == "versions/0.2.0"
+    assert clean_host.exists("/opt/outrider/agent/versions/0.1.0")
+    assert not upgrade_agent(target_of(clean_host), new, HealthGate()).changed
 
 
 @pytest.mark.parametrize("failure", ["does not start", "does not work"])
-def test_a_bad_build_is_rolled_back(host: Host, stand_in_bundle: Bundle, tmp_path: Path, failure: str) -> None:
+def test_a_bad_build_is_rolled_back(clean_host: Host, stand_in_bundle: Bundle, tmp_path: Path, failure: str) -> None:
     def fail(agent_id: str) -> None:
         raise InstallerError(f"the test operation on {agent_id} failed")
 
-    install_agent(target_of(host), spec_of(), stand_in_bundle, heartbeats=None)
+    install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
     main = BROKEN if failure == "does not start" else STAND_IN
     new = variant(stand_in_bundle, tmp_path, version="0.2.0", agent_main=main)
     with pytest.raises(UpgradeRolledBack) as caught:
-        upgrade_agent(target_of(host), new, HealthGate(test_operation=fail))
+        upgrade_agent(target_of(clean_host), new, HealthGate(test_operation=fail))
     assert ("this build is broken" if main == BROKEN else "the test operation on host-1 failed") in str(caught.value)
-    assert host.run("readlink /opt/outrider/agent/current").output.strip() == "versions/0.1.0"
-    wait_until(lambda: service_pid(host) != 0, 20, "the old version to run")
+    assert clean_host.ask("readlink /opt/outrider/agent/current") == "versions/0.1.0"
+    wait_until(lambda: service_pid(clean_host) != 0, 20, "the old version to run")
 
 
 def test_a_fleet_installs_in_parallel_and_sums_failures_up_by_cause(

@@ -1,12 +1,14 @@
 """Real hosts for tests: containers with systemd, sshd and addresses of their own.
 
-Fixtures: `engine` (a Docker Engine), `host_image`, `start_host` (makes hosts, of any variant) and `host` (one host).
+Fixtures: `engine` (a Docker Engine), `host_image`, `start_host` (makes hosts, of any variant), `host` (one host
+of the test's own) and `clean_host` (the run's one host, without an agent).
 A test folder takes them by importing them in its conftest.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import shlex
 import socket
@@ -33,6 +35,19 @@ PASSWORDS = {
     "admin": "admin-pass",
     "guest": "guest-pass",
 }
+#: How often a question to a host is put, and what its complete answer ends with.
+ATTEMPTS = 5
+MARK = "END-OF-ANSWER"
+#: What takes an agent away by force, for the next test; each part may have nothing to do.
+WIPE = """
+umount /opt
+systemctl disable --now outrider-agent.service
+systemctl stop outrider.slice
+systemctl reset-failed
+rm -rf /opt/outrider /etc/outrider /var/lib/outrider /etc/systemd/system/outrider-agent.service
+rm -rf /root/.cache /home/*/.cache /tmp/left
+systemctl daemon-reload
+"""
 WITHOUT_SYSTEMD = "ssh-keygen -A && mkdir -p /run/sshd && exec /usr/sbin/sshd -D"
 
 
@@ -64,13 +79,23 @@ class Host:
         assert not check or code == 0, f"{command!r} on {self.address} gave {code}: {answer.output}"
         return answer
 
+    def ask(self, command: str, *, check: bool = True) -> str:
+        """Return what a command prints, without blanks around it. It must change nothing: it may be run again."""
+        # The engine loses the output of a command that ends at once, now and then; the mark tells.
+        for _ in range(ATTEMPTS):
+            answer = self.run(f"{command}; code=$?; printf {MARK}; exit $code", check=False)
+            if answer.output.endswith(MARK):
+                assert not check or answer.code == 0, f"{command!r} on {self.address} gave {answer}"
+                return answer.output[: -len(MARK)].strip()
+        raise AssertionError(f"no whole answer to {command!r} from {self.address}, {ATTEMPTS} times: {answer}")
+
     def exists(self, path: str) -> bool:
         """Tell whether a file, folder or link is there."""
         return self.run(f"test -e {shlex.quote(path)} || test -L {shlex.quote(path)}", check=False).code == 0
 
     def read(self, path: str) -> str:
         """Return a file's text."""
-        return self.run(f"cat {shlex.quote(path)}").output
+        return self.ask(f"cat {shlex.quote(path)}")
 
     def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
         """Write a small file."""
@@ -132,6 +157,12 @@ class Host:
         """Undo `fill_disk`."""
         self.run(f"umount {shlex.quote(path)}")
 
+    def wipe(self) -> None:
+        """Undo cuts and take a system agent away by force."""
+        self.restore_network()
+        self.run(WIPE, check=False)
+        assert not self.exists("/opt/outrider"), f"{self.address} still has an agent"
+
     def wait_until_up(self) -> None:
         """Wait until sshd answers and, where there is systemd, the system has started."""
         if self.systemd:
@@ -139,6 +170,7 @@ class Host:
         self._wait_for_sshd()
 
     def _system_state(self) -> bool:
+        # Not `ask`: early in a boot the engine cannot even run the command, and this is asked again anyway.
         state = self.run("systemctl is-system-running 2>&1", check=False).output.strip()
         return state in {"running", "degraded"}
 
@@ -192,31 +224,53 @@ def host_login_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def start_host(engine: DockerEngine, host_image: str, host_login_key: Path) -> Iterator[StartHost]:
     """Return a function that starts hosts."""
-    started: list[DockerContainer] = []
-
-    def start(*, systemd: bool = True) -> Host:
-        container = _container(engine, host_image, systemd=systemd)
-        started.append(container)
-        container.start()
-        container.get_wrapped_container().reload()
-        host = Host(container, _address(container), engine.gateway, systemd, host_login_key)
-        host.wait_until_up()
-        key = paramiko.ECDSAKey.from_private_key_file(str(host_login_key))
-        for user in PASSWORDS:
-            host.authorize(user, f"{key.get_name()} {key.get_base64()}")
-        return host
-
-    yield start
-    for container in started:
-        client = container.get_docker_client().client
-        container.stop()
-        client.close()
+    with _hosts(engine, host_image, host_login_key) as start:
+        yield start
 
 
 @pytest.fixture
 def host(start_host: StartHost) -> Host:
-    """Return a host that has just booted."""
+    """Return a host that has just booted, for tests that change the system itself."""
     return start_host()
+
+
+@pytest.fixture(scope="session")
+def shared_host(engine: DockerEngine, host_image: str, host_login_key: Path) -> Iterator[Host]:
+    """Return the run's one host for all tests that leave the system as it is; they take it as `clean_host`."""
+    with _hosts(engine, host_image, host_login_key) as start:
+        yield start()
+
+
+@pytest.fixture
+def clean_host(shared_host: Host) -> Iterator[Host]:
+    """Return a host without an agent."""
+    yield shared_host
+    shared_host.wipe()
+
+
+@contextlib.contextmanager
+def _hosts(engine: DockerEngine, image: str, login_key: Path) -> Iterator[StartHost]:
+    started: list[DockerContainer] = []
+
+    def start(*, systemd: bool = True) -> Host:
+        container = _container(engine, image, systemd=systemd)
+        started.append(container)
+        container.start()
+        container.get_wrapped_container().reload()
+        host = Host(container, _address(container), engine.gateway, systemd, login_key)
+        host.wait_until_up()
+        key = paramiko.ECDSAKey.from_private_key_file(str(login_key))
+        for user in PASSWORDS:
+            host.authorize(user, f"{key.get_name()} {key.get_base64()}")
+        return host
+
+    try:
+        yield start
+    finally:
+        for container in started:
+            client = container.get_docker_client().client
+            container.stop()
+            client.close()
 
 
 def _container(engine: DockerEngine, image: str, *, systemd: bool) -> DockerContainer:

@@ -58,5 +58,4 @@ class NoHeartbeats:
 
 def service_pid(host: Host) -> int:
     """Return the main process of the agent's service; 0 if there is none."""
-    shown = host.run("systemctl show -p MainPID --value outrider-agent", check=False)
-    return int(shown.output.strip() or 0)
+    return int(host.ask("systemctl show -p MainPID --value outrider-agent", check=False) or 0)
