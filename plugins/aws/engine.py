@@ -51,7 +51,7 @@ def start(work: Work) -> None:
 def stop(work: Work) -> None:
     """Undo what `start` did."""
     description = find(work)
-    if description is None:
+    if description is None or not (ownership.is_external(work) or _is_mine(work, description)):
         return
     links.untie_all(work, description, at="start")
     if not ownership.is_external(work) and work.row.stop is not None:
@@ -62,7 +62,7 @@ def delete(work: Work) -> None:
     """Remove the resource, if it is ours; return when it is gone."""
     if not ownership.is_external(work):
         description = find(work)
-        if description is not None and (work.noted.get("aws_resource_id") or ownership.is_ours(work, description)):
+        if description is not None and _is_mine(work, description):
             _remove(work, description)
     runtime.forget(work)
 
@@ -134,7 +134,7 @@ def _made_earlier(work: Work) -> Optional[Description]:
         if work.noted.get("aws_resource_id"):
             raise Busy(f"{work} was made, but AWS does not show it yet", retry_after=POLL_SECONDS)
         return None
-    if work.noted.get("aws_resource_id") or ownership.is_ours(work, description):
+    if _is_mine(work, description):
         ctx.logger.info("%s was made by an earlier try", work)
         return description
     if work.properties.get("use_if_exists"):
@@ -144,6 +144,11 @@ def _made_earlier(work: Work) -> Optional[Description]:
         f"{work} cannot be made: {_called(work)} exists, and something else made it. Choose another name, or set "
         "use_external_resource or use_if_exists"
     )
+
+
+def _is_mine(work: Work, description: Description) -> bool:
+    """Tell whether the instance made what was found: it noted the id, or the tags or its intention say so."""
+    return bool(work.noted.get("aws_resource_id")) or ownership.is_ours(work, description)
 
 
 def _make(work: Work) -> Description:

@@ -62,6 +62,8 @@ _BUSY = frozenset(
 )  # fmt: skip
 #: Passes when AWS has room again, or has got over an error of its own.
 _PASSING = frozenset({"InsufficientInstanceCapacity", "InsufficientHostCapacity", "InternalError", "InternalFailure"})
+#: Blueprints name these; they do not come into being a moment later.
+_NEVER_THERE = frozenset({"InvalidAMIID.NotFound", "InvalidSnapshot.NotFound", "InvalidZone.NotFound"})
 _ALREADY_THERE = ("AlreadyExists", "AlreadyOwnedByYou", ".Duplicate", "DuplicateListener", "DuplicateLoadBalancerName")
 
 
@@ -175,4 +177,5 @@ def _of_answer(error: botocore.exceptions.ClientError, where: str) -> Exception:
 
 def _is_not_visible_yet(code: str, text: str) -> bool:
     """Tell whether the request names something that AWS may know a moment later."""
-    return code.endswith(("NotFound", "NoSuchEntity")) or "Invalid IAM Instance Profile" in text
+    absent = code.endswith(("NotFound", "NoSuchEntity")) and code not in _NEVER_THERE
+    return absent or "Invalid IAM Instance Profile" in text

@@ -308,7 +308,7 @@ def _everybodys(item: dict[str, Any]) -> bool:
 
     An interface that nobody asked for came with an instance, and ends with it on AWS; moto keeps it.
     """
-    if "NetworkInterfaceId" in item and not item.get("TagSet"):
+    if "MacAddress" in item and not item.get("TagSet"):
         return True
     main = any(association.get("Main") for association in item.get("Associations") or [])
     default = item.get("IsDefault") or item.get("DefaultForAz") or item.get("GroupName") == "default"
