@@ -232,8 +232,9 @@ class Progress:
         """Keep what the task's next attempt, if there is one, has to know of this one."""
         before = run.predecessors.get(attempt.position)
         since = turn.now
-        if before is not None and before.verdict in UNKNOWN and attempt.state is not AttemptState.STARTED:
-            # Nobody has seen the newer one run, so it has answered nothing.
+        asked = before is not None and before.verdict in UNKNOWN and not before.permitted
+        if before is not None and asked and attempt.state is not AttemptState.STARTED:
+            # Nobody has seen the one run that was to ask, so the question is as old as before.
             since = before.since
         run.predecessors[attempt.position] = Predecessor(
             attempt.id,

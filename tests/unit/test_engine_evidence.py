@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from outrider.dispatcher import why
+from outrider.dispatcher.store import tasks
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.tasks import TaskState
 from outrider.messaging.messages import (
@@ -360,3 +361,33 @@ def test_a_stop_that_was_not_confirmed_is_never_called_stopped(tmp_path: Path) -
         execution = made.ended(made.start())
         assert execution.status is Status.FAILED
         assert "may still be running" in str(execution.error)
+
+
+def test_what_a_person_decided_to_retry_runs_whether_it_is_resumable_or_not(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport)
+        execution_id, first = lost(made, agent)
+        with made.database.begin() as connection:
+            tasks.decide(connection, first.task_id, {"kind": "retry", "attempt": 2})
+        assert undecided(made, execution_id) == []
+        agent.answer = succeeded
+        resume(made, execution_id)
+        assert made.ended(execution_id).status is Status.TERMINATED
+        last = agent.tasks[-1]
+        assert (last.attempt_number, last.resumed, last.only_if_resumable) == (3, True, False)
+        assert last.previous_attempt_id == first.attempt_id
+
+
+def test_a_decision_holds_for_what_was_known_when_it_was_made(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport)
+        execution_id, first = lost(made, agent)
+        with made.database.begin() as connection:
+            tasks.decide(connection, first.task_id, {"kind": "retry", "attempt": 2})
+        resume(made, execution_id)
+        made.until(lambda: len(agent.tasks) == 3)
+        made.until(lambda: made.attempts(execution_id)[-1].state.value == "sent")
+        made.pass_time(made.settings.verdict_bound_seconds + 10 + made.settings.retry_interval_seconds)
+        assert made.ended(execution_id).status is Status.FAILED
+        assert [task.only_if_resumable for task in agent.tasks] == [False, True, False, True]
+        assert undecided(made, execution_id) == [first.task_id]
