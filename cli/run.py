@@ -97,7 +97,7 @@ def ensure_deployment(
     if changed:
         raise DispatcherError(
             f"deployment {deployment_id!r} exists in {settings.home.path} with other values of {', '.join(changed)}: "
-            f"uninstall and delete it (outrider deployment delete {deployment_id}), or choose another with --deployment"
+            f"change them (outrider deployment update {deployment_id}), or choose another with --deployment"
         )
 
 
