@@ -219,8 +219,9 @@ def test_a_volume_is_attached_by_a_node(network: dict[str, AwsNode], moto: Moto)
     assert [each["InstanceId"] for each in attached] == [machine.id]
     attachment.do("delete")
     assert ec2.describe_volumes(VolumeIds=[volume.id])["Volumes"][0]["Attachments"] == []
+    identifier = volume.id
     volume.do("delete")
-    assert not any(name.startswith("vol-") for name in own_resources(moto))
+    assert identifier not in own_resources(moto)
 
 
 def test_a_volume_is_attached_by_a_relationship(network: dict[str, AwsNode], moto: Moto) -> None:
