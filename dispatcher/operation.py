@@ -129,6 +129,7 @@ def _policy(settings: EngineSettings, run: Run, task: Task) -> Policy:
         ),
         timeout_recoverable=bool(record.get("timeout_recoverable")),
         until_truthy=task.until_truthy,
+        once=is_function(task),
         idempotent=bool(task.until_truthy or record.get("idempotent") or task.operation in READ_ONLY),
     )
 

@@ -50,6 +50,8 @@ class Policy:
     timeout_recoverable: bool = False
     until_truthy: bool = False
     idempotent: bool = False
+    #: A failure is final; it is tried again only if nobody knows whether it ran.
+    once: bool = False
 
     def allows(self, retries: int) -> bool:
         """Return whether another retry is allowed after so many."""
@@ -117,7 +119,8 @@ def consequence(
         return Consequence(next=Next.FAIL, reason=reason)
     if ending.verdict is Verdict.NOT_CONFIRMED:
         return Consequence(next=Next.ASK, reason=reason)
-    if ending.error is not None and not ending.error.recoverable and ending.verdict is Verdict.FAILED:
+    final = ending.error is not None and not ending.error.recoverable and ending.verdict is Verdict.FAILED
+    if final or policy.once:
         return Consequence(next=Next.FAIL, reason=reason)
     after = None if ending.error is None else ending.error.retry_after_seconds
     return _retry(policy, retries, policy.retry_interval_seconds if after is None else after, reason)

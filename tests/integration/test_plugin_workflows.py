@@ -25,6 +25,7 @@ SECONDS = 60.0
 
 PLUGIN = textwrap.dedent(
     """
+    import os
     from pathlib import Path
     from threading import Event
 
@@ -167,6 +168,13 @@ PLUGIN = textwrap.dedent(
 
 
     @workflow
+    def crashing(ctx, path, **_):
+        with open(path, "a") as file:
+            file.write("called")
+        os._exit(3)
+
+
+    @workflow
     def scaling(ctx, **_):
         ctx.deployment.start_modification({"web": {"instances": 2}})
     """
@@ -201,6 +209,7 @@ workflows:
   life: noted.noted.life
   waiting: {mapping: noted.noted.waiting, parameters: {path: {}}}
   stored: {mapping: noted.noted.stored, parameters: {path: {}}}
+  crashing: {mapping: noted.noted.crashing, parameters: {path: {}}}
   scaling: noted.noted.scaling
   script: {mapping: notes.py, parameters: {text: {default: scripted}}}
 """
@@ -366,3 +375,10 @@ def test_the_agent_may_be_restarted_while_a_function_waits(tmp_path: Path) -> No
             assert dispatcher.wait(started.id, timeout_seconds=SECONDS).status is Status.TERMINATED
         finally:
             again.stop(end_runners=True)
+
+
+def test_a_function_that_crashes_fails_its_execution_once(dispatcher: Dispatcher, name: str, tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    with pytest.raises(ExecutionFailed, match="workflow on agent 'central' failed"):
+        dispatcher.run("crashing", name, {"path": str(calls)}, timeout_seconds=SECONDS)
+    assert calls.read_text() == "called"
