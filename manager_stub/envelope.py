@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from outrider.dispatcher import errors as dispatching
 from outrider.dispatcher.blueprint import BlueprintFailure, FunctionFailed
 from outrider.dispatcher.files import FilesError
-from outrider.dispatcher.workflows import ParameterError, UnknownWorkflowError, WorkflowError
+from outrider.dispatcher.workflows import ParameterError, UnknownWorkflowError, WorkflowError, WorkflowUnavailable
 from outrider.manager_stub.errors import ApiError
 from outrider.plugins.wagons import WagonError
 
@@ -35,6 +35,7 @@ TRANSLATIONS: tuple[tuple[type[Exception], int, str], ...] = (
     (dispatching.DispatcherError, 400, "bad_parameters_error"),
     (UnknownWorkflowError, 400, "nonexistent_workflow_error"),
     (ParameterError, 400, "illegal_execution_parameters_error"),
+    (WorkflowUnavailable, 400, "unavailable_workflow_error"),
     (WorkflowError, 400, "bad_parameters_error"),
     (FunctionFailed, 400, "functions_evaluation_error"),
     (BlueprintFailure, 400, "invalid_blueprint_error"),
