@@ -100,8 +100,10 @@ class Ledger:
         return sum(line.what == what for line in self.lines())
 
     def held(self) -> int:
-        """Return how many operations have begun and not ended."""
-        return self.count("begin") - self.count("end")
+        """Return how many operations are held: they run, and wait."""
+        lines = self.lines()
+        ended = {line.attempt_id for line in lines if line.what == "end"}
+        return sum(line.what == "held" and line.attempt_id not in ended for line in lines)
 
 
 def broken_promises(lines: Sequence[Line], recorded: Collection[Attempt]) -> list[str]:

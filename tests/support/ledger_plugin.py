@@ -4,7 +4,7 @@
 # ///
 """A plugin whose operations write into one file what they do: the truth that verdicts are compared with.
 
-Each line, ``<begin|end> <attempt id>``, is one write to a file opened for appending, so lines of several processes
+Each line, ``<begin|held|end> <attempt id>``, is one write to a file opened for appending, so lines of several processes
 never mix. `tests.support.ledger` reads them.
 """
 
@@ -19,11 +19,13 @@ HOLD_SECONDS = 150.0
 
 @operation
 def create(folder, number, failures=0, lines=3, **_):
-    """Write *begin*, wait while this operation is held, write *end*; fail the first `failures` times."""
+    """Write *begin*, wait while this operation is held (and say so), write *end*; fail the first `failures` times."""
     note(folder, "begin")
     for line in range(lines):
         ctx.logger.info("before %d of %s", line, ctx.attempt_id)
     hold = Path(folder) / f"hold-{number}"
+    if hold.exists():
+        note(folder, "held")
     deadline = time.monotonic() + HOLD_SECONDS
     while hold.exists() and time.monotonic() < deadline:
         time.sleep(0.01)

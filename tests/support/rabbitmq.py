@@ -26,7 +26,7 @@ from tests.support.waiting import wait_until
 
 #: The script that does not switch the user, unlike the one in ``sbin``.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 _vhost_numbers = itertools.count(1)
 
 
