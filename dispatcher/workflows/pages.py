@@ -123,6 +123,8 @@ def _index() -> str:
 | --- | --- |
 {rows}
 
+A blueprint can map further workflows to [functions of plugins and to scripts](plugin-workflows.md).
+
 Every workflow is planned before it runs: a planner looks at the deployment and returns a graph of tasks; the engine
 stores the graph and runs whatever no longer waits. A workflow with several stages plans each when the one before has
 ended. An operation that a node does not implement takes its whole step away, the states around it included.
