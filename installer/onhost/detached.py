@@ -164,6 +164,11 @@ def state(layout: Layout) -> str:
     return "active" if loop_pid(layout) is not None else "inactive"
 
 
+def starts_again(layout: Layout) -> int:  # noqa: ARG001 - both kinds of service have one signature
+    """Return 0: the loop counts as active whatever becomes of the agent, so nobody waits for it."""
+    return 0
+
+
 def log_tail(layout: Layout, lines: int) -> str:
     """Return the last lines of the agent's log."""
     try:

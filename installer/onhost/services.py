@@ -10,6 +10,8 @@ from .errors import HostError
 from .layout import Layout
 
 #: How many lines of the agent's own log go into an error.
+#: An agent that ended as often as this without ever being ready is not going to be.
+HOPELESS_STARTS = 3
 LOG_LINES = 15
 
 
@@ -98,19 +100,21 @@ def log_tail(layout: Layout, lines: int = LOG_LINES) -> str:
 
 def wait_until_active(layout: Layout, timeout_seconds: float) -> None:
     """Return when the service runs; raises with the end of its log if it does not."""
-    deadline = time.monotonic() + timeout_seconds
-    found = ""
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    found, starts_before = "", _of(layout).starts_again(layout)
+    while time.monotonic() < began + timeout_seconds:
         found = state(layout)
         if found == "active":
             return
-        if found == "failed":
+        # It is started again for ever, so it never counts as failed where it ends right after every start.
+        if found == "failed" or _of(layout).starts_again(layout) >= starts_before + HOPELESS_STARTS:
             break
         time.sleep(0.2)
     tail = log_tail(layout)
+    seconds = time.monotonic() - began
     raise HostError(
         "service",
-        f"the agent's service is {found or 'unknown'} after {timeout_seconds:g} s; its log ends:\n{tail or '(no log)'}",
+        f"the agent's service is {found or 'unknown'} after {seconds:.0f} s; its log ends:\n{tail or '(no log)'}",
         "mend what the log says, and run the installation again",
     )
 

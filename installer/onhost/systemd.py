@@ -133,6 +133,12 @@ def state(layout: Layout) -> str:
     return systemctl(layout, "is-active", UNIT, check=False).stdout.strip() or "unknown"
 
 
+def starts_again(layout: Layout) -> int:
+    """Return how often systemd has started the service again by itself."""
+    shown = systemctl(layout, "show", "-p", "NRestarts", "--value", UNIT, check=False).stdout.strip()
+    return int(shown) if shown.isdigit() else 0
+
+
 def log_tail(layout: Layout, lines: int) -> str:
     """Return the last lines of the service's log."""
     command = ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(lines)]
