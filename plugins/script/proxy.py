@@ -9,6 +9,7 @@ in the header ``Outrider-Type``: that saves it from importing a JSON decoder, ha
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import secrets
@@ -95,8 +96,9 @@ class _Server(ThreadingHTTPServer):
 
     def stop(self) -> None:
         self._stopping = True
-        # Wakes the accept. The server closes its own socket, so that its number is not reused under it.
-        with socket.socket() as wake:
+        # Wakes the accept. The server closes its own socket, so that its number is not reused under it; if another
+        # request has woken it already, it is closing, and refuses or resets this one.
+        with contextlib.suppress(OSError), socket.socket() as wake:
             wake.connect(self.server_address[:2])
 
 
