@@ -80,7 +80,7 @@ def run_install(page: Page, deployment_id: str) -> None:
 
 
 def shows(page: Page, text: str) -> None:
-    page.wait(f"document.body.innerText.includes({json.dumps(text)})", seconds=60)
+    page.wait(f"document.body?.innerText.includes({json.dumps(text)})", seconds=60)
 
 
 def click(page: Page, text: str) -> None:
