@@ -122,8 +122,7 @@ def test_a_lock_refuses_another_file_and_another_target(tmp_path: Path, source: 
 def test_other_pythons_get_what_their_markers_ask_for(tmp_path: Path) -> None:
     plugin = tmp_path / "solo.py"
     plugin.write_text(
-        "# /// script\n# dependencies = ['six', 'tomli; python_version < \"3.11\"']\n# ///\n"
-        "def f():\n    return 1\n"
+        "# /// script\n# dependencies = ['six', 'tomli; python_version < \"3.11\"']\n# ///\ndef f():\n    return 1\n"
     )
 
     old, new = build(plugin, output_dir=tmp_path / "out", pythons=["3.9", "3.12"]).wagons
