@@ -157,7 +157,8 @@ def test_a_kill_loses_nothing_doubles_nothing_and_the_install_finishes(scene: Sc
     MOMENTS[scene.case.moment](scene)
     installation, bound = scene.installation, scene.installation.times.bound_seconds
     # A dispatcher that was started again may not have come so far yet.
-    wait_until(lambda: f"within {bound:g} s" in scene.dispatcher.log.read_text(), 60, "the dispatcher to tell its bound")
+    told = f"within {bound:g} s"
+    wait_until(lambda: told in scene.dispatcher.log.read_text(), 60, "the dispatcher to tell its bound")
     ended = installation.ended(scene.execution_id, within_seconds=bound)
     recorded = installation.attempts(scene.execution_id)
     assert broken_promises(scene.ledger.lines(), recorded) == []
