@@ -30,15 +30,18 @@ async function show() {
   header.hidden = false;
   document.getElementById("nav").replaceChildren(...Object.entries(TABS).map(([name, href]) => h("a", { href, class: name === route[2] ? "on" : undefined }, name[0].toUpperCase() + name.slice(1))));
   document.title = `${parameters[0] || route[2]} · Outrider`;
+  // A place of its own: a view that was left while it loaded draws into nothing, not over the one that is shown now.
+  const place = h("div", { class: "view" });
+  main.replaceChildren(place);
   try {
-    await route[1](main, parameters, signal);
+    await route[1](place, parameters, signal);
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof ApiError && error.status === 401) {
       forget();
       return loginForm("The login has expired.");
     }
-    main.replaceChildren(h("p", { class: "error" }, error.message));
+    place.replaceChildren(h("p", { class: "error" }, error.message));
   }
 }
 
