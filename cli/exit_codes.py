@@ -10,13 +10,11 @@ class ExitCode(IntEnum):
 
     #: Done, and it went well.
     SUCCESS = 0
-    #: The execution or the operation failed.
+    #: The execution or the operation failed, or stopped because a person has to decide (`outrider execution why ID`).
     FAILED = 1
     #: The arguments, a blueprint, an archive or the configuration are not usable; nothing was started.
     BAD_INPUT = 2
     #: The execution was cancelled.
     CANCELLED = 3
-    #: An operation may have run, and a person has to decide: `outrider execution why ID`.
-    UNDECIDED = 4
     #: The store, the broker or the manager cannot be reached.
     UNAVAILABLE = 5

@@ -99,7 +99,7 @@ def command_page() -> str:
     """Return the page of the command line."""
     root = typer.main.get_command(application(COMMANDS))
     lines = [NOTICE, "# The command line", "", "Exit codes: 0 success, 1 failed, 2 wrong input (nothing was started),"]
-    lines += ["3 cancelled, 4 a person has to decide, 5 the store, the broker or the manager cannot be reached.", ""]
+    lines += ["3 cancelled, 5 the store, the broker or the manager cannot be reached.", ""]
     for words, command in walk(root, ["outrider"]):
         lines += [f"## {' '.join(words)}", "", str(command.help or "").strip(), ""]
         lines += list(parameter_rows(command))
