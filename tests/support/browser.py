@@ -67,7 +67,7 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait(self, expression: str, *, seconds: float = 60.0) -> Any:
+    def wait(self, expression: str, *, seconds: float = 20.0) -> Any:
         """Wait until an expression is true."""
         return wait_until(lambda: self.evaluate(expression), seconds, f"{expression} in the page", poll_seconds=0.1)
 
