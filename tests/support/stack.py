@@ -170,16 +170,22 @@ class Installation:
 
         In the middle of a transaction it would hold it: on SQLite until it wakes up, on PostgreSQL for a bounded time.
         """
-        for _ in range(50):
+        for _ in range(20):
             process.pause()
             try:
-                with self._database.begin() as connection:
-                    connection.execute(sa.update(EXECUTIONS).values(owner_epoch=EXECUTIONS.c.owner_epoch))
+                self._write()
             except StoreBusy:
+                # It is given the time to end its transaction: pausing it again at once would find it in the same one.
                 process.wake()
+                self._write()
             else:
                 return
         raise AssertionError("the dispatcher was always in the middle of a transaction")
+
+    def _write(self) -> None:
+        """Change nothing, under the locks that a change needs. Raises `StoreBusy`."""
+        with self._database.begin() as connection:
+            connection.execute(sa.update(EXECUTIONS).values(owner_epoch=EXECUTIONS.c.owner_epoch))
 
     def runners(self, name: str = CENTRAL) -> list[psutil.Process]:
         """Return the agent's live runners."""
