@@ -7,6 +7,8 @@ from typing import Any
 
 from outrider.dispatcher.run import Run
 from outrider.dispatcher.store.events import Event
+from outrider.dispatcher.store.executions import Execution
+from outrider.dispatcher.store.tasks import StoredTask
 from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.graph import Task
 from outrider.messaging.messages import OperationError
@@ -45,6 +47,30 @@ def about_task(
             target_instance=task.target,
             causes=causes,
         )
+    )
+
+
+def of_stored_task(
+    execution: Execution,
+    task: StoredTask,
+    message: str,
+    *,
+    happened_at: float,
+    event_type: str | None = "workflow_event",
+) -> Event:
+    """Return an event of a task, of an execution that need not be run here."""
+    return Event(
+        message=message,
+        happened_at=happened_at,
+        tenant=execution.tenant,
+        execution_id=execution.id,
+        deployment_id=execution.deployment_id,
+        workflow=execution.workflow,
+        event_type=event_type,
+        operation=task.task.operation,
+        node=(task.task.instance or "").rsplit("_", 1)[0] or None,
+        instance=task.task.instance,
+        target_instance=task.task.target,
     )
 
 

@@ -18,6 +18,7 @@ from outrider.dispatcher.fleet import Fleet
 from outrider.dispatcher.graph_run import GraphRun, is_operation
 from outrider.dispatcher.leases import LeaseBook
 from outrider.dispatcher.model import resources_of
+from outrider.dispatcher.predecessors import step_back
 from outrider.dispatcher.retries import (
     UNKNOWN,
     Consequence,
@@ -29,7 +30,7 @@ from outrider.dispatcher.retries import (
 )
 from outrider.dispatcher.run import OpenAttempt, Predecessor, Run, Unstarted
 from outrider.dispatcher.settings import EngineSettings
-from outrider.dispatcher.store import attempts, graphs, tasks
+from outrider.dispatcher.store import attempts, bulk, graphs, tasks
 from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.graphs import GraphState, StoredGraph
@@ -193,17 +194,22 @@ class Progress:
         )
 
     def _late_word(self, turn: Turn, run: Run, position: int) -> Ending | None:
-        """Return the result of the attempt before one that did not start; it may have come in the meantime."""
+        """Return the result of the attempt before one that did not start; it may have come in the meantime.
+
+        If that one did not start either, the one before it counts, and so on.
+        """
         before = run.predecessors.get(position)
-        if before is None or before.verdict not in UNKNOWN:
-            return None
-        late = attempts.by_ids(turn.connection, [before.attempt_id])[before.attempt_id].late_result
-        if late is None:
-            return None
-        turn.replaced.append(attempts.replacement(before.attempt_id, late))
-        ending = Ending.stored(Verdict(late["verdict"]), late)
-        before.verdict, before.words = ending.verdict, ending.words
-        return ending
+        while before is not None and before.verdict in UNKNOWN:
+            late = attempts.by_ids(turn.connection, [before.attempt_id])[before.attempt_id].late_result
+            if late is None:
+                return None
+            bulk.write(turn.connection, attempts.REPLACE, [attempts.replacement(before.attempt_id, late)])
+            ending = Ending.stored(Verdict(late["verdict"]), late)
+            if ending.verdict is not Verdict.NEVER_STARTED:
+                before.verdict, before.words = ending.verdict, ending.words
+                return ending
+            before = step_back(turn, run, position)
+        return None
 
     def _after_never_started(self, turn: Turn, run: Run, attempt: OpenAttempt, ending: Ending) -> Consequence:
         position = attempt.position
@@ -315,6 +321,8 @@ class Progress:
         self._record(turn, run, task, ok=True, value=ending.value)
         run.predecessors.pop(position, None)
         run.finished_operations += 1
+        if task.operation is not None and task.operation.startswith(AGENT):
+            host_agents.note_success(turn.connection, run, task, now=turn.stored_now)
         run.current.move(position, TaskState.SUCCEEDED)
         turn.save_task(run, position)
         narrate.about_task(turn, run, task, "task_succeeded", f"Task succeeded {task.operation!r}")

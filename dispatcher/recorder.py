@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from outrider.dispatcher import narrate
 from outrider.dispatcher.attempts import token_hash
 from outrider.dispatcher.errors import NotFound
+from outrider.dispatcher.late import LateWords
 from outrider.dispatcher.model import Model
 from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.retries import Ending
@@ -22,7 +24,7 @@ from outrider.dispatcher.store import attempts, executions, jsontext, tasks
 from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution
-from outrider.dispatcher.store.tasks import StoredTask, TaskState
+from outrider.dispatcher.store.tasks import StoredTask
 from outrider.dispatcher.turn import Turn
 from outrider.messaging.codec import from_json, to_json
 from outrider.messaging.messages import OperationError, OperationResult, Proof, PropertyChange, Verdict
@@ -47,6 +49,7 @@ class Recorder:
         self, progress: Progress, run_of: Callable[[str], Run | None], wake: Callable[[Turn, str], None]
     ) -> None:
         self._progress = progress
+        self._late_words = LateWords(progress, run_of)
         #: The execution if it is run here.
         self._run_of = run_of
         #: Tells the owner of an execution that is run elsewhere.
@@ -74,15 +77,20 @@ class Recorder:
                 self._first(turn, attempt, result)
 
     def findings(self, turn: Turn, found: Sequence[Finding]) -> None:
-        """Record verdicts that we came to ourselves, for attempts that have none."""
+        """Record verdicts that we came to ourselves; a verdict that stands changes only from *unknown*."""
         known = attempts.by_ids(turn.connection, [each.attempt_id for each in found], lock=True)
         for finding in found:
             attempt = known.get(finding.attempt_id)
-            if attempt is not None and attempt.state is not AttemptState.ENDED:
-                error = OperationError("Outrider", finding.reason)
-                proof = Proof.NEVER_STARTED if finding.verdict is Verdict.NEVER_STARTED else Proof.NONE
-                ending = Ending(verdict=finding.verdict, error=error)
-                self._end(turn, attempt, ending, proof=proof, stored={"error": to_json(error)})
+            if attempt is None:
+                continue
+            error = OperationError("Outrider", finding.reason)
+            proof = Proof.NEVER_STARTED if finding.verdict is Verdict.NEVER_STARTED else Proof.NONE
+            stored = {"error": to_json(error)}
+            if attempt.state is not AttemptState.ENDED:
+                self._end(turn, attempt, Ending(verdict=finding.verdict, error=error), proof=proof, stored=stored)
+            elif finding.verdict is Verdict.NEVER_STARTED:
+                # Its message came back after it was given up.
+                self._late_words.take(turn, attempt, {**stored, "verdict": finding.verdict.value, "proof": proof.value})
 
     def take_up(self, turn: Turn, run: Run, found: Iterable[Attempt]) -> None:
         """Draw the consequences of verdicts that others recorded for an execution of ours."""
@@ -133,48 +141,14 @@ class Recorder:
     # -- late results -------------------------------------------------------------------------------------------------
 
     def _late(self, turn: Turn, attempt: Attempt, result: OperationResult) -> None:
-        """Keep a result that came after the verdict; let it decide if nothing was released since."""
-        if attempt.verdict not in attempts.UNCERTAIN or attempt.late_result is not None:
+        word = {**_stored(result), "verdict": result.verdict.value, "proof": result.proof.value}
+        if not self._late_words.take(turn, attempt, word) or not result.properties:
             return
-        stored = {**_stored(result), "verdict": result.verdict.value, "proof": result.proof.value}
-        turn.late.append({"b_id": attempt.id, "b_result": jsontext.dump(stored)})
-        task = tasks.get(turn.connection, attempt.task_id)
         execution = executions.get(turn.connection, attempt.execution_id)
         run = self._run_of(execution.id)
         if run is not None and not turn.own(run):
             run = None
-        newest = attempts.last_begun(turn.connection, {task.id: task.attempt}).get(task.id)
-        replaced = newest is not None and newest.id == attempt.id and self._replace(turn, run, attempt, task, result)
-        if replaced:
-            turn.replaced.append(attempts.replacement(attempt.id, stored))
-        self._merge_late(turn, run, execution, attempt, result)
-        outcome = "it takes the verdict's place" if replaced else "a newer attempt decided, so it is only kept"
-        turn.events.append(
-            _event(
-                execution, task, turn, f"A late result of attempt {attempt.id} says {result.verdict.value}: {outcome}"
-            )
-        )
-
-    def _replace(
-        self, turn: Turn, run: Run | None, attempt: Attempt, task: StoredTask, result: OperationResult
-    ) -> bool:
-        ending = Ending(verdict=result.verdict, value=result.value, error=result.error)
-        here = run is not None and run.graph is not None and run.graph.id == task.graph_id
-        if run is not None and here and self._progress.replace_late(turn, run, attempt.id, task.position, ending):
-            return True
-        if task.state not in (TaskState.FAILED, TaskState.CANCELLED):
-            return False
-        if not here and result.verdict is Verdict.SUCCEEDED:
-            # The execution has ended; a resume will find the operation done.
-            row = {"b_state": TaskState.SUCCEEDED.value, "b_attempt": task.attempt, "b_retries": task.retries}
-            turn.tasks[task.id] = {**row, "b_id": task.id, "b_not_before": None, "b_error": None}
-        return True
-
-    def _merge_late(
-        self, turn: Turn, run: Run | None, execution: Execution, attempt: Attempt, result: OperationResult
-    ) -> None:
-        if result.properties:
-            self._merge(turn, run, execution, attempt, result.properties, only_if_unchanged=True)
+        self._merge(turn, run, execution, attempt, result.properties, only_if_unchanged=True)
 
     # -- updates ------------------------------------------------------------------------------------------------------
 
@@ -208,10 +182,10 @@ class Recorder:
         if run is not None:
             self.started(turn, run, attempt.id)
         for line in update.logs:
-            plain = _event(execution, task, turn, line.message, happened_at=line.time)
+            plain = narrate.of_stored_task(execution, task, line.message, happened_at=line.time)
             turn.events.append(_numbered(plain, attempt, line.sequence, level=line.level, logger=line.logger))
         for event in update.events:
-            plain = _event(execution, task, turn, event.message, happened_at=event.time)
+            plain = narrate.of_stored_task(execution, task, event.message, happened_at=event.time)
             turn.events.append(_numbered(plain, attempt, event.sequence, event_type=event.event_type))
         if not update.properties:
             return
@@ -271,6 +245,8 @@ def _stored(result: OperationResult) -> dict[str, Any]:
     stored["usage"] = to_json(result.usage)
     if result.stdout_tail or result.stderr_tail:
         stored["stdout_tail"], stored["stderr_tail"] = result.stdout_tail, result.stderr_tail
+    if result.last_sequence:
+        stored["last_sequence"] = result.last_sequence
     return stored
 
 
@@ -285,24 +261,6 @@ def _merge_stored(
     newest = model.merge(changes, after=after, only_if_unchanged=only_if_unchanged)
     model.flush(turn.connection)
     return newest
-
-
-def _event(
-    execution: Execution, task: StoredTask, turn: Turn, message: str, *, happened_at: float | None = None
-) -> Event:
-    return Event(
-        message=message,
-        happened_at=turn.stored_now if happened_at is None else happened_at,
-        tenant=execution.tenant,
-        execution_id=execution.id,
-        deployment_id=execution.deployment_id,
-        workflow=execution.workflow,
-        event_type="workflow_event",
-        operation=task.task.operation,
-        node=(task.task.instance or "").rsplit("_", 1)[0] or None,
-        instance=task.task.instance,
-        target_instance=task.task.target,
-    )
 
 
 def _numbered(

@@ -11,8 +11,8 @@ from outrider.dispatcher import model_changes
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.graph_run import GraphRun, is_operation
 from outrider.dispatcher.model import Model, resources_of
-from outrider.dispatcher.retries import UNKNOWN, Ending
-from outrider.dispatcher.run import OpenAttempt, Predecessor, Run
+from outrider.dispatcher.predecessors import remember
+from outrider.dispatcher.run import OpenAttempt, Run
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.store import attempts, executions, graphs, tasks
 from outrider.dispatcher.store.attempts import Attempt, AttemptState
@@ -104,7 +104,7 @@ def _take_up_graph(turn: Turn, restored: Restored, stored: StoredGraph, *, resum
     current = {row.position: f"{row.id}.{row.attempt}" for row in rows if row.attempt and row.state not in DONE}
     known = attempts.by_ids(connection, list(current.values()), lock=True)
     by_position = {position: known[each] for position, each in current.items() if each in known}
-    _remember_attempts(turn, run, rows)
+    remember(turn, run, rows)
     for row in rows:
         attempt = by_position.get(row.position)
         if row.decision is not None and "inputs" in row.decision:
@@ -120,25 +120,6 @@ def _take_up_graph(turn: Turn, restored: Restored, stored: StoredGraph, *, resum
             run.failed_at = turn.now
     if resuming:
         graphs.set_state(connection, stored.id, GraphState.RUNNING)
-
-
-def _remember_attempts(turn: Turn, run: Run, rows: Sequence[StoredTask]) -> None:
-    """Find what the next attempts of the tasks have to name, and whether a person has decided about it."""
-    tried = {row.id: row for row in rows if row.attempt and row.state not in DONE}
-    found = attempts.last_begun(turn.connection, {row.id: row.attempt for row in tried.values()})
-    for task_id, last in found.items():
-        row = tried[task_id]
-        if last.verdict is None:
-            continue
-        run.predecessors[row.position] = Predecessor(
-            last.id,
-            last.agent_id,
-            last.verdict,
-            Ending.stored(last.verdict, last.result or {}).words,
-            turn.now - max(turn.stored_now - (last.ended_at or turn.stored_now), 0.0),
-            permitted=tasks.decided(row, last.number),
-            interrupted=last.verdict in UNKNOWN,
-        )
 
 
 def _interrupted(run: Run, position: int) -> None:

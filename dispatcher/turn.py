@@ -26,8 +26,6 @@ class Turn:
     sent: list[dict[str, Any]] = field(default_factory=list)
     started: list[dict[str, Any]] = field(default_factory=list)
     ended: list[dict[str, Any]] = field(default_factory=list)
-    replaced: list[dict[str, Any]] = field(default_factory=list)
-    late: list[dict[str, Any]] = field(default_factory=list)
     applied: list[dict[str, Any]] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -88,8 +86,6 @@ class Turn:
             (attempts.SENT, self.sent),
             (attempts.STARTED, self.started),
             (attempts.END, self.ended),
-            (attempts.REPLACE, self.replaced),
-            (attempts.LATE, self.late),
             (attempts.APPLIED, self.applied),
             (tasks.UPDATE, list(self.tasks.values())),
             (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from outrider.dispatcher import why
 from outrider.dispatcher.store import tasks
 from outrider.dispatcher.store.executions import Status
@@ -252,6 +254,57 @@ def test_a_late_result_is_only_kept_when_a_newer_attempt_exists(tmp_path: Path) 
         assert not made.execution(execution_id).ended
         agent.send(succeeded(second))
         assert made.ended(execution_id).status is Status.TERMINATED
+
+
+@pytest.mark.parametrize("first_is_first", [True, False], ids=["in-order", "the-other-way-round"])
+def test_a_late_success_decides_once_its_unanswered_successor_turns_out_never_to_have_started(
+    tmp_path: Path, *, first_is_first: bool
+) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a"), operation("b")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id, first, second = both_lost(made, agent)
+        words = [succeeded(first, color="green"), ended(second, Verdict.NEVER_STARTED)]
+        for word in words if first_is_first else reversed(words):
+            assert made.tasks(execution_id)["a"].state is TaskState.FAILED
+            agent.send(word)
+            late = int(word.attempt_id.rpartition(".")[2]) - 1
+            made.until(lambda late=late: made.attempts(execution_id)[late].late_result is not None)  # type: ignore[misc]
+        assert made.tasks(execution_id)["a"].state is TaskState.SUCCEEDED
+        assert made.properties() == {"color": "green"}
+        assert [each.verdict for each in made.attempts(execution_id)] == [Verdict.SUCCEEDED, Verdict.NEVER_STARTED]
+        agent.answer = succeeded
+        resume(made, execution_id)
+        assert made.ended(execution_id).status is Status.TERMINATED
+        assert [task.task_id.rpartition(".")[2] for task in agent.tasks] == ["0", "0", "1"]
+
+
+def test_an_unanswered_successor_that_never_started_leaves_open_what_the_first_did(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id, first, second = both_lost(made, agent)
+        agent.send(ended(second, Verdict.NEVER_STARTED))
+        made.until(lambda: made.attempts(execution_id)[1].verdict is Verdict.NEVER_STARTED)
+        assert made.tasks(execution_id)["a"].state is TaskState.FAILED
+        assert undecided(made, execution_id) == [first.task_id]
+        agent.answer = forgetful
+        resume(made, execution_id)
+        assert made.ended(execution_id).status is Status.FAILED
+        assert agent.tasks[2].only_if_resumable
+        assert agent.tasks[2].previous_attempt_id == first.attempt_id
+
+
+def both_lost(made: Bench, agent: ScriptedAgent) -> tuple[str, OperationTask, OperationTask]:
+    """Run an attempt into `may have run`, and the one that asks whether it is resumable too."""
+    execution_id = made.start()
+    sent(made, agent)
+    for _ in range(120):
+        made.pass_time(4.0)
+        if made.execution(execution_id).ended:
+            break
+    assert made.execution(execution_id).status is Status.FAILED
+    assert [each.verdict for each in made.attempts(execution_id)] == [Verdict.MAY_HAVE_RUN] * 2
+    first, second = agent.tasks
+    return execution_id, first, second
 
 
 def test_the_properties_of_a_late_result_are_dropped_when_the_instance_was_written_since(tmp_path: Path) -> None:
