@@ -39,25 +39,31 @@ class Mark(NamedTuple):
     column: int
 
 
-class Map(dict[str, Any]):
-    """A mapping with places; `keys_at` and `values_at` go by key."""
+class Entry(NamedTuple):
+    """Where a key and its value were written; one record, because a blueprint has as many as it has lines."""
 
-    __slots__ = ("keys_at", "mark", "values_at")
+    source: Source
+    key_line: int
+    key_column: int
+    line: int
+    column: int
+
+
+class Map(dict[str, Any]):
+    """A mapping with places; `entries_at` goes by key."""
+
+    __slots__ = ("entries_at", "mark")
 
     def __init__(self, mark: Optional[Mark] = None) -> None:
         super().__init__()
         self.mark = mark
-        self.keys_at: dict[str, Mark] = {}
-        self.values_at: dict[str, Mark] = {}
+        self.entries_at: dict[str, Entry] = {}
 
     def put(self, key: str, value: object, *, origin: Mapping[str, Any]) -> None:
         """Set a key to a value of another map, and take its place along."""
         self[key] = value
-        if isinstance(origin, Map):
-            if key in origin.keys_at:
-                self.keys_at[key] = origin.keys_at[key]
-            if key in origin.values_at:
-                self.values_at[key] = origin.values_at[key]
+        if isinstance(origin, Map) and key in origin.entries_at:
+            self.entries_at[key] = origin.entries_at[key]
 
 
 class Seq(list[Any]):
@@ -73,15 +79,17 @@ class Seq(list[Any]):
 
 def key_mark(container: object, key: str) -> Optional[Mark]:
     """Return where a key of a mapping was written, or the mapping's own place."""
-    if isinstance(container, Map):
-        return container.keys_at.get(key, container.mark)
-    return None
+    if not isinstance(container, Map):
+        return None
+    entry = container.entries_at.get(key)
+    return container.mark if entry is None else Mark(entry.source, entry.key_line, entry.key_column)
 
 
 def value_mark(container: object, key: Union[str, int]) -> Optional[Mark]:
     """Return where the value of a key or an index was written, or the container's own place."""
     if isinstance(container, Map) and isinstance(key, str):
-        return container.values_at.get(key, container.mark)
+        entry = container.entries_at.get(key)
+        return container.mark if entry is None else Mark(entry.source, entry.line, entry.column)
     if isinstance(container, Seq) and isinstance(key, int):
         return container.items_at[key] if key < len(container.items_at) else container.mark
     return None

@@ -136,5 +136,5 @@ def _join_relationships(target: Map, name: str, item: Any, origin: Map) -> None:
         relationships.items_at.extend(getattr(entries, "items_at", []))
     joined["relationships"] = relationships
     target[name] = joined
-    if name not in target.keys_at:
+    if name not in target.entries_at:
         target.put(name, joined, origin=origin)

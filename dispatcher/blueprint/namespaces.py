@@ -68,9 +68,8 @@ class _Renamer:
                 renamed[new] = self.data(entry)
             else:
                 renamed[new] = self._element(section, entry)
-            if name in entries.keys_at:
-                renamed.keys_at[new] = entries.keys_at[name]
-                renamed.values_at[new] = entries.values_at[name]
+            if name in entries.entries_at:
+                renamed.entries_at[new] = entries.entries_at[name]
         return renamed
 
     def _element(self, section: str, entry: Any) -> Any:

@@ -143,27 +143,39 @@ def _template_operation(declared: Optional[Operation], own: Operation, values: V
         return Operation(at=own.at, empty=True)
     if own.own_implementation and own.implementation != declared.implementation:
         return own
-    kept = {name: getattr(declared if getattr(own, name) is None else own, name) for name in _SETTINGS}
-    merged = replace(declared, **kept, at=own.at or declared.at)
-    return _with_inputs(merged, own.inputs, values, what=what)
+    completed = _with_inputs(declared, own.inputs, values, what=what, at=own.at or declared.at)
+    settings = {name: value for name in _SETTINGS if (value := getattr(own, name)) is not None}
+    return replace(completed, **settings) if settings else completed
 
 
 def _with_inputs(
-    operation: Operation, given: Mapping[str, Any], values: Values, *, what: str, report_missing: bool = True
+    operation: Operation,
+    given: Mapping[str, Any],
+    values: Values,
+    *,
+    what: str,
+    at: Optional[Mark] = None,
+    report_missing: bool = True,
 ) -> Operation:
     """Fill the schema defaults in; inputs that no schema names are allowed."""
-    schemas = operation.inputs
+    schemas, at = operation.inputs, at or operation.at
     if not schemas and not given:
-        return operation
+        return operation if at is operation.at else replace(operation, at=at)
     inputs = Map()
     for name, value in given.items():
         inputs.put(name, value, origin=given)
     types: dict[str, str] = {}
     missing: list[str] = []
     for name, schema in schemas.items():
-        at = value_mark(given, name) if name in given else (operation.at or key_mark(schemas, name))
+        place = value_mark(given, name) if name in given else (at or key_mark(schemas, name))
         value, found = values.complete(
-            schema, given, name, what=f"{what}, input {name}", at=at, check_types=False, report_missing=report_missing
+            schema,
+            given,
+            name,
+            what=f"{what}, input {name}",
+            at=place,
+            check_types=False,
+            report_missing=report_missing,
         )
         if not found:
             missing += [name] if schema.get("required", True) else []
@@ -174,9 +186,5 @@ def _with_inputs(
             if isinstance(value, dict) and "type" not in value:
                 # The ecosystem's plans carry the declared type inside dict inputs; operations see it there.
                 value = {**value, "type": declared_type}
-        if name in inputs:
-            inputs[name] = value
-        else:
-            inputs.put(name, value, origin=schema)
-            inputs[name] = value
-    return replace(operation, inputs=inputs, input_types=types, missing_inputs=tuple(missing))
+        inputs[name] = value
+    return replace(operation, inputs=inputs, input_types=types, missing_inputs=tuple(missing), at=at)

@@ -52,7 +52,7 @@ def requirements(nodes: list[Record], sections: Mapping[str, Any]) -> Record:
     """
     secrets: list[Any] = []
     capabilities: list[Any] = []
-    for function, call in _distinct_calls(_places(nodes, sections)):
+    for function, call in _calls(_places(nodes, sections)):
         argument = plain(call[function])
         if function == "get_secret" and argument not in secrets:
             secrets.append(argument)
@@ -64,28 +64,30 @@ def requirements(nodes: list[Record], sections: Mapping[str, Any]) -> Record:
 
 
 def _places(nodes: list[Record], sections: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the values in which functions of a plan stand; those that nodes share come again and again."""
+    """Yield the values in which functions of a plan stand, each once: nodes share the operations of their types."""
+    seen: set[int] = set()
     for node in nodes:
         yield node["properties"]
-        yield from _inputs(node["operations"])
+        yield from _inputs(node["operations"], seen)
         for relationship in node["relationships"]:
             yield relationship["properties"]
-            yield from _inputs(relationship["source_operations"])
-            yield from _inputs(relationship["target_operations"])
+            yield from _inputs(relationship["source_operations"], seen)
+            yield from _inputs(relationship["target_operations"], seen)
     for name in ("outputs", "capabilities", "labels", "deployment_settings", "inputs"):
         yield sections.get(name)
 
 
-def _inputs(operations: Mapping[str, Record]) -> Iterator[Any]:
+def _inputs(operations: Mapping[str, Record], seen: set[int]) -> Iterator[Any]:
+    if id(operations) in seen:
+        return
+    seen.add(id(operations))
     for operation in operations.values():
-        if operation["inputs"]:
+        if operation["inputs"] and id(operation) not in seen:
+            seen.add(id(operation))
             yield operation["inputs"]
 
 
-def _distinct_calls(places: Iterator[Any]) -> Iterator[tuple[str, Record]]:
-    seen: set[int] = set()
+def _calls(places: Iterator[Any]) -> Iterator[tuple[str, Record]]:
     for place in places:
-        if id(place) not in seen:
-            seen.add(id(place))
-            if has_functions(place):
-                yield from find_functions(place)
+        if has_functions(place):
+            yield from find_functions(place)

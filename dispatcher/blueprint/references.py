@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Optional
 
 from outrider.dispatcher.blueprint.functions.names import has_functions
 from outrider.dispatcher.blueprint.functions.references import Place, ReferenceChecker
 from outrider.dispatcher.blueprint.model import Model, NodeTemplate, Relationship
-from outrider.dispatcher.blueprint.operations import Interfaces
+from outrider.dispatcher.blueprint.operations import Interfaces, Operation
 from outrider.dispatcher.blueprint.problems import Problems
 
 
@@ -16,20 +17,24 @@ def check_references(model: Model, problems: Problems) -> None:
     sections = model.sections
     properties = {name: template.type.properties for name, template in model.node_templates.items()}
     checker = ReferenceChecker(sections.get("inputs") or {}, properties, problems.broken, problems)
-    walk = _Walk(checker)
+    walk = _Walk(checker, problems)
     for name, entry in (sections.get("inputs") or {}).items():
         walk.value((entry or {}).get("default"), Place(f"inputs.{name}"))
     for template in model.node_templates.values():
         walk.template(template)
+        for relationship in template.relationships:
+            walk.relationship(template, relationship, model.node_templates.get(relationship.target))
     for section in ("outputs", "capabilities", "labels", "deployment_settings", "policies", "groups"):
         walk.value(sections.get(section), Place(section))
 
 
 class _Walk:
-    def __init__(self, checker: ReferenceChecker) -> None:
+    def __init__(self, checker: ReferenceChecker, problems: Problems) -> None:
         self._checker = checker
-        #: Interfaces that many templates share and that hold no function: looked at once.
-        self._plain: set[int] = set()
+        self._problems = problems
+        #: (operation, types that SELF, SOURCE and TARGET have): templates share the operations of their types, and
+        #: what is good for one template of a type is good for all.
+        self._good: set[tuple[int, tuple[str, ...]]] = set()
 
     def value(self, value: Any, place: Place) -> None:
         if has_functions(value):
@@ -39,28 +44,25 @@ class _Walk:
         place = Place(f"node_templates.{template.name}", self_name=template.name)
         if has_functions(template.properties):
             self._checker.check(template.properties, place, at=template.at)
-        self._interfaces(template.interfaces, place)
-        for relationship in template.relationships:
-            self._relationship(template, relationship)
+        self._interfaces(template.interfaces, place, (template.type.name,))
 
-    def _relationship(self, template: NodeTemplate, relationship: Relationship) -> None:
-        what = f"node_templates.{template.name}, relationship to {relationship.target}"
-        place = Place(what, source_name=template.name, target_name=relationship.target)
+    def relationship(self, source: NodeTemplate, relationship: Relationship, target: Optional[NodeTemplate]) -> None:
+        what = f"node_templates.{source.name}, relationship to {relationship.target}"
+        place = Place(what, source_name=source.name, target_name=relationship.target)
         self.value(relationship.properties, place)
-        self._interfaces(relationship.source_interfaces, place)
-        self._interfaces(relationship.target_interfaces, place)
+        types = (source.type.name, target.type.name if target else "")
+        self._interfaces(relationship.source_interfaces, place, types)
+        self._interfaces(relationship.target_interfaces, place, types)
 
-    def _interfaces(self, interfaces: Interfaces, place: Place) -> None:
-        if id(interfaces) in self._plain:
-            return
-        found = False
+    def _interfaces(self, interfaces: Interfaces, place: Place, types: tuple[str, ...]) -> None:
         for interface, operations in interfaces.items():
             for name, operation in operations.items():
-                if operation.inputs and has_functions(operation.inputs):
-                    found = True
-                    where = Place(
-                        f"{place.what}, {interface}.{name}", place.self_name, place.source_name, place.target_name
-                    )
-                    self._checker.check(operation.inputs, where, at=operation.at)
-        if not found:
-            self._plain.add(id(interfaces))
+                if operation.inputs and (id(operation), types) not in self._good:
+                    self._operation(operation, f"{interface}.{name}", place, types)
+
+    def _operation(self, operation: Operation, name: str, place: Place, types: tuple[str, ...]) -> None:
+        before = len(self._problems)
+        if has_functions(operation.inputs):
+            self._checker.check(operation.inputs, replace(place, what=f"{place.what}, {name}"), at=operation.at)
+        if len(self._problems) == before:
+            self._good.add((id(operation), types))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Optional, Union
 
 from outrider.dispatcher.blueprint.kinds import Kind
@@ -17,49 +18,94 @@ from outrider.dispatcher.blueprint.problems import Problems, nearest
 Version = tuple[int, int]
 
 
+class _Shape:
+    """What every shape answers."""
+
+    def suits(self, value: object) -> bool:
+        """Return whether a value is of the shape's general kind; contents of containers are not looked at."""
+        raise NotImplementedError
+
+    def fits(self, value: object, version: Version) -> bool:  # noqa: ARG002 - containers need it, for their keys
+        """Return whether a value fits whole: the fast answer for what is right, without places and words."""
+        return self.suits(value)
+
+
 @dataclass(frozen=True)
-class Anything:
+class Anything(_Shape):
     """Any value."""
 
+    def suits(self, value: object) -> bool:  # noqa: ARG002 - any value suits
+        return True
+
 
 @dataclass(frozen=True)
-class Text:
+class Text(_Shape):
     """A string; `choices` closes the set. Numbers are let through where the ecosystem's files write versions bare."""
 
     choices: tuple[str, ...] = ()
     numbers: bool = False
 
+    def suits(self, value: object) -> bool:
+        if isinstance(value, str):
+            return not self.choices or value in self.choices
+        return self.numbers and isinstance(value, (int, float)) and not isinstance(value, bool)
+
 
 @dataclass(frozen=True)
-class Flag:
+class Flag(_Shape):
     """true or false."""
 
+    def suits(self, value: object) -> bool:
+        return isinstance(value, bool)
+
 
 @dataclass(frozen=True)
-class Whole:
+class Whole(_Shape):
     """A whole number, or any number with `fraction`."""
 
     least: Optional[int] = None
     fraction: bool = False
 
+    def suits(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        return (self.fraction or isinstance(value, int)) and (self.least is None or value >= self.least)
+
 
 @dataclass(frozen=True)
-class Nothing:
+class Nothing(_Shape):
     """No value."""
 
+    def suits(self, value: object) -> bool:
+        return value is None
+
 
 @dataclass(frozen=True)
-class Table:
+class Table(_Shape):
     """A mapping whose keys are names and whose values all have one shape."""
 
     of: Shape
 
+    def suits(self, value: object) -> bool:
+        return isinstance(value, dict)
+
+    def fits(self, value: object, version: Version) -> bool:
+        if not isinstance(value, dict):
+            return value is None  # an empty mapping may be written as nothing at all
+        return isinstance(self.of, Anything) or all(self.of.fits(item, version) for item in value.values())
+
 
 @dataclass(frozen=True)
-class Items:
+class Items(_Shape):
     """A list."""
 
     of: Shape
+
+    def suits(self, value: object) -> bool:
+        return isinstance(value, list)
+
+    def fits(self, value: object, version: Version) -> bool:
+        return isinstance(value, list) and all(self.of.fits(item, version) for item in value)
 
 
 @dataclass(frozen=True)
@@ -73,18 +119,43 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(_Shape):
     """A mapping with a fixed set of keys."""
 
     name: str
     fields: Mapping[str, Field] = field(default_factory=dict)
 
+    def suits(self, value: object) -> bool:
+        return isinstance(value, dict)
+
+    def fits(self, value: object, version: Version) -> bool:
+        if not isinstance(value, dict) or not self._required <= value.keys():
+            return False
+        for key, item in value.items():
+            known = self.fields.get(key)
+            if known is None or known.since > version:
+                return False
+            if (item is not None or known.required) and not known.shape.fits(item, version):
+                return False
+        return True
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        return frozenset(name for name, known in self.fields.items() if known.required)
+
 
 @dataclass(frozen=True)
-class Either:
+class Either(_Shape):
     """One of several shapes, told apart by the kind of the value (text, flag, number, list, mapping)."""
 
     options: tuple[Shape, ...]
+
+    def suits(self, value: object) -> bool:
+        return any(option.suits(value) for option in self.options)
+
+    def fits(self, value: object, version: Version) -> bool:
+        option = next((option for option in self.options if option.suits(value)), None)
+        return option is not None and option.fits(value, version)
 
 
 Shape = Union[Anything, Text, Flag, Whole, Nothing, Table, Items, Record, Either]
@@ -136,20 +207,19 @@ class Checker:
 
     def check(self, value: object, shape: Shape, *, what: str, at: Optional[Mark]) -> bool:
         """Return whether `value` fits; `what` names it in messages (``node_templates.vm.type``)."""
+        return shape.fits(value, self._version) or self._search(value, shape, what, at)
+
+    def _search(self, value: object, shape: Shape, what: str, at: Optional[Mark]) -> bool:
+        """Record each place at which `value` does not fit; False if there is one."""
         match shape:
-            case Anything():
-                return True
-            case Table() if value is None:
-                return True  # an empty mapping may be written as nothing at all
             case Table(of=inner) if isinstance(value, dict):
                 results = [
-                    self.check(item, inner, what=f"{what}.{key}", at=value_mark(value, key))
-                    for key, item in value.items()
+                    self._search(item, inner, f"{what}.{key}", value_mark(value, key)) for key, item in value.items()
                 ]
                 return all(results)
             case Items(of=inner) if isinstance(value, list):
                 results = [
-                    self.check(item, inner, what=f"{what}[{index}]", at=value_mark(value, index))
+                    self._search(item, inner, f"{what}[{index}]", value_mark(value, index))
                     for index, item in enumerate(value)
                 ]
                 return all(results)
@@ -157,9 +227,9 @@ class Checker:
                 return self._record(value, shape, what, at)
             case Either(options=options):
                 for option in options:
-                    if _suits(value, option):
-                        return self.check(value, option, what=what, at=at)
-            case _ if _suits(value, shape):
+                    if option.suits(value):
+                        return self._search(value, option, what, at)
+            case _ if shape.fits(value, self._version):
                 return True
         self._problems.add(Kind.FORMAT, f"{what} must be {describe(shape)}, not {describe_value(value)}", at=at)
         return False
@@ -182,7 +252,7 @@ class Checker:
             elif item is None and not known.required:
                 continue
             else:
-                good = self.check(item, known.shape, what=f"{what}.{key}", at=value_mark(value, key)) and good
+                good = self._search(item, known.shape, f"{what}.{key}", value_mark(value, key)) and good
         for key, known in shape.fields.items():
             if known.required and key not in value:
                 self._problems.add(Kind.FORMAT, f"{what} lacks the key {key!r}", at=at)
@@ -192,28 +262,3 @@ class Checker:
 
 def _any_version(at: Optional[Mark]) -> bool:
     return at is not None and at.source.any_version
-
-
-def _suits(value: object, shape: Shape) -> bool:  # noqa: PLR0911 - one line per shape
-    """Return whether a value is of a shape's general kind; contents of containers are not looked at."""
-    match shape:
-        case Anything():
-            return True
-        case Text(choices=choices, numbers=numbers):
-            if numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
-                return True
-            return isinstance(value, str) and (not choices or value in choices)
-        case Flag():
-            return isinstance(value, bool)
-        case Whole(least=least, fraction=fraction):
-            allowed = (int, float) if fraction else int
-            good = isinstance(value, allowed) and not isinstance(value, bool)
-            return good and (least is None or value >= least)  # type: ignore[operator]
-        case Nothing():
-            return value is None
-        case Table() | Record():
-            return isinstance(value, dict)
-        case Items():
-            return isinstance(value, list)
-        case Either(options=options):
-            return any(_suits(value, option) for option in options)

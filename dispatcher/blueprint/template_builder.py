@@ -241,6 +241,5 @@ def complete_properties(
         mark = value_mark(given, name) if name in given else at
         value, found = values.complete(schema, given, name, what=f"{what}.{name}", at=mark, optional=optional)
         if found:
-            completed[name] = value
-            completed.values_at[name] = mark  # type: ignore[assignment]
+            completed.put(name, value, origin=given)
     return completed

@@ -8,7 +8,7 @@ text because a plan is JSON.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 import yaml
@@ -26,7 +26,7 @@ from yaml.nodes import ScalarNode
 from yaml.resolver import Resolver
 
 from outrider.dispatcher.blueprint.kinds import Kind
-from outrider.dispatcher.blueprint.located import Map, Mark, Seq, Source
+from outrider.dispatcher.blueprint.located import Entry, Map, Mark, Seq, Source
 from outrider.dispatcher.blueprint.problems import Problems
 
 #: Real blueprints are below 1 MB; this leaves room for generated ones.
@@ -56,17 +56,18 @@ class _Stop(Exception):
     """The rest of the file cannot be read; the finding is recorded already."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Open:
     """A container whose end has not been seen."""
 
     value: Union[Map, Seq]
     anchor: Optional[str]
-    count: int = 1
+    #: How many values the text had before this one.
+    before: int
+    #: The key that waits for its value, and where the parser saw it; None when the next value is a key.
     key: Any = None
-    key_mark: Optional[Mark] = None
-    has_key: bool = False
-    merges: list[tuple[Any, Mark]] = field(default_factory=list)
+    key_at: Any = None
+    merges: tuple[Any, ...] = ()
 
 
 def read_tree(source: Source, problems: Problems, limits: Limits = Limits()) -> Optional[Any]:
@@ -95,7 +96,7 @@ class _Reader:
     def __init__(self, source: Source, problems: Problems, limits: Limits) -> None:
         self._source = source
         self._problems = problems
-        self._limits = limits
+        self._nesting, self._most = limits.nesting, limits.values
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._scalars: dict[str, Any] = {}
         self._stack: list[_Open] = []
@@ -111,131 +112,130 @@ class _Reader:
                 if kind is ScalarEvent:
                     self._scalar(event)
                 elif kind is MappingStartEvent:
-                    self._open(Map(self._mark(event)), event)
+                    self._open(Map(self._mark(event.start_mark)), event)
                 elif kind is MappingEndEvent or kind is SequenceEndEvent:
                     self._close()
                 elif kind is SequenceStartEvent:
-                    self._open(Seq(self._mark(event)), event)
+                    self._open(Seq(self._mark(event.start_mark)), event)
                 elif kind is AliasEvent:
                     self._alias(event)
                 elif kind is DocumentStartEvent:
                     documents += 1
                     if documents > 1:
-                        self._stop(Kind.YAML, "a second YAML document begins here; a file holds one", self._mark(event))
+                        message = "a second YAML document begins here; a file holds one"
+                        self._stop(Kind.YAML, message, event.start_mark)
         finally:
             loader.dispose()
         return self._root
 
-    def _mark(self, event: Any) -> Mark:
-        start = event.start_mark
+    def _mark(self, start: Any) -> Mark:
+        """Return the place of what the parser saw; it counts from 0."""
         return Mark(self._source, start.line + 1, start.column + 1)
 
-    def _stop(self, kind: Kind, message: str, at: Mark) -> None:
-        self._problems.add(kind, message, at=at)
+    def _stop(self, kind: Kind, message: str, start: Any) -> None:
+        self._problems.add(kind, message, at=self._mark(start))
         raise _Stop
 
     def _open(self, value: Union[Map, Seq], event: Any) -> None:
-        if len(self._stack) >= self._limits.nesting:
-            self._stop(Kind.TOO_LARGE, f"nested deeper than {self._limits.nesting} levels", self._mark(event))
-        if event.tag is not None and event.tag not in _KNOWN_TAGS and event.tag != "!":
-            self._stop(Kind.YAML, f"the tag {event.tag} is not allowed; blueprints use plain YAML", self._mark(event))
-        self._stack.append(_Open(value=value, anchor=event.anchor))
+        if len(self._stack) >= self._nesting:
+            self._stop(Kind.TOO_LARGE, f"nested deeper than {self._nesting} levels", event.start_mark)
+        self._refuse_tag(event)
+        # The container takes its place at once: what follows it in the text may be its own content only.
+        self._put(value, 1, event.start_mark)
+        self._stack.append(_Open(value, event.anchor, self._total))
 
     def _close(self) -> None:
         done = self._stack.pop()
-        if isinstance(done.value, Map) and done.merges:
+        if done.merges and isinstance(done.value, Map):
             _merge(done.value, done.merges)
         if done.anchor:
-            self._anchors[done.anchor] = (done.value, done.count)
-        self._put(done.value, done.count, done.value.mark)
+            self._anchors[done.anchor] = (done.value, self._total - done.before + 1)
 
     def _alias(self, event: Any) -> None:
-        mark = self._mark(event)
-        anchor = event.anchor or ""
-        if anchor not in self._anchors:
+        if event.anchor not in self._anchors:
             inside = any(item.anchor == event.anchor for item in self._stack)
             why = "refers to the value that it stands in" if inside else "is not defined above"
-            self._stop(Kind.YAML, f"the alias *{event.anchor} {why}", mark)
-        value, count = self._anchors[anchor]
-        self._put(value, count, mark)
+            self._stop(Kind.YAML, f"the alias *{event.anchor} {why}", event.start_mark)
+        value, count = self._anchors[event.anchor]
+        self._put(value, count, event.start_mark)
 
     def _scalar(self, event: Any) -> None:
-        mark = self._mark(event)
-        value = self._value_of(event, mark)
+        value = self._value_of(event)
         if event.anchor:
             self._anchors[event.anchor] = (value, 1)
-        self._put(value, 1, mark)
+        self._put(value, 1, event.start_mark)
 
-    def _value_of(self, event: Any, mark: Mark) -> Any:
+    def _value_of(self, event: Any) -> Any:
         text: str = event.value
         if not text.isascii():
             bad = next(char for char in text if not char.isascii())
-            self._problems.add(Kind.NOT_ASCII, f"the character {bad!r} is not ASCII", at=mark)
-        if event.tag is not None and event.tag != "!" and event.tag not in _KNOWN_TAGS:
-            self._stop(Kind.YAML, f"the tag {event.tag} is not allowed; blueprints use plain YAML", mark)
-        if event.tag is None and event.implicit[0]:
-            if text and text[0] not in _SPECIAL_FIRST:
-                return text
-            if text not in self._scalars:
-                self._scalars[text] = self._resolve(text, None, mark)
-            return self._scalars[text]
-        if event.tag is None or event.tag in {"!", _TAG + "str"}:
+            self._problems.add(Kind.NOT_ASCII, f"the character {bad!r} is not ASCII", at=self._mark(event.start_mark))
+        if event.tag is not None:
+            self._refuse_tag(event)
+            return text if event.tag in {"!", _TAG + "str"} else self._resolve(text, event.tag, event.start_mark)
+        if not event.implicit[0] or (text and text[0] not in _SPECIAL_FIRST):
             return text
-        return self._resolve(text, event.tag, mark)
+        if text not in self._scalars:
+            self._scalars[text] = self._resolve(text, None, event.start_mark)
+        return self._scalars[text]
 
-    def _resolve(self, text: str, tag: Optional[str], mark: Mark) -> Any:
+    def _refuse_tag(self, event: Any) -> None:
+        if event.tag is not None and event.tag not in _KNOWN_TAGS and event.tag != "!":
+            message = f"the tag {event.tag} is not allowed; blueprints use plain YAML"
+            self._stop(Kind.YAML, message, event.start_mark)
+
+    def _resolve(self, text: str, tag: Optional[str], start: Any) -> Any:
         tag = tag or _resolver.resolve(ScalarNode, text, (True, False))
         if tag == _TAG + "merge":
             return _MERGE
         if tag in {_TAG + "str", _TAG + "timestamp", _TAG + "value"}:
             return text
         if len(text) > 1000:
-            self._stop(Kind.YAML, "a number of more than 1000 digits", mark)
+            self._stop(Kind.YAML, "a number of more than 1000 digits", start)
         try:
             return _constructor.construct_object(ScalarNode(tag, text))
         except (ConstructorError, ValueError):
-            return self._stop(Kind.YAML, f"{text!r} cannot be read as {tag.removeprefix(_TAG)}", mark)
+            return self._stop(Kind.YAML, f"{text!r} cannot be read as {tag.removeprefix(_TAG)}", start)
 
-    def _put(self, value: Any, count: int, mark: Optional[Mark]) -> None:
-        assert mark is not None  # noqa: S101 - every value of a text has a place
-        self._total += 1
+    def _put(self, value: Any, count: int, start: Any) -> None:
+        """Give a value to the container that is open: as an item, as a key, or as the value of the key before."""
+        self._total += count
+        if self._total > self._most:
+            self._stop(Kind.TOO_LARGE, f"more than {self._most} values once aliases are expanded", start)
         if not self._stack:
             self._root = value
             return
         top = self._stack[-1]
-        top.count += count
-        if top.count > self._limits.values or self._total > self._limits.values:
-            message = f"more than {self._limits.values} values once aliases are expanded"
-            self._stop(Kind.TOO_LARGE, message, mark)
-        if isinstance(top.value, Seq):
-            top.value.append(value)
-            top.value.items_at.append(mark)
-        elif not top.has_key:
-            self._key(top, value, mark)
+        container, key_at = top.value, top.key_at
+        if isinstance(container, Seq):
+            container.append(value)
+            container.items_at.append(self._mark(start))
+        elif key_at is None:
+            top.key, top.key_at = self._key(container, value, start), start
         else:
-            top.has_key = False
+            top.key_at = None
             if top.key is _MERGE:
-                top.merges.append((value, mark))
+                top.merges += (value,)
                 return
-            top.value[top.key] = value
-            if top.key_mark is not None:
-                top.value.keys_at[top.key] = top.key_mark
-            top.value.values_at[top.key] = mark
+            container[top.key] = value
+            container.entries_at[top.key] = Entry(
+                self._source, key_at.line + 1, key_at.column + 1, start.line + 1, start.column + 1
+            )
 
-    def _key(self, top: _Open, value: Any, mark: Mark) -> None:
+    def _key(self, container: Map, value: Any, start: Any) -> Any:
         if isinstance(value, (Map, Seq)):
-            self._stop(Kind.YAML, "a key is a word, not a mapping or a list", mark)
+            self._stop(Kind.YAML, "a key is a word, not a mapping or a list", start)
         if value is not _MERGE and not isinstance(value, str):
             # Keys of JSON are strings; this is how JSON writes the others.
             value = json.dumps(value)
-        if value is not _MERGE and value in top.value:
-            self._source.duplicates.append((value, mark))
-        top.key, top.key_mark, top.has_key = value, mark, True
+        if value in container:
+            self._source.duplicates.append((value, self._mark(start)))
+        return value
 
 
-def _merge(target: Map, merges: list[tuple[Any, Mark]]) -> None:
+def _merge(target: Map, merges: tuple[Any, ...]) -> None:
     """Apply ``<<`` entries: a mapping, or a list of mappings of which the first wins; own keys win over all."""
-    for merged, _ in merges:
+    for merged in merges:
         for origin in merged if isinstance(merged, list) else [merged]:
             if not isinstance(origin, dict):
                 continue
