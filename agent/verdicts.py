@@ -149,4 +149,5 @@ def _error(described: Optional[dict[str, Any]]) -> Optional[OperationError]:
         causes=tuple(described.get("causes") or ()),
         recoverable=bool(described.get("recoverable", True)),
         retry_after_seconds=described.get("retry_after_seconds"),
+        exit_code=described.get("exit_code"),
     )

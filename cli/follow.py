@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlalchemy.engine import Connection
 
@@ -17,6 +17,8 @@ from outrider.dispatcher.store.executions import Execution
 POLL_SECONDS = 0.1
 #: Results overtake logs on their way; lines are held back this long, so that they can be shown in order.
 HOLD_SECONDS = 0.25
+#: How long an execution that has ended is followed for the last lines of its operations, which travel after results.
+LAST_LINES_SECONDS = 3.0
 #: Records read at once.
 PAGE = 1000
 SUCCEEDED = "succeeded"
@@ -32,11 +34,13 @@ def follow(
     """Feed the display until the execution ends or `stop()` is true; returns the execution as it is then."""
     last_event = 0
     held: list[events.Event] = []
+    last_lines = LastLines((execution_id,))
     while True:
         with database.read() as connection:
             # Status before events: what is recorded before the end is shown before the end.
             execution = executions.get(connection, execution_id)
             now = database.now(connection)
+            ended = execution.ended and last_lines.there(connection, now)
             page = events.after(connection, last_event, execution_id=execution_id, limit=PAGE)
             snapshot = None if execution.ended else _snapshot(connection, execution, now)
         if page:
@@ -44,13 +48,27 @@ def follow(
             held += [event for event in page if event.event_type not in HIDDEN_EVENTS]
         if len(page) == PAGE:
             continue
-        over = execution.ended or stop()
+        over = ended or stop()
         held = _show(held, display, until=float("inf") if over else now - HOLD_SECONDS)
         if snapshot is not None:
             display.snapshot(snapshot)
         if over:
             return execution
         time.sleep(POLL_SECONDS)
+
+
+class LastLines:
+    """Whether an end may be shown: all lines before it are stored, or were waited for long enough."""
+
+    def __init__(self, execution_ids: Collection[str]) -> None:
+        self._execution_ids = execution_ids
+        self._ended_at: float | None = None
+
+    def there(self, connection: Connection, now: float) -> bool:
+        """Return whether the executions, which have ended, need be followed no longer."""
+        if self._ended_at is None:
+            self._ended_at = now
+        return now - self._ended_at > LAST_LINES_SECONDS or not progress.awaits_records(connection, self._execution_ids)
 
 
 def _show(held: list[events.Event], display: Display, *, until: float) -> list[events.Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -21,8 +21,8 @@ STEPS = (
 
 
 @contextmanager
-def cancel_on_interrupt(dispatcher: Dispatcher, execution_id: str) -> Iterator[None]:
-    """For the time of the block, SIGINT and SIGTERM are wishes about the execution."""
+def cancel_on_interrupt(dispatcher: Dispatcher, execution_ids: Collection[str]) -> Iterator[None]:
+    """For the time of the block, SIGINT and SIGTERM are wishes about the executions."""
     steps = iter(STEPS)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -31,9 +31,10 @@ def cancel_on_interrupt(dispatcher: Dispatcher, execution_id: str) -> Iterator[N
             raise KeyboardInterrupt
         kind, text = step
         errors.print(text)
-        # It may have ended in this very moment.
-        with suppress(Conflict):
-            dispatcher.cancel(execution_id, kind, decided_by=getpass.getuser())
+        for execution_id in execution_ids:
+            # It may have ended, in this very moment or before the others.
+            with suppress(Conflict):
+                dispatcher.cancel(execution_id, kind, decided_by=getpass.getuser())
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

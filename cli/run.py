@@ -103,7 +103,7 @@ def ensure_deployment(
 
 def watched(local: Local, execution: Execution, *, json: bool) -> Execution:
     """Show the execution until it ends; Ctrl-C asks for a cancel, a second one forces it."""
-    with cancel_on_interrupt(local.dispatcher, execution.id), display_for(console, json=json) as display:
+    with cancel_on_interrupt(local.dispatcher, (execution.id,)), display_for(console, json=json) as display:
         return follow(local.dispatcher.database, execution.id, display)
 
 

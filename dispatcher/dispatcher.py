@@ -15,7 +15,7 @@ any other dispatcher on the same store finds it there.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ from outrider.dispatcher.deploying import BuildSource, Deployer
 from outrider.dispatcher.engine import Engine, Services
 from outrider.dispatcher.errors import DecisionNeeded, NotFound
 from outrider.dispatcher.files import ContentStore, local_ref
+from outrider.dispatcher.host_agents import RESERVED, HostAgents, redeem_reserved, require_host_agents
 from outrider.dispatcher.model import Model
 from outrider.dispatcher.outputs import evaluated
-from outrider.dispatcher.secrets import SecretStore, redeem_secrets
+from outrider.dispatcher.secrets import SecretStore, redeem_secrets, redeemable
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.signals import Look
 from outrider.dispatcher.store import attempts, decisions, events, executions, tasks
@@ -66,6 +67,7 @@ class Dispatcher:
         secrets: SecretStore | None = None,
         files_for: Files | None = None,
         build_source: BuildSource | None = None,
+        host_agents: HostAgents | None = None,
         clock: Clock | None = None,
         tenant: str = TENANT,
         dispatcher_id: str | None = None,
@@ -73,7 +75,8 @@ class Dispatcher:
         """Open the store; the engine starts with `start` or ``with``.
 
         `files_for` tells an agent (by id) where to fetch files; the default is this machine's folder. `build_source`
-        builds plugins that blueprints name by `source:`. The caller closes `transport`, and `database` if it opened it.
+        builds plugins that blueprints name by `source:`; `host_agents` is what it takes to put agents on hosts: without
+        it, workflows that would do so are refused. The caller closes `transport`, and `database` if it opened it.
         """
         self._owns_database = isinstance(database, str)
         self.database = Database(database) if isinstance(database, str) else database
@@ -82,6 +85,7 @@ class Dispatcher:
         self.tenant = tenant
         self._transport = transport
         self._secrets = secrets
+        self._host_agents = host_agents
         self._deployer = Deployer(self.database, self.content, secrets=secrets, build_source=build_source)
         local = local_ref(self.content)
         services = Services(
@@ -89,7 +93,8 @@ class Dispatcher:
             transport=transport,
             planner=planning.plan_execution,
             files=files_for or (lambda _agent_id: local),
-            redeem=None if secrets is None else self._redeem,
+            redeem=None if secrets is None and host_agents is None else self._redeem,
+            host_agents=host_agents,
             clock=clock or SystemClock(),
         )
         self.engine = Engine(services, self.settings, dispatcher_id=dispatcher_id)
@@ -170,6 +175,7 @@ class Dispatcher:
         asked = execution or Execution(id="", workflow=workflow)
         with self.database.begin() as connection:
             model = Model.load(connection, (self.tenant, deployment_id), {})
+            require_host_agents(workflow, model.view(), self._host_agents)
             allow_custom = bool(asked.details.get("allow_custom_parameters"))
             get_workflow(workflow, parameters or {}, model.view(), allow_custom=allow_custom)
             if not (asked.force or asked.queue or asked.scheduled_for is not None):
@@ -348,13 +354,36 @@ class Dispatcher:
         `plugin` is an entry as blueprints have it (name, package_name, package_version …); `operation` is
         ``module.function``; `timeout` is in seconds.
         """
+        (started,) = self.start_operations((agent_id,), plugin, operation, inputs, timeout=timeout)
+        return started
+
+    def start_operations(
+        self,
+        agent_ids: Sequence[str],
+        plugin: Json,
+        operation: str,
+        inputs: Json | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> list[Execution]:
+        """Send the same operation to many agents as `start_operation` does; one execution each, in their order."""
         record = {"plugin": plugin["name"], "operation": operation, "inputs": dict(inputs or {}), "timeout": timeout}
-        direct = {"agent": agent_id, "operation": operation, "record": record, "plugin_entry": dict(plugin)}
-        execution = Execution(
-            id=str(uuid.uuid4()), workflow=planning.DIRECT, tenant=self.tenant, details={"direct": direct}
-        )
+        direct = {"operation": operation, "record": record, "plugin_entry": dict(plugin)}
         with self.database.begin() as connection:
-            stored = executions.insert(connection, execution, now=self.database.now(connection))
+            now = self.database.now(connection)
+            stored = [
+                executions.insert(
+                    connection,
+                    Execution(
+                        id=str(uuid.uuid4()),
+                        workflow=planning.DIRECT,
+                        tenant=self.tenant,
+                        details={"direct": {**direct, "agent": agent_id}},
+                    ),
+                    now=now,
+                )
+                for agent_id in agent_ids
+            ]
         self.engine.inbox.put(Look())
         return stored
 
@@ -377,6 +406,10 @@ class Dispatcher:
         return (found[-1].result or {}).get("value")
 
     def _redeem(self, tenant: str, listed: Iterable[str], requested: Iterable[str]) -> Mapping[str, Any]:
-        if self._secrets is None:
-            return {}
-        return redeem_secrets(self._secrets, tenant, listed=tuple(listed), requested=requested)
+        allowed = tuple(listed)
+        names = redeemable(allowed, requested)
+        found = redeem_reserved(self._host_agents, [each for each in names if each.startswith(RESERVED)])
+        others = [each for each in names if each not in found]
+        if self._secrets is None or not others:
+            return found
+        return {**found, **redeem_secrets(self._secrets, tenant, listed=allowed, requested=others)}

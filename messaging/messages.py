@@ -76,6 +76,8 @@ class PluginRef:
     mode: Mode = Mode.FORK
     #: What ``ctx.plugin`` shows of the blueprint's plugin entry: package_name, source, properties ….
     details: Json = field(default_factory=dict)
+    #: Modules of the plugin that the deployment's operations live in: imported once, before the first of them runs.
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,8 @@ class OperationError:
     causes: tuple[Json, ...] = ()
     recoverable: bool = True
     retry_after_seconds: Optional[float] = None
+    #: Of the program that the operation ran, where it failed because that ended with one; negative: by that signal.
+    exit_code: Optional[int] = None
 
 
 @dataclass(frozen=True)

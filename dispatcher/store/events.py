@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,11 +52,20 @@ def append(connection: Connection, events: Sequence[Event], *, now: float) -> No
     insert_ignoring_duplicates(connection, EVENTS, numbered)
 
 
-def after(connection: Connection, last_id: int, *, execution_id: str | None = None, limit: int = 1000) -> list[Event]:
-    """Return what was stored after the event `last_id`, oldest first."""
+def after(
+    connection: Connection,
+    last_id: int,
+    *,
+    execution_id: str | None = None,
+    execution_ids: Collection[str] | None = None,
+    limit: int = 1000,
+) -> list[Event]:
+    """Return what was stored after the event `last_id`, oldest first: of all executions, of one, or of several."""
     query = sa.select(EVENTS).where(EVENTS.c.id > last_id)
     if execution_id is not None:
         query = query.where(EVENTS.c.execution_id == execution_id)
+    if execution_ids is not None:
+        query = query.where(EVENTS.c.execution_id.in_(execution_ids))
     return [_record(row) for row in connection.execute(query.order_by(EVENTS.c.id).limit(limit))]
 
 

@@ -5,7 +5,7 @@ For the command line and the manager's page; an execution may have 100,000 tasks
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.store import jsontext
 from outrider.dispatcher.store.attempts import AttemptState
-from outrider.dispatcher.store.schema import AGENTS, ATTEMPTS, TASKS
+from outrider.dispatcher.store.schema import AGENTS, ATTEMPTS, EVENTS, TASKS
 from outrider.dispatcher.store.tasks import TaskState
 
 
@@ -150,6 +150,26 @@ def doing(connection: Connection, agent_ids: set[str]) -> dict[str, str]:
         heartbeat: Mapping[str, Any] = jsontext.load(text) or {}
         said.update({attempt: str(words) for attempt, words in (heartbeat.get("doing") or {}).items()})
     return said
+
+
+def awaits_records(connection: Connection, execution_ids: Collection[str], *, limit: int = 100) -> bool:
+    """Tell whether logs of the attempts that ended last are still on their way: results overtake them.
+
+    `limit` attempts are looked at, for each execution one at least.
+    """
+    stored = sa.func.coalesce(
+        sa.select(sa.func.max(EVENTS.c.sequence)).where(EVENTS.c.attempt_id == ATTEMPTS.c.id).scalar_subquery(), 0
+    )
+    query = (
+        sa.select(ATTEMPTS.c.result, ATTEMPTS.c.property_sequence, stored)
+        .where(ATTEMPTS.c.execution_id.in_(execution_ids), ATTEMPTS.c.state == AttemptState.ENDED.value)
+        .order_by(ATTEMPTS.c.ended_at.desc())
+        .limit(max(limit, len(execution_ids)))
+    )
+    return any(
+        max(properties, records) < (jsontext.load(result) or {}).get("last_sequence", 0)
+        for result, properties, records in connection.execute(query)
+    )
 
 
 def _durations(result: str | None) -> dict[str, float | None]:

@@ -28,7 +28,7 @@ def execute(task: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
     """Run the operation of `task`, the JSON form of `messaging.messages.OperationTask` with secrets filled in.
 
     Returns ``{"verdict": "succeeded" | "failed" | "rescheduled" | "never_started", "value": JSON, "error": None or
-    {"type", "message", "traceback", "causes", "recoverable", "retry_after_seconds"}}``.
+    {"type", "message", "traceback", "causes", "recoverable", "retry_after_seconds", "exit_code"}}``.
 
     A task that is marked ``only_if_resumable`` ends as `never_started` if its function is not declared so.
 
@@ -69,6 +69,7 @@ def _refusal(task: Mapping[str, Any]) -> Optional[dict[str, Any]]:
         "causes": [],
         "recoverable": False,
         "retry_after_seconds": None,
+        "exit_code": None,
     }
 
 
@@ -144,6 +145,7 @@ def describe(error: BaseException) -> dict[str, Any]:
         "causes": [_cause(cause) for cause in getattr(error, "causes", None) or ()],
         "recoverable": not isinstance(error, NonRecoverableError),
         "retry_after_seconds": _retry_after(error),
+        "exit_code": _exit_code(error),
     }
 
 
@@ -166,6 +168,12 @@ def _message_of(error: BaseException) -> str:
 
 def _cause(cause: Mapping[str, Any]) -> dict[str, Any]:
     return {key: str(cause.get(key) or "") for key in ("type", "message", "traceback")}
+
+
+def _exit_code(error: BaseException) -> Optional[int]:
+    """Return the exit code that an error carries: that of a program which the operation ran."""
+    code = getattr(error, "exit_code", None)
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
 def _retry_after(error: BaseException) -> Optional[float]:

@@ -124,7 +124,7 @@ class OperationRun:
     #: ``succeeded``, ``failed`` or ``rescheduled``.
     verdict: str
     value: Any
-    #: None, or type, message, traceback, causes, recoverable, retry_after_seconds.
+    #: None, or type, message, traceback, causes, recoverable, retry_after_seconds, exit_code.
     error: Optional[dict[str, Any]]
     logs: list[LoggedLine]
     #: (type, message) of each event.

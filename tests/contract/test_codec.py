@@ -52,6 +52,15 @@ def wire(message: Message) -> dict:
     return envelope
 
 
+def has_all_of(now: Any, recorded: Any) -> bool:
+    """Tell whether everything recorded is still said; objects, also inner ones, may have more fields now."""
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        return all(name in now and has_all_of(now[name], value) for name, value in recorded.items())
+    if isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
+        return all(has_all_of(*pair) for pair in zip(now, recorded, strict=True))
+    return bool(now == recorded)
+
+
 def task_with(**changes: object) -> bytes:
     envelope = wire(operation_task())
     envelope["body"].update(changes)
@@ -69,7 +78,7 @@ def test_a_message_of_this_release_has_every_field_of_its_recorded_sample(name: 
     recorded = json.loads((SAMPLES / "v1" / f"{name}.json").read_bytes())
     now = wire(EXAMPLES[name])
     assert now["version"] == recorded["version"]
-    assert recorded["body"].items() <= now["body"].items()
+    assert has_all_of(now["body"], recorded["body"])
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
