@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent
 FOLDERS = ("messaging", "agent", "dispatcher", "installer", "manager_stub", "cli")
 #: Plugins that come with the agent. The others (aws, docker, ssh) build wheels and wagons of their own.
 BUNDLED_PLUGINS = ("sdk", "wagons", "script", "cloudify")
+#: What the installer and other plugins use of a plugin that has its own wheel.
+BUNDLED_PARTS = ("ssh.access",)
 
 
 def packages_below(folder: str, package: str) -> dict[str, str]:
@@ -32,6 +34,8 @@ for folder in FOLDERS:
     package_dir.update(packages_below(folder, f"outrider.{folder}"))
 for plugin in BUNDLED_PLUGINS:
     package_dir.update(packages_below(f"plugins/{plugin}", f"outrider.plugins.{plugin}"))
+for part in BUNDLED_PARTS:
+    package_dir.update(packages_below(f"plugins/{part.replace('.', '/')}", f"outrider.plugins.{part}"))
 
 version_text = (ROOT / "messaging" / "version.py").read_text(encoding="utf-8")
 version_match = re.search(r'^__version__ = "([^"]+)"', version_text, re.MULTILINE)

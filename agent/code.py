@@ -1,4 +1,4 @@
-"""The code that plugins' processes run: SDK, runner and facade, copied by content to ``sdk/<hash>/``.
+"""The code that plugins' processes run: SDK, runner, facade and SSH access, copied by content to ``sdk/<hash>/``.
 
 A live runner keeps using the folder that it started with, whatever the agent is upgraded to; and a plugin's environment
 sees this folder and nothing else of the agent.
@@ -14,7 +14,13 @@ import uuid
 from pathlib import Path
 
 #: Package → the folder below which its files are copied; the facade's `site` lies at the top of the path.
-_PACKAGES = ("outrider.plugins.sdk", "outrider.plugins.script", "outrider.agent.runner")
+_PACKAGES = (
+    "outrider.plugins.sdk",
+    "outrider.plugins.script",
+    # For plugins whose wagon brings paramiko.
+    "outrider.plugins.ssh.access",
+    "outrider.agent.runner",
+)
 _FACADE = "outrider.plugins.cloudify"
 _FACADE_SITE = "site"
 _IGNORED = {"__pycache__"}

@@ -20,12 +20,21 @@ from outrider.installer.bundle import Bundle, Target, build_bundle, make_targets
 from outrider.installer.configuration import AgentSpec, BrokerAccess
 from outrider.installer.errors import InstallerError, StepFailed
 from outrider.installer.facts import HostFacts, Needs, Problem
-from outrider.installer.fleet import Cause, FleetReport, Outcome, failed_hosts, read_hosts, remember_failed, run_fleet
+from outrider.installer.fleet import (
+    Cause,
+    FleetReport,
+    Outcome,
+    failed_hosts,
+    parse_target,
+    read_hosts,
+    remember_failed,
+    run_fleet,
+)
 from outrider.installer.heartbeats import BrokerHeartbeats, HeartbeatWaiter, broker_heartbeats
 from outrider.installer.installation import Diagnosis, InstalledAgent, doctor, install_agent
 from outrider.installer.plan import Step
 from outrider.installer.progress import Observer, StepEvent, StepState
-from outrider.installer.ssh import HostKeys, Limits, SshTarget, Sudo, parse_target
+from outrider.installer.ssh import HostKeys, Limits, SshTarget, Sudo
 from outrider.installer.uninstallation import Uninstalled, uninstall_agent
 from outrider.installer.upgrade import HealthGate, Upgraded, upgrade_agent
 

@@ -5,18 +5,7 @@ InstallerError
 │   ├── BundleBuildFailed     the agent's wheels could not be collected
 │   ├── BundleDamaged         a bundle file is not whole
 │   └── BundleUnfit           the bundle has nothing for this host's Python or platform
-├── SshError
-│   ├── HostUnreachable       no SSH server answers
-│   ├── HostKeyUnknown        the host's key was never seen, and first use was not allowed
-│   ├── HostKeyChanged        the host shows another key than the known one
-│   ├── LoginRefused          the host does not let this user in
-│   ├── KeyUnusable           a private key file is missing, encrypted or not a key
-│   ├── ConnectionLost        the connection broke
-│   └── CommandTimedOut       a command did not end within its limit
-├── SudoError
-│   ├── SudoMissing           there is no sudo, or this user may not use it
-│   ├── SudoPasswordNeeded    sudo asks for a password and none was given
-│   └── SudoPasswordWrong     sudo did not take the password
+├── AccessFailed              SSH or sudo does not let us onto the host; `reason` says why
 ├── NoPython                  the host has no Python that the agent can run on
 ├── HostUnfit                 the probe found what would make the installation fail
 ├── HostRefused               a step's action on the host failed; holds the host's answer
@@ -32,6 +21,8 @@ InstallerError
 """
 
 from __future__ import annotations
+
+from outrider.plugins.ssh.access.errors import SshError
 
 
 class InstallerError(Exception):
@@ -71,60 +62,14 @@ class BundleUnfit(BundleError):
     """The bundle has nothing for this host's Python or platform."""
 
 
-class SshError(InstallerError):
-    """Something about the way to the host."""
-
-
-class HostUnreachable(SshError):
-    """No SSH server answers."""
-
-
-class HostKeyUnknown(SshError):
-    """The host's key was never seen, and first use was not allowed."""
-
-
-class HostKeyChanged(SshError):
-    """The host shows another key than the known one: it was reinstalled, or somebody sits in between."""
-
-
-class LoginRefused(SshError):
-    """The host does not let this user in."""
-
-
-class KeyUnusable(SshError):
-    """A private key file is missing, encrypted or not a key."""
-
-
-class ConnectionLost(SshError):
-    """The connection broke."""
+class AccessFailed(InstallerError):
+    """SSH or sudo does not let us onto the host, or not any longer; `reason` is the error of that layer."""
 
     default_remedy = "run the installation again, it continues where it was"
 
-
-class CommandTimedOut(SshError):
-    """A command did not end within its limit."""
-
-
-class SudoError(InstallerError):
-    """The way to root on the host is closed."""
-
-
-class SudoMissing(SudoError):
-    """There is no sudo, or this user may not use it."""
-
-    default_remedy = "log in as root, give the user sudo, or install for the user alone (without sudo)"
-
-
-class SudoPasswordNeeded(SudoError):
-    """Sudo asks for a password and none was given."""
-
-    default_remedy = "give the sudo password, or allow the user sudo without one"
-
-
-class SudoPasswordWrong(SudoError):
-    """Sudo did not take the password."""
-
-    default_remedy = "check the sudo password"
+    def __init__(self, reason: SshError) -> None:
+        super().__init__(reason.message, remedy=reason.remedy, cause=_words(type(reason).__name__))
+        self.reason = reason
 
 
 class NoPython(InstallerError):

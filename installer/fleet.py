@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Generic, Optional, TypeVar
 
 from outrider.installer.errors import FleetError, InstallerError
-from outrider.installer.ssh import SshTarget, parse_target
+from outrider.installer.ssh import SshTarget
+from outrider.plugins.ssh.access import target as ssh_target
+from outrider.plugins.ssh.access.errors import AddressInvalid
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +128,14 @@ def read_hosts(arguments: Sequence[str], file: Optional[Path], defaults: SshTarg
     if problems:
         raise FleetError("; ".join(problems), remedy="write [user@]host[:port], such as admin@10.0.0.5")
     return tuple(found.values())
+
+
+def parse_target(text: str, defaults: SshTarget) -> SshTarget:
+    """Return the host that ``[user@]host[:port]`` means; what it does not say comes from `defaults`."""
+    try:
+        return ssh_target.parse_target(text, defaults)
+    except AddressInvalid as error:
+        raise FleetError(error.message, remedy=error.remedy) from error
 
 
 def remember_failed(path: Path, report: FleetReport[T]) -> None:

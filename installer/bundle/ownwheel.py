@@ -27,6 +27,7 @@ PACKAGES = (
     "outrider.plugins.sdk",
     "outrider.plugins.wagons",
     "outrider.plugins.script",
+    "outrider.plugins.ssh.access",
     "outrider.plugins.cloudify",
 )
 #: Zip cannot say earlier, and the hour of packing is nobody's business.

@@ -1,8 +1,7 @@
-"""The way to a host: `SshTarget` says which and as whom, `connect` logs in, `session` runs the installer's actions."""
+"""The installer's way to a host: `session` runs its actions there, over the connections of the SSH plugin."""
 
 from __future__ import annotations
 
-from outrider.installer.ssh.connection import Connection, connect
-from outrider.installer.ssh.target import HostKeys, Limits, SshTarget, Sudo, parse_target
+from outrider.plugins.ssh.access import HostKeys, Limits, SshTarget, Sudo
 
-__all__ = ["Connection", "HostKeys", "Limits", "SshTarget", "Sudo", "connect", "parse_target"]
+__all__ = ["HostKeys", "Limits", "SshTarget", "Sudo"]

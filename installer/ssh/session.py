@@ -15,21 +15,14 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from outrider.installer.bundle.targets import PYTHONS
-from outrider.installer.errors import (
-    CommandTimedOut,
-    ConnectionLost,
-    HostRefused,
-    NoPython,
-    SudoMissing,
-    SudoPasswordNeeded,
-    SudoPasswordWrong,
-)
-from outrider.installer.ssh.connection import CommandAnswer, Connection, Running, connect, quote_home
-from outrider.installer.ssh.target import SshTarget, Sudo
+from outrider.installer.errors import AccessFailed, HostRefused, NoPython
+from outrider.plugins.ssh.access.connection import Connection, connect, quote_home
+from outrider.plugins.ssh.access.errors import SshError, SudoMissing
+from outrider.plugins.ssh.access.running import CommandAnswer
+from outrider.plugins.ssh.access.sudo import answer_prompt, password_of, with_sudo
+from outrider.plugins.ssh.access.target import SshTarget, Sudo
 
 STAGE = "~/.cache/outrider-install"
-#: What sudo is told to print when it wants the password: nothing else prints this.
-PROMPT = "outrider-sudo-password:"
 #: What the host program prints when it is ready to read its request.
 READY = "outrider-ready\n"
 #: Where a Python may be when `python3` is too old or missing: distributions that have several, and platform-python.
@@ -76,29 +69,32 @@ class HostSession:
 
     def send_bundle(self, data: bytes, filename: str, progress: Optional[Callable[[int, int], None]] = None) -> int:
         """Send the bundle, continuing an earlier try; returns the bytes that were sent now."""
-        self._prepare_stage()
-        return self._connection.send_file(data, quote_home(f"{STAGE}/{filename}"), name=filename, progress=progress)
+        with translated():
+            self._prepare_stage()
+            return self._connection.send_file(data, quote_home(f"{STAGE}/{filename}"), name=filename, progress=progress)
 
     def stage_path(self, filename: str) -> str:
         """Return the full path of a file that was sent."""
-        answer = self._connection.run(f"printf %s {quote_home(f'{STAGE}/{filename}')}")
-        return answer.stdout
+        with translated():
+            return self._connection.run(f"printf %s {quote_home(f'{STAGE}/{filename}')}").stdout
 
     def remove_stage(self) -> None:
         """Remove what was sent."""
-        self._connection.run(f"rm -rf {quote_home(STAGE)}")
+        with translated():
+            self._connection.run(f"rm -rf {quote_home(STAGE)}")
         self._sent = False
 
     def act(
         self, action: str, request: Optional[dict[str, Any]] = None, *, timeout_seconds: Optional[float] = None
     ) -> dict[str, Any]:
         """Run an action of the host program and return its answer; raises `HostRefused` with what it says."""
-        self._send_program()
         command = f"{shlex.quote(self.python.path)} -I {quote_home(self._program_path)} {action}"
         if self.elevate:
-            command = _with_sudo(command)
-        with self._connection.open(command, timeout_seconds=timeout_seconds) as running:
-            _start(running, self.target)
+            command = with_sudo(command)
+        with translated():
+            self._send_program()
+        with translated(), self._connection.open(command, timeout_seconds=timeout_seconds) as running:
+            answer_prompt(running, self.target, ready=READY.strip())
             running.send(json.dumps(request or {}).encode() + b"\n")
             answer = running.finish()
         return self._read(action, answer)
@@ -139,9 +135,21 @@ class HostSession:
 @contextlib.contextmanager
 def open_session(target: SshTarget, program: bytes) -> Iterator[HostSession]:
     """Connect to a host and find out how to work there."""
-    with connect(target) as connection:
-        python = find_python(connection)
-        yield HostSession(connection, python=python, elevate=_shall_elevate(connection), program=program)
+    with contextlib.ExitStack() as stack:
+        with translated():
+            connection = stack.enter_context(connect(target))
+            python = find_python(connection)
+            elevate = _shall_elevate(connection)
+        yield HostSession(connection, python=python, elevate=elevate, program=program)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn the errors of SSH and sudo into the installer's."""
+    try:
+        yield
+    except SshError as error:
+        raise AccessFailed(error) from error
 
 
 def find_python(connection: Connection) -> HostPython:
@@ -168,58 +176,13 @@ def _shall_elevate(connection: Connection) -> bool:
         return False
     if connection.run("sudo -k -n true").code == 0:
         return True
-    password = _sudo_password(target)
-    if password is None and target.sudo is Sudo.AUTO:
+    if password_of(target) is None and target.sudo is Sudo.AUTO:
         return False
     try:
-        with connection.open(_with_sudo(f"sh -c 'printf {shlex.quote(READY.strip())}\\\\n >&2'")) as running:
-            _start(running, target)
+        with connection.open(with_sudo(f"sh -c 'printf {shlex.quote(READY.strip())}\\n >&2'")) as running:
+            answer_prompt(running, target, ready=READY.strip())
     except SudoMissing:
         if target.sudo is Sudo.AUTO:
             return False
         raise
     return True
-
-
-def _with_sudo(command: str) -> str:
-    # -k: a remembered password would leave ours in the program's input; -H: root's home, not the user's.
-    return f"sudo -k -S -H -p {shlex.quote(PROMPT)} -- {command}"
-
-
-def _sudo_password(target: SshTarget) -> Optional[str]:
-    return target.sudo_password if target.sudo_password is not None else target.password
-
-
-def _start(running: Running, target: SshTarget) -> None:
-    """Bring a command to where it reads its request: answers sudo's prompt, once."""
-    given = False
-    while True:
-        marker = running.wait_for_stderr(PROMPT, READY.strip())
-        if marker == READY.strip():
-            return
-        if marker != PROMPT:
-            raise _not_started(running, target)
-        password = _sudo_password(target)
-        if given:
-            raise SudoPasswordWrong(f"sudo on {target.host} does not take the password of {target.user}")
-        if password is None:
-            raise SudoPasswordNeeded(f"sudo on {target.host} asks {target.user} for a password")
-        running.send(password.encode() + b"\n")
-        given = True
-
-
-def _not_started(running: Running, target: SshTarget) -> Exception:
-    """Say why a command ended before it was ready."""
-    try:
-        answer = running.finish()
-    except (ConnectionLost, CommandTimedOut) as error:
-        return error
-    said = (answer.stderr or answer.stdout).strip()
-    if "incorrect password" in said:
-        return SudoPasswordWrong(f"sudo on {target.host} does not take the password of {target.user}")
-    if "a terminal is required" in said or "must have a tty" in said:
-        remedy = f"remove `requiretty` for {target.user} from the host's sudoers"
-        return SudoMissing(f"sudo on {target.host} wants a terminal: {said[-200:]}", remedy=remedy)
-    if "sudo" in said and answer.code != 0:
-        return SudoMissing(f"{target.user} may not use sudo on {target.host}: {said.splitlines()[-1]}")
-    return HostRefused(f"a command on {target.host} ended at once with {answer.code}: {said[-300:]}")

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from outrider.installer import Bundle
-from outrider.installer.ssh.hostkeys import fingerprint
+from outrider.plugins.ssh.access.hostkeys import fingerprint
 from tests.support.docker_engine import DockerEngine
 from tests.support.hosts import Host
-from tests.support.rabbitmq import RabbitNode, _free_ports, require_rabbitmq
+from tests.support.ports import free_port
+from tests.support.rabbitmq import RabbitNode, require_rabbitmq
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
 
@@ -26,7 +27,7 @@ Outrider = Callable[..., "subprocess.CompletedProcess[str]"]
 def outrider(engine: DockerEngine, tmp_path: Path) -> Iterator[Outrider]:
     """Run the command with a home of its own and a broker that hosts reach at the gateway's address."""
     require_rabbitmq()
-    (port,) = _free_ports(1)
+    port = free_port()
     node = RabbitNode(extra_config=f"listeners.tcp.2 = {engine.gateway}:{port}\n")
     environment = {
         **os.environ,

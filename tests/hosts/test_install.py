@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from outrider.installer import Bundle, StepFailed, StepState, Sudo, install_agent
-from outrider.installer.errors import SudoMissing, SudoPasswordNeeded, SudoPasswordWrong
+from outrider.installer.errors import AccessFailed
+from outrider.plugins.ssh.access.errors import SudoMissing, SudoPasswordNeeded, SudoPasswordWrong
 from tests.support.hosts import PASSWORDS, Host, StartHost
 from tests.support.installing import NoHeartbeats, Recorder, service_pid, spec_of, target_of
 from tests.support.waiting import wait_until
@@ -87,7 +88,8 @@ def test_sudo_that_does_not_open_is_said_in_the_first_step(
     with pytest.raises(StepFailed) as caught:
         install_agent(target, spec_of(), stand_in_bundle, heartbeats=None)
     assert caught.value.step == "connect"
-    assert isinstance(caught.value.reason, reason)
+    assert isinstance(caught.value.reason, AccessFailed)
+    assert isinstance(caught.value.reason.reason, reason)
     assert caught.value.remedy
     assert sudo_password is None or sudo_password not in str(caught.value)
 

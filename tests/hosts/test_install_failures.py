@@ -19,7 +19,8 @@ from outrider.installer import (
     doctor,
     install_agent,
 )
-from outrider.installer.errors import ConnectionLost, HostKeyChanged, HostKeyUnknown, HostUnfit, LoginRefused, NoPython
+from outrider.installer.errors import AccessFailed, HostUnfit, NoPython
+from outrider.plugins.ssh.access.errors import ConnectionLost, HostKeyChanged, HostKeyUnknown, LoginRefused
 from tests.support.hosts import Host, StartHost
 from tests.support.installing import service_pid, spec_of, target_of
 from tests.support.waiting import wait_until
@@ -39,7 +40,8 @@ def test_ssh_cut_in_each_step_is_named_and_the_next_run_gets_past_it(clean_host:
             install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None, observer=cut)
         # The step that was cut the last time went well this time.
         assert caught.value.step == step
-        assert isinstance(caught.value.reason, ConnectionLost)
+        assert isinstance(caught.value.reason, AccessFailed)
+        assert isinstance(caught.value.reason.reason, ConnectionLost)
         assert "Run the installation again" in str(caught.value)
     agent = install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
     assert agent.service == "systemd"
@@ -68,7 +70,8 @@ def test_a_changed_host_key_is_refused_before_anything_is_sent(
     host.change_host_keys()
     with pytest.raises(StepFailed) as caught:
         install_agent(target, spec_of(), stand_in_bundle, heartbeats=None)
-    assert isinstance(caught.value.reason, HostKeyChanged)
+    assert isinstance(caught.value.reason, AccessFailed)
+    assert isinstance(caught.value.reason.reason, HostKeyChanged)
     assert f"ssh-keygen -R '{host.address}'" in caught.value.remedy
     known.unlink()
     assert install_agent(target, spec_of(), stand_in_bundle, heartbeats=None).changed
@@ -80,7 +83,8 @@ def test_an_unknown_host_key_is_refused_unless_first_use_is_allowed(
     target = replace(target_of(clean_host), host_keys=HostKeys(known_hosts=(tmp_path / "none",)))
     with pytest.raises(StepFailed) as caught:
         doctor(target, stand_in_bundle.host_program)
-    assert isinstance(caught.value.reason, HostKeyUnknown)
+    assert isinstance(caught.value.reason, AccessFailed)
+    assert isinstance(caught.value.reason.reason, HostKeyUnknown)
     assert not (tmp_path / "none").exists()
 
 
@@ -127,7 +131,8 @@ def test_a_wrong_key_is_refused_and_the_tried_ways_are_named(
     paramiko.ECDSAKey.generate().write_private_key_file(str(other))
     with pytest.raises(StepFailed) as caught:
         doctor(replace(target_of(clean_host), key_file=other), stand_in_bundle.host_program)
-    assert isinstance(caught.value.reason, LoginRefused)
+    assert isinstance(caught.value.reason, AccessFailed)
+    assert isinstance(caught.value.reason.reason, LoginRefused)
     assert "tried: key ecdsa-sha2-nistp256" in str(caught.value)
 
 

@@ -16,7 +16,7 @@ USER_PATHS = (".local/opt/outrider", ".config/outrider", ".local/state/outrider"
 
 def target_of(host: Host, user: str = "root", **changes: Any) -> SshTarget:
     """Return the way into a host by the tests' key, with its host key pinned."""
-    from outrider.installer.ssh.hostkeys import fingerprint
+    from outrider.plugins.ssh.access.hostkeys import fingerprint
 
     settings: dict[str, Any] = {
         "key_file": host.private_key,

@@ -12,10 +12,11 @@ from outrider.agent import settings as agent_settings
 from outrider.installer import AgentSpec, BrokerAccess, HostFacts, Needs, SshTarget, StepFailed, parse_target
 from outrider.installer.bundle import HostBundle, Target, make_targets, platform_name
 from outrider.installer.configuration import render_configuration
-from outrider.installer.errors import BundleUnfit, FleetError, HostUnreachable, InstallerError
+from outrider.installer.errors import AccessFailed, BundleUnfit, FleetError, InstallerError
 from outrider.installer.facts import Reach, Space, find_problems
 from outrider.installer.fleet import failed_hosts, read_hosts, remember_failed, run_fleet
 from outrider.installer.plan import Step, plan_installation
+from outrider.plugins.ssh.access.errors import HostUnreachable
 
 TARGET = Target("3.11", "linux-x86_64")
 FACTS = HostFacts(
@@ -161,7 +162,7 @@ def test_a_fleet_goes_on_after_failures_and_sums_them_up(tmp_path: Path) -> None
         if target.host == "defect":
             raise KeyError("x")
         if target.host.startswith("down"):
-            raise StepFailed(target.host, "connect", HostUnreachable("no answer", remedy="start sshd"))
+            raise StepFailed(target.host, "connect", AccessFailed(HostUnreachable("no answer", remedy="start sshd")))
         return target.host
 
     targets = read_hosts(["down-1", "up", "defect", "admin@down-2:2222", "up"], None, SshTarget(""))

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Optional
 
-from outrider.installer.errors import FleetError
+from outrider.plugins.ssh.access.errors import AddressInvalid
 
 DEFAULT_PORT = 22
 
@@ -15,11 +15,11 @@ DEFAULT_PORT = 22
 class Sudo(str, Enum):
     """How to become root on the host."""
 
-    #: Root if the login user is root or may use sudo; otherwise the agent belongs to the login user.
+    #: Root if the login user is root or may use sudo; otherwise the login user.
     AUTO = "auto"
     #: Root, or an error.
     ALWAYS = "always"
-    #: The agent belongs to the login user.
+    #: The login user.
     NEVER = "never"
 
 
@@ -83,7 +83,10 @@ class SshTarget:
 
 
 def parse_target(text: str, defaults: SshTarget) -> SshTarget:
-    """Return the target that ``[user@]host[:port]`` means; what it does not say comes from `defaults`."""
+    """Return the target that ``[user@]host[:port]`` means; what it does not say comes from `defaults`.
+
+    Raises AddressInvalid.
+    """
     user, at, rest = text.strip().rpartition("@")
     if rest.startswith("["):  # an IPv6 address in brackets
         host, bracket, tail = rest[1:].partition("]")
@@ -95,5 +98,5 @@ def parse_target(text: str, defaults: SshTarget) -> SshTarget:
         host, _, port = rest.partition(":")
         valid = True
     if not host or not valid or (at and not user) or (port and not port.isdigit()) or any(map(str.isspace, host)):
-        raise FleetError(f"{text!r} is not a host", remedy="write [user@]host[:port], such as admin@10.0.0.5")
+        raise AddressInvalid(f"{text!r} is not a host")
     return replace(defaults, host=host, user=user or defaults.user, port=int(port) if port else defaults.port)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import paramiko
 
-from outrider.installer.errors import KeyUnusable
-from outrider.installer.ssh.target import SshTarget
+from outrider.plugins.ssh.access.errors import KeyUnusable
+from outrider.plugins.ssh.access.target import SshTarget
 
 KEY_TYPES: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 #: What `ssh` itself would try.

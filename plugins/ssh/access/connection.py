@@ -8,35 +8,26 @@ from __future__ import annotations
 import contextlib
 import shlex
 import socket
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 import paramiko
 
-from outrider.installer.errors import (
-    CommandTimedOut,
+from outrider.plugins.ssh.access.errors import (
     ConnectionLost,
+    ForwardingRefused,
     HostUnreachable,
-    InstallerError,
     LoginRefused,
+    SshError,
+    TransferFailed,
 )
-from outrider.installer.ssh.hostkeys import check_host_key, entry_name, preferred_key_types
-from outrider.installer.ssh.keys import private_keys
-from outrider.installer.ssh.target import SshTarget
+from outrider.plugins.ssh.access.hostkeys import check_host_key, entry_name, fingerprint, preferred_key_types
+from outrider.plugins.ssh.access.keys import private_keys
+from outrider.plugins.ssh.access.running import CHUNK, POLL_SECONDS, CommandAnswer, Running
+from outrider.plugins.ssh.access.target import SshTarget
 
-CHUNK = 1 << 17
-POLL_SECONDS = 0.02
-
-
-@dataclass(frozen=True)
-class CommandAnswer:
-    """What a command gave."""
-
-    code: int
-    stdout: str
-    stderr: str
+#: A transfer may take as long as its size needs at this pace, and never less than a command may.
+SLOWEST_BYTES_PER_SECOND = 50_000
 
 
 class Connection:
@@ -47,6 +38,11 @@ class Connection:
         self._transport = transport
         self.bytes_sent = 0
 
+    @property
+    def host_key(self) -> str:
+        """The fingerprint of the key that the host showed, and that was found right."""
+        return fingerprint(self._transport.get_remote_server_key())
+
     def run(self, command: str, *, stdin: str = "", timeout_seconds: Optional[float] = None) -> CommandAnswer:
         """Run a shell command; raises CommandTimedOut or ConnectionLost."""
         with self.open(command, timeout_seconds=timeout_seconds) as running:
@@ -55,16 +51,18 @@ class Connection:
             return running.finish()
 
     @contextlib.contextmanager
-    def open(self, command: str, *, timeout_seconds: Optional[float] = None) -> Iterator[Running]:
-        """Start a command to talk with; it is ended with the block."""
+    def open(self, command: str, *, name: str = "", timeout_seconds: Optional[float] = None) -> Iterator[Running]:
+        """Start a command to talk with; it is ended with the block. Errors call it by its `name`."""
         limit = timeout_seconds or self.target.limits.command
         with self._translated():
             channel = self._transport.open_session(timeout=min(limit, self.target.limits.login))
+            running = Running(self.target, channel, name=name or command, limit_seconds=limit)
             try:
                 channel.settimeout(POLL_SECONDS)
                 channel.exec_command(command)
-                yield Running(self, channel, command, limit)
+                yield running
             finally:
+                self.bytes_sent += running.bytes_sent
                 channel.close()
 
     def send_file(
@@ -73,6 +71,7 @@ class Connection:
         """Send a file, going on where an earlier try ended; returns the bytes that were sent now.
 
         `path` is quoted for the shell by the caller's care (``shlex.quote``); the content is verified by the caller.
+        Raises TransferFailed if the host does not take it.
         """
         have = self.run(f"wc -c < {path} 2>/dev/null || echo 0").stdout.strip()
         done = int(have) if have.isdigit() else 0
@@ -81,7 +80,7 @@ class Connection:
         if done == len(data) and done:
             return 0
         redirect = ">>" if done else ">"
-        limit = max(self.target.limits.command, len(data) / 50_000)
+        limit = max(self.target.limits.command, len(data) / SLOWEST_BYTES_PER_SECOND)
         with self.open(f"cat {redirect} {path}", timeout_seconds=limit) as running:
             start = done
             while done < len(data):
@@ -91,10 +90,9 @@ class Connection:
             running.end_input()
             answer = running.finish()
         if answer.code != 0:
-            raise InstallerError(
+            raise TransferFailed(
                 f"cannot write {name or path} on {self.target.host}: {answer.stderr.strip()}",
                 remedy="free some space on the host, or see who may write there",
-                cause="the host's disk",
             )
         return len(data) - start
 
@@ -104,6 +102,20 @@ class Connection:
             return self._transport.open_channel(
                 "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=self.target.limits.connect
             )
+
+    def accept_forwarded(self, port: int, arrived: Callable[[paramiko.Channel], None]) -> int:
+        """Have the host listen on its loopback; `arrived` gets each connection. Returns the port (0 lets it choose)."""
+        try:
+            return self._transport.request_port_forward(
+                "127.0.0.1", port, lambda channel, _origin, _server: arrived(channel)
+            )
+        except paramiko.SSHException as error:
+            raise ForwardingRefused(f"{self.target.host} does not forward a port of its own: {error}") from error
+
+    def stop_forwarded(self, port: int) -> None:
+        """Have the host listen no more."""
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # a broken line listens no more either
+            self._transport.cancel_port_forward("127.0.0.1", port)
 
     def close(self) -> None:
         """End the connection."""
@@ -116,96 +128,6 @@ class Connection:
         except (paramiko.SSHException, EOFError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise ConnectionLost(f"the connection to {self.target} broke: {reason}") from error
-
-
-class Running:
-    """A command that runs on the host. Every wait in it ends at the command's limit, or when the line is dead."""
-
-    def __init__(self, connection: Connection, channel: paramiko.Channel, command: str, limit_seconds: float) -> None:
-        self._connection = connection
-        self._channel = channel
-        self._command = command
-        self._limit = limit_seconds
-        self._deadline = time.monotonic() + limit_seconds
-        self._stdout = bytearray()
-        self._stderr = bytearray()
-
-    def send(self, data: bytes) -> int:
-        """Write all of it to the command's standard input; returns its length."""
-        rest = memoryview(data)
-        while rest:
-            try:
-                sent = self._channel.send(bytes(rest))
-            except TimeoutError:
-                self._drain()
-                self._check()
-                continue
-            if sent == 0:
-                break  # the command does not read any more: its answer will say why
-            self._connection.bytes_sent += sent
-            rest = rest[sent:]
-        return len(data)
-
-    def end_input(self) -> None:
-        """Tell the command that there is no more."""
-        with contextlib.suppress(OSError):
-            self._channel.shutdown_write()
-
-    def wait_for_stderr(self, *markers: str) -> str:
-        """Wait until one of the markers stands in the error output, and return it; "" if the command ended before."""
-        while True:
-            ended = self._channel.exit_status_ready()
-            self._drain()
-            text = self._stderr.decode(errors="replace")
-            for marker in markers:
-                if marker in text:
-                    # What came before is done with: the next wait looks for new ones.
-                    del self._stderr[: len(text[: text.index(marker) + len(marker)].encode())]
-                    return marker
-            if ended:
-                return ""
-            self._check()
-
-    def finish(self) -> CommandAnswer:
-        """Wait for the command's end and return all that it said."""
-        while not self._channel.exit_status_ready():
-            self._drain()
-            self._check()
-        # Output that was under way is there before the channel's end.
-        while not self._channel.eof_received and time.monotonic() < self._deadline:
-            self._drain()
-            if self._channel.closed:
-                break
-        self._drain()
-        code = self._channel.recv_exit_status()
-        if code < 0:
-            raise ConnectionLost(f"the connection to {self._connection.target} broke while {self._name()} ran")
-        return CommandAnswer(code, self._stdout.decode(errors="replace"), self._stderr.decode(errors="replace"))
-
-    def _drain(self) -> None:
-        """Take what the command wrote, waiting a moment for it."""
-        with contextlib.suppress(TimeoutError):
-            if chunk := self._channel.recv(CHUNK):
-                self._stdout += chunk
-            elif not self._channel.exit_status_ready():
-                time.sleep(POLL_SECONDS)  # its output ended, itself did not: do not spin
-        while self._channel.recv_stderr_ready():
-            self._stderr += self._channel.recv_stderr(CHUNK)
-
-    def _check(self) -> None:
-        target = self._connection.target
-        if self._channel.closed and not self._channel.exit_status_ready():
-            raise ConnectionLost(f"the connection to {target} broke while {self._name()} ran")
-        if time.monotonic() >= self._deadline:
-            said = self._stderr.decode(errors="replace").strip()[-300:]
-            raise CommandTimedOut(
-                f"{self._name()} on {target} did not end within {self._limit:g} s; it said: {said or 'nothing'}",
-                remedy="see whether the host is overloaded or its network is cut, then run this again",
-            )
-
-    def _name(self) -> str:
-        words = self._command if len(self._command) < 80 else f"{self._command[:77]}…"
-        return f"`{words}`"
 
 
 @contextlib.contextmanager
@@ -243,7 +165,7 @@ def _log_in(target: SshTarget, sock: Any) -> paramiko.Transport:
         check_host_key(target.host_keys, host=target.host, port=target.port, key=transport.get_remote_server_key())
         _authenticate(transport, target)
         transport.set_keepalive(int(target.limits.keepalive))
-    except InstallerError:
+    except SshError:
         transport.close()
         raise
     except (paramiko.SSHException, EOFError, OSError) as error:

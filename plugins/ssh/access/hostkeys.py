@@ -9,8 +9,8 @@ from pathlib import Path
 
 import paramiko
 
-from outrider.installer.errors import HostKeyChanged, HostKeyUnknown
-from outrider.installer.ssh.target import DEFAULT_PORT, HostKeys
+from outrider.plugins.ssh.access.errors import HostKeyChanged, HostKeyUnknown
+from outrider.plugins.ssh.access.target import DEFAULT_PORT, HostKeys
 
 DEFAULT_KNOWN_HOSTS = Path("~/.ssh/known_hosts")
 #: Parallel installations add keys to one file.
