@@ -25,6 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 REGION = "eu-west-1"
@@ -279,13 +280,6 @@ def cloud_control() -> Iterator[CloudControl]:
     with _serving(Handler) as url:
         fake.url = url
         yield fake
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 #: Describe method, key of its answer, key of the id.

@@ -6,7 +6,6 @@ import atexit
 import functools
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+
+from tests.support.ports import free_port
 
 USER = "postgres"
 
@@ -46,9 +47,7 @@ def _cluster() -> str:
     folder = Path(tempfile.mkdtemp(prefix="outrider-postgres-"))
     data, binaries = folder / "data", programs()
     assert binaries is not None
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     if os.getuid() == 0:
         shutil.chown(folder, USER)
     _run(binaries / "initdb", "-D", data, "-U", USER, "--auth=trust", "--no-sync")

@@ -22,6 +22,7 @@ import pytest
 
 from outrider.messaging.amqp.management import ManagementClient, Permissions
 from outrider.messaging.errors import ManagementFailed
+from tests.support.ports import free_ports
 from tests.support.waiting import wait_until
 
 #: The script that does not switch the user, unlike the one in ``sbin``.
@@ -48,7 +49,7 @@ class RabbitNode:
 
     def __init__(self, *, extra_config: str = "") -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="outrider-rabbitmq-"))
-        self.port, self.management_port, self._dist_port, self._epmd_port = _free_ports(4)
+        self.port, self.management_port, self._dist_port, self._epmd_port = free_ports(4)
         self.username, self.password = "admin", secrets.token_hex(8)
         self._extra_config = extra_config
         self._epmd: subprocess.Popen[bytes] | None = None
@@ -230,15 +231,3 @@ def rabbitmq_vhost(rabbitmq: RabbitNode) -> Iterator[VirtualHost]:
     vhost = rabbitmq.add_vhost()
     yield vhost
     rabbitmq.drop_vhost(vhost)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago; held together, so that they differ."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -264,13 +263,6 @@ class Installation:
         self._database.close()
         left = processes_naming(str(self.folder))
         assert not left, f"processes are left: {left}"
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _process_of(agent: Agent | None) -> str | None:

@@ -6,8 +6,9 @@ from typing import Any, Callable
 
 import pytest
 
-from tests.support.aws import Fault, FaultyEndpoint, Moto, free_port
+from tests.support.aws import Fault, FaultyEndpoint, Moto
 from tests.support.aws_nodes import AwsNode
+from tests.support.ports import free_port
 
 EC2 = "cloudify.nodes.aws.ec2."
 VPC_CONFIG = {"CidrBlock": "10.20.0.0/16"}
