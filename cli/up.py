@@ -28,7 +28,7 @@ from outrider.dispatcher.files import FileTokens, Subject, SubjectKind
 from outrider.dispatcher.keyfile import load_key
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.store import ownership
-from outrider.manager_stub import CannotServe, Manager, ManagerServer, ManagerSettings
+from outrider.manager_stub import WILDCARDS, CannotServe, Manager, ManagerServer, ManagerSettings, listen
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import FilesRef
 from outrider.plugins.wagons import WagonError
@@ -75,8 +75,11 @@ def running(settings: CommandSettings, serving: ManagerSettings) -> Iterator[Man
     """Run everything for the time of the block, and say how to use it."""
     home = settings.home.make()
     tokens = FileTokens(load_key(home.path / "files.key"))
+    # First of all: agents are told the address, and a port that is taken must not start a dispatcher.
+    listener = listen(serving)
+    serving = replace(serving, port=listener.getsockname()[1])
     files_for = None if settings.embedded else served_files(serving, tokens)
-    with opened(settings, files_for=files_for) as local:
+    with listener, opened(settings, files_for=files_for) as local:
         secrets = SecretStore(DatabaseTable(local.dispatcher.database), KeyRing(home.secret_key))
         manager = Manager(
             local.dispatcher,
@@ -86,8 +89,8 @@ def running(settings: CommandSettings, serving: ManagerSettings) -> Iterator[Man
             healthy=lambda: unwell(local),
         )
         password = manager.first_admin()
-        with ManagerServer(manager) as server:
-            greet(home, server, serving, password)
+        with ManagerServer(manager, listener) as server:
+            greet(home, serving, password)
             yield server
 
 
@@ -128,7 +131,7 @@ def made_certificate(home: Home, settings: ManagerSettings) -> tuple[Path, Path]
     names = dict.fromkeys(
         ["manager", *filter(None, (settings.advertise,)), socket.gethostname(), "localhost", "127.0.0.1", settings.host]
     )
-    return issue_certificate(place, [name for name in names if name not in ("0.0.0.0", "::")])  # noqa: S104 - compared
+    return issue_certificate(place, [name for name in names if name not in WILDCARDS])
 
 
 def served_files(serving: ManagerSettings, tokens: FileTokens) -> Files:
@@ -152,21 +155,20 @@ def unwell(local: Local) -> list[str]:
     return [] if lease > now else [f"dispatcher {own} has not renewed its lease for {now - lease:.0f} s"]
 
 
-def greet(home: Home, server: ManagerServer, serving: ManagerSettings, password: str | None) -> None:
+def greet(home: Home, serving: ManagerSettings, password: str | None) -> None:
     """Say where it is, how to log in, and what to do next."""
     kept = home.path / "admin.password"
     if password is not None:
         kept.unlink(missing_ok=True)
         create_file(kept, f"{password}\n".encode())
-    console.print(f"Outrider is at {server.url} (state in {home.path})", soft_wrap=True)
+    console.print(f"Outrider is at {serving.url} (state in {home.path})", soft_wrap=True)
     if password is not None:
         console.print(f"log in as admin with the password {password}", soft_wrap=True, markup=False)
         console.print(f"it is shown this once, and kept in {kept}: change it, then delete the file", soft_wrap=True)
-    host, port = serving.advertise or serving.host, server.port
     secure = f" --ssl -c {serving.authority}" if serving.authority else (" --ssl" if serving.certificate else "")
     console.print("next: open the page in a browser, or", soft_wrap=True)
     console.print(
-        f"  cfy profiles use {host} -u admin -p PASSWORD -t default_tenant --rest-port {port}{secure}",
+        f"  cfy profiles use {serving.name} -u admin -p PASSWORD -t default_tenant --rest-port {serving.port}{secure}",
         soft_wrap=True,
         markup=False,
     )

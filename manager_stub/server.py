@@ -6,12 +6,14 @@ import logging
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import uvicorn
 
 from outrider.manager_stub.app import create_app
 from outrider.manager_stub.errors import CannotServe
 from outrider.manager_stub.service import Manager
+from outrider.manager_stub.settings import ManagerSettings
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +23,28 @@ STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 
 
+def listen(settings: ManagerSettings) -> socket.socket:
+    """Listen where the settings say, before anything is served there: the port is known from now on.
+
+    Raises CannotServe.
+    """
+    problems = settings.problems()
+    if problems:
+        raise CannotServe(" ".join(problems))
+    try:
+        return socket.create_server((settings.host, settings.port), backlog=512)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise CannotServe(f"cannot listen on {where}: {error.strerror}; choose another with --listen") from error
+
+
 class ManagerServer:
     """The manager on a port; use as a context manager."""
 
-    def __init__(self, manager: Manager) -> None:
+    def __init__(self, manager: Manager, listener: socket.socket | None = None) -> None:
+        """`listener` comes from `listen`; without it, the server listens when it starts."""
         self._settings = manager.settings
+        self._listener = listener
         self._app = create_app(manager)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -35,14 +54,11 @@ class ManagerServer:
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return f"{self._settings.scheme}://{self._settings.advertise or self._settings.host}:{self.port}"
+        return replace(self._settings, port=self.port).url
 
     def __enter__(self) -> ManagerServer:
         """Listen; returns when requests are answered. Raises CannotServe."""
-        problems = self._settings.problems()
-        if problems:
-            raise CannotServe(" ".join(problems))
-        listener = self._listen()
+        listener = self._listener or listen(self._settings)
         self.port = listener.getsockname()[1]
         server = uvicorn.Server(self._config())
         thread = threading.Thread(target=_serve, args=(server, listener), name="outrider-manager", daemon=True)
@@ -70,13 +86,6 @@ class ManagerServer:
         if self._thread.is_alive():
             self._server.force_exit = True
             self._thread.join(STOP_SECONDS)
-
-    def _listen(self) -> socket.socket:
-        try:
-            return socket.create_server((self._settings.host, self._settings.port), backlog=512)
-        except OSError as error:
-            where = f"{self._settings.host}:{self._settings.port}"
-            raise CannotServe(f"cannot listen on {where}: {error.strerror}; choose another with --listen") from error
 
     def _config(self) -> uvicorn.Config:
         certificate, key = self._settings.certificate, self._settings.certificate_key

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+
+#: To listen on all addresses of a machine.
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,13 @@ class ManagerSettings:
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return f"{self.scheme}://{self.advertise or self.host}:{self.port}"
+        return f"{self.scheme}://{self.name}:{self.port}"
+
+    @property
+    def name(self) -> str:
+        """The name or address that clients and agents are told."""
+        # All of a machine's addresses are none that anybody could connect to.
+        return self.advertise or (socket.gethostname() if self.host in WILDCARDS else self.host)
 
     def problems(self) -> list[str]:
         """Return what must not be served like this; nothing when all is well."""

@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cfy import Cfy, installed
+from tests.support.cfy import ID, Cfy, installed, write_blueprint
 from tests.support.managers import Running, manager_process
 from tests.support.wagons import WagonMaker
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-BLUEPRINT = """
-tosca_definitions_version: cloudify_dsl_1_3
-imports: [cloudify/types/types.yaml]
-inputs:
-  name: {default: world}
-  lines: {default: 1}
-  pause: {default: 0}
-node_templates:
-  base:
-    type: cloudify.nodes.Root
-  service:
-    type: cloudify.nodes.Root
-    interfaces:
-      cloudify.interfaces.lifecycle:
-        create:
-          implementation: scripts/create.sh
-          inputs:
-            name: {get_input: name}
-            lines: {get_input: lines}
-            pause: {get_input: pause}
-    relationships:
-      - {type: cloudify.relationships.depends_on, target: base}
-outputs:
-  greeting: {value: {get_attribute: [service, greeting]}}
-capabilities:
-  name: {value: {get_input: name}}
-"""
-SCRIPT = """#!/bin/bash
-set -e
-if [ "$name" = "nobody" ]; then echo "there is nobody" >&2; exit 3; fi
-for number in $(seq "$lines"); do ctx logger info "line $number for $name"; done
-sleep "$pause"
-ctx instance runtime-properties greeting "hello $name"
-"""
-ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +34,13 @@ def cfy(manager: Running, tmp_path_factory: pytest.TempPathFactory) -> Cfy:
 
 @pytest.fixture(scope="module")
 def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("blueprint")
-    (folder / "scripts").mkdir()
-    (folder / "blueprint.yaml").write_text(BLUEPRINT)
-    (folder / "scripts" / "create.sh").write_text(SCRIPT)
-    return folder / "blueprint.yaml"
+    return write_blueprint(tmp_path_factory.mktemp("blueprint"))
 
 
 @pytest.fixture(scope="module")
 def uploaded(cfy: Cfy, blueprint: Path) -> str:
     cfy("blueprints", "upload", str(blueprint), "-b", "shared")
     return "shared"
-
-
-def listed(cfy: Cfy, *arguments: str) -> list[dict[str, object]]:
-    """Return a list command's JSON."""
-    output = cfy("--json", *arguments)
-    return list(json.loads(output[output.index("[") :]))
 
 
 def test_a_profile_is_used_and_the_status_is_shown(cfy: Cfy) -> None:
@@ -107,7 +60,7 @@ def test_a_plugin_is_uploaded_shown_downloaded_and_deleted(cfy: Cfy, tmp_path: P
     yaml.write_text("plugins: {toy: {executor: central_deployment_agent, package_name: toy, package_version: '1.2'}}\n")
     plugin_id = ID.search(cfy("plugins", "upload", str(wagon), "-y", str(yaml)))
     assert plugin_id is not None
-    assert [each["package_name"] for each in listed(cfy, "plugins", "list")] == ["toy"]
+    assert [each["package_name"] for each in cfy.listed("plugins", "list")] == ["toy"]
     assert "1.2" in cfy("plugins", "get", plugin_id[0])
     target = tmp_path / "copy.wgn"
     cfy("plugins", "download", plugin_id[0], "-o", str(target))
@@ -116,7 +69,7 @@ def test_a_plugin_is_uploaded_shown_downloaded_and_deleted(cfy: Cfy, tmp_path: P
     cfy("plugins", "set-visibility", plugin_id[0], "-l", "global")
     assert "global" in cfy("plugins", "get", plugin_id[0])
     cfy("plugins", "delete", plugin_id[0])
-    assert listed(cfy, "plugins", "list") == []
+    assert cfy.listed("plugins", "list") == []
     assert "not found" in cfy.fails("plugins", "get", plugin_id[0])
 
 
@@ -135,7 +88,7 @@ def test_a_plugin_that_a_blueprint_uses_is_kept(cfy: Cfy, tmp_path: Path) -> Non
         "node_templates: {one: {type: kept.Node}}\n"
     )
     cfy("blueprints", "upload", str(main), "-b", "keeper")
-    plugin = str(listed(cfy, "plugins", "list")[0]["id"])
+    plugin = str(cfy.listed("plugins", "list")[0]["id"])
     assert "405" in cfy.fails("plugins", "delete", plugin)
     cfy("blueprints", "delete", "keeper")
     cfy("plugins", "delete", plugin)
@@ -143,7 +96,7 @@ def test_a_plugin_that_a_blueprint_uses_is_kept(cfy: Cfy, tmp_path: Path) -> Non
 
 def test_a_blueprint_is_uploaded_shown_downloaded_and_deleted(cfy: Cfy, blueprint: Path, tmp_path: Path) -> None:
     assert "Blueprint uploaded" in cfy("blueprints", "upload", str(blueprint), "-b", "one")
-    assert "one" in [each["id"] for each in listed(cfy, "blueprints", "list")]
+    assert "one" in [each["id"] for each in cfy.listed("blueprints", "list")]
     assert "one" in cfy("blueprints", "get", "one")
     assert "pause" in cfy("blueprints", "inputs", "one")
     cfy("blueprints", "download", "one", "-o", str(tmp_path / "one.tar.gz"))
@@ -168,7 +121,7 @@ def test_a_blueprint_with_a_mistake_is_refused_with_its_place(cfy: Cfy, tmp_path
 
 def test_a_deployment_lives_from_creation_to_deletion(cfy: Cfy, uploaded: str) -> None:
     cfy("deployments", "create", "life", "-b", uploaded, "-i", "name=you")
-    assert "life" in [each["id"] for each in listed(cfy, "deployments", "list")]
+    assert "life" in [each["id"] for each in cfy.listed("deployments", "list")]
     assert "you" in cfy("deployments", "inputs", "life")
     assert "you" in cfy("deployments", "capabilities", "life")
     assert "install" in cfy("workflows", "list", "-d", "life")
@@ -180,11 +133,11 @@ def test_a_deployment_lives_from_creation_to_deletion(cfy: Cfy, uploaded: str) -
     assert execution is not None
     assert "completed" in cfy("executions", "get", execution[0])
     assert "line 1 for you" in cfy("events", "list", execution[0])
-    assert execution[0] in [each["id"] for each in listed(cfy, "executions", "list", "-d", "life")]
+    assert execution[0] in [each["id"] for each in cfy.listed("executions", "list", "-d", "life")]
     assert "uninstall it" in cfy.fails("deployments", "delete", "life")
     cfy("executions", "start", "uninstall", "-d", "life")
     assert "deleted" in cfy("deployments", "delete", "life").lower()
-    assert "life" not in [each["id"] for each in listed(cfy, "deployments", "list")]
+    assert "life" not in [each["id"] for each in cfy.listed("deployments", "list")]
 
 
 def test_wrong_inputs_are_named(cfy: Cfy, uploaded: str) -> None:
@@ -196,7 +149,7 @@ def test_install_and_uninstall_do_everything(cfy: Cfy, blueprint: Path) -> None:
     assert "line 1 for all" in output
     output = cfy("uninstall", "whole")
     assert "Blueprint deleted" in output
-    assert "whole" not in [each["id"] for each in listed(cfy, "blueprints", "list")]
+    assert "whole" not in [each["id"] for each in cfy.listed("blueprints", "list")]
 
 
 def test_more_than_a_page_of_events_is_shown_once_and_in_order(cfy: Cfy, uploaded: str) -> None:
@@ -229,7 +182,7 @@ def test_a_failed_execution_resumes_where_it_failed(cfy: Cfy, tmp_path: Path) ->
     flag.touch()
     cfy("executions", "resume", execution[0])
     wait_until(lambda: "completed" in cfy("executions", "get", execution[0]), 60, "the resumed execution")
-    assert {each["state"] for each in listed(cfy, "node-instances", "list", "-d", "needy")} == {"started"}
+    assert {each["state"] for each in cfy.listed("node-instances", "list", "-d", "needy")} == {"started"}
 
 
 def test_a_running_execution_is_cancelled(cfy: Cfy, uploaded: str, manager: Running) -> None:
@@ -250,11 +203,11 @@ def test_a_running_execution_is_cancelled(cfy: Cfy, uploaded: str, manager: Runn
 
 def test_nodes_and_instances_are_listed_and_changed(cfy: Cfy, uploaded: str) -> None:
     cfy("deployments", "create", "parts", "-b", uploaded)
-    assert {each["id"] for each in listed(cfy, "nodes", "list", "-d", "parts")} == {"base", "service"}
+    assert {each["id"] for each in cfy.listed("nodes", "list", "-d", "parts")} == {"base", "service"}
     assert "cloudify.nodes.Root" in cfy("nodes", "get", "service", "-d", "parts")
     assert "not found" in cfy.fails("nodes", "get", "missing", "-d", "parts")
     instance = next(
-        str(each["id"]) for each in listed(cfy, "node-instances", "list", "-d", "parts") if each["node_id"] == "service"
+        str(each["id"]) for each in cfy.listed("node-instances", "list", "-d", "parts") if each["node_id"] == "service"
     )
     cfy("node-instances", "update-runtime", instance, "-p", "color=blue")
     assert "blue" in cfy("node-instances", "get", instance)
@@ -314,5 +267,5 @@ def test_a_deployment_is_updated(cfy: Cfy, uploaded: str) -> None:
 def test_dry_runs_change_nothing(cfy: Cfy, uploaded: str) -> None:
     cfy("deployments", "create", "dry", "-b", uploaded)
     cfy("executions", "start", "install", "-d", "dry", "--dry-run")
-    states = {each["state"] for each in listed(cfy, "node-instances", "list", "-d", "dry")}
+    states = {each["state"] for each in cfy.listed("node-instances", "list", "-d", "dry")}
     assert states == {"uninitialized"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +16,43 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSION = "7.0.5"
 FOLDER = ROOT / ".ci" / "cache" / f"cfy-{VERSION}"
 PYTHON = (3, 11)
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+
+#: Talks as much and as long as its inputs say; fails for nobody.
+BLUEPRINT = """
+tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml]
+inputs:
+  name: {default: world}
+  lines: {default: 1}
+  pause: {default: 0}
+node_templates:
+  base:
+    type: cloudify.nodes.Root
+  service:
+    type: cloudify.nodes.Root
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          implementation: scripts/create.sh
+          inputs:
+            name: {get_input: name}
+            lines: {get_input: lines}
+            pause: {get_input: pause}
+    relationships:
+      - {type: cloudify.relationships.depends_on, target: base}
+outputs:
+  greeting: {value: {get_attribute: [service, greeting]}}
+capabilities:
+  name: {value: {get_input: name}}
+"""
+SCRIPT = """#!/bin/bash
+set -e
+if [ "$name" = "nobody" ]; then echo "there is nobody" >&2; exit 3; fi
+for number in $(seq "$lines"); do ctx logger info "line $number for $name"; done
+sleep "$pause"
+ctx instance runtime-properties greeting "hello $name"
+"""
 
 
 @dataclass(frozen=True)
@@ -45,12 +84,16 @@ class Cfy:
     command: Path
     folder: Path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Its own state, and no deprecation notes of its dependencies."""
+        return {**os.environ, "CFY_WORKDIR": str(self.folder), "PYTHONWARNINGS": "ignore", "COLUMNS": "400"}
+
     def run(self, *arguments: str, timeout: float = 120) -> Outcome:
-        """Run it; output and errors together, without the deprecation notes of its dependencies."""
-        environment = {**os.environ, "CFY_WORKDIR": str(self.folder), "PYTHONWARNINGS": "ignore", "COLUMNS": "400"}
+        """Run it; output and errors together."""
         done = subprocess.run(
             [str(self.command), *arguments],
-            env=environment,
+            env=self.environment,
             cwd=self.folder,
             timeout=timeout,
             stdout=subprocess.PIPE,
@@ -71,3 +114,16 @@ class Cfy:
         outcome = self.run(*arguments)
         assert outcome.code != 0, f"cfy {' '.join(arguments)} succeeded\n{outcome.output}"
         return outcome.output
+
+    def listed(self, *arguments: str) -> list[dict[str, object]]:
+        """Return a list command's JSON."""
+        output = self("--json", *arguments)
+        return list(json.loads(output[output.index("[") :]))
+
+
+def write_blueprint(folder: Path) -> Path:
+    """Write the blueprint that most flows use; return its main file."""
+    (folder / "scripts").mkdir()
+    (folder / "blueprint.yaml").write_text(BLUEPRINT)
+    (folder / "scripts" / "create.sh").write_text(SCRIPT)
+    return folder / "blueprint.yaml"

@@ -33,6 +33,7 @@ class Running:
     password: str
     home: Path
     session: requests.Session = field(default_factory=requests.Session)
+    authority: str | None = None
 
     @property
     def port(self) -> int:
@@ -51,6 +52,8 @@ class Running:
     ) -> requests.Response:
         """Send a request below the API's prefix, or to an absolute path."""
         target = path if path.startswith(("/api", "/outrider", "/resources", "/files")) else f"/api/v3.1{path}"
+        # Said with each request: an authority in the environment would count for more than the session's.
+        arguments.setdefault("verify", self.authority or True)
         auth = None if user is None else (user, password or self.password)
         return self.session.request(
             method, self.url + target, auth=auth, headers={"Tenant": tenant, **(headers or {})}, timeout=60, **arguments
@@ -74,7 +77,14 @@ def manager_process(home: Path, *options: str) -> Iterator[Running]:
         )
         assert isinstance(found, re.Match), log.read_text()
         with requests.Session() as session:
-            yield Running(found[1], (home / "admin.password").read_text().strip(), home, session)
+            authority = home / "tls" / "ca.pem"
+            yield Running(
+                found[1],
+                (home / "admin.password").read_text().strip(),
+                home,
+                session,
+                authority=str(authority) if authority.exists() else None,
+            )
     finally:
         process.send_signal(signal.SIGTERM)
         try:
