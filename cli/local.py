@@ -17,6 +17,7 @@ from outrider.agent.agent import Agent
 from outrider.agent.settings import Settings as AgentSettings
 from outrider.cli.files import served_files
 from outrider.cli.home import Home
+from outrider.cli.host_agents import host_agents_of
 from outrider.cli.settings import CommandSettings, ConnectionSettings
 from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.dispatcher import Dispatcher
@@ -114,6 +115,7 @@ def opened(
         transport = embedded.transport() if embedded is not None else transport_of(settings, name="outrider dispatcher")
         stack.callback(transport.close)
         runs_agent = settings.embedded if with_agent is None else with_agent
+        host_agents = host_agents_of(settings)
         if files_for is None and not settings.embedded:
             here = settings.engine.central_agent if runs_agent else None
             files_for = stack.enter_context(served_files(settings, files, here=here))
@@ -124,6 +126,7 @@ def opened(
             settings=settings.engine,
             secrets=secrets,
             build_source=SourceBuilder(files, home.builds, progress),
+            host_agents=host_agents,
             files_for=files_for,
         )
         stack.enter_context(dispatcher)

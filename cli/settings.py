@@ -35,6 +35,10 @@ class ConnectionSettings:
     hosts_broker_urls: tuple[str, ...] = ()
     #: ``http[s]://user:password@host:15672``, to set policies and accounts.
     broker_management_url: str | None = field(default=None, repr=False)
+    #: Bundle of the agent, for hosts of blueprints; none: one in the home folder, made at first use.
+    agent_bundle: Path | None = None
+    #: Take the SSH key of a blueprint's host that was never seen (`accept_new_host_key` of its agent_config wins).
+    accept_new_host_keys: bool = False
     #: SQLAlchemy address; none: a SQLite file in the home folder.
     database_url: str | None = field(default=None, repr=False)
     #: Where a dispatcher serves wagons and resources; agents on other machines need an address that they can reach.

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from outrider.dispatcher import narrate, plugin_choice
+from outrider.dispatcher import builtin_operations, host_agents, narrate, plugin_choice
 from outrider.dispatcher import operation as operations
 from outrider.dispatcher.blueprint import FunctionFailed, evaluate, has_functions, has_markers, secret_names
 from outrider.dispatcher.blueprint.functions.markers import protect
 from outrider.dispatcher.context import operation_context, scope_of, secrets_of
 from outrider.dispatcher.errors import OperationRefused
 from outrider.dispatcher.facts import ModelFacts
+from outrider.dispatcher.host_agents import HostAgents
 from outrider.dispatcher.run import OpenAttempt, Predecessor, Run
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.store import jsontext
@@ -43,9 +44,10 @@ class Prepared:
 class AttemptMaker:
     """Turns tasks into attempts."""
 
-    def __init__(self, settings: EngineSettings, files: Files) -> None:
+    def __init__(self, settings: EngineSettings, files: Files, host_agents: HostAgents | None = None) -> None:
         self._settings = settings
         self._files = files
+        self._host_agents = host_agents
 
     def agent_of(self, run: Run, task: Task) -> str:
         """Return which agent a task is for; raises `OperationRefused`."""
@@ -69,18 +71,25 @@ class AttemptMaker:
                 retries=graph.retries[position],
                 max_retries=policy.max_retries,
             )
+            names = secret_names(inputs) | secrets_of(context)
+            host_agents.refuse_reserved(names)
+            plugin = self._plugin(turn, run, operation)
+            function = builtin_operations.function_of(plugin, operation.implementation)
+            extras = self._extras(turn, run, operation, plugin, function, agent_id=agent_id)
+            if extras:
+                context = replace(context, extras={**context.extras, **extras})
             message = OperationTask(
                 attempt_id=f"{task_id}.{number}",
                 task_id=task_id,
                 execution_id=run.id,
                 attempt_number=number,
-                operation=operation.implementation,
-                plugin=self._plugin(turn, run, operation),
+                operation=function,
+                plugin=plugin,
                 context=context,
                 inputs=inputs,
                 token=token,
                 files=self._files(agent_id),
-                secrets=tuple(sorted(secret_names(inputs) | secrets_of(context))),
+                secrets=tuple(sorted(names | secret_names(extras))),
                 timeout_seconds=operations.timeout_seconds(task, operation),
                 start_window_seconds=self._settings.start_window_seconds,
                 previous_attempt_id=_previous(task_id, number, before),
@@ -98,6 +107,20 @@ class AttemptMaker:
             _row(turn, message, agent_id, body),
             outgoing(self._settings, agent_id, message.attempt_id, body),
         )
+
+    def _extras(
+        self, turn: Turn, run: Run, operation: operations.Operation, plugin: PluginRef, function: str, *, agent_id: str
+    ) -> dict[str, Any]:
+        """Return what the context gets on top where agents come onto hosts; only the central agent is given it."""
+        installer = builtin_operations.is_installers(plugin, function)
+        if agent_id != self._settings.central_agent:
+            if installer:
+                raise OperationRefused(f"{operation.implementation} runs on the central agent, not on {agent_id!r}")
+            return {}
+        extras = host_agents.extras_for(operation, installer=installer, host_agents=self._host_agents)
+        if "agent_init_script" in extras:
+            host_agents.expect(turn.connection, run, operation, now=turn.stored_now)
+        return extras
 
     def _inputs(
         self, run: Run, task: Task, position: int, operation: operations.Operation, facts: ModelFacts | None
@@ -120,6 +143,8 @@ class AttemptMaker:
             built = {} if run.model is None else run.model.deployment.details.get("built_plugins", {})
             entry = operation.plugin or {"name": name}
             known = plugin_choice.choose(turn.connection, run.execution.tenant, entry, built)
+            if run.model is not None and not known.builtin:
+                known = replace(known, modules=plugin_choice.modules_of(name, run.model.nodes.values()))
             run.plugins[name] = known
         return known
 

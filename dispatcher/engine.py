@@ -25,6 +25,7 @@ from outrider.dispatcher.errors import DispatcherError, StoreError
 from outrider.dispatcher.fleet import Fleet
 from outrider.dispatcher.function_requests import FunctionRequests
 from outrider.dispatcher.hearing import Hearing
+from outrider.dispatcher.host_agents import HostAgents
 from outrider.dispatcher.leases import LeaseBook
 from outrider.dispatcher.progress import Alarm, Progress, TimerKey
 from outrider.dispatcher.quarantine import Suspicion
@@ -76,6 +77,8 @@ class Services:
     planner: Planner
     files: Files
     redeem: control.Redeem | None = None
+    #: None where there is no broker by which agents on hosts could be reached.
+    host_agents: HostAgents | None = None
     clock: Clock
 
 
@@ -100,7 +103,7 @@ class Engine:
         self._fleet = Fleet(settings)
         self._progress = Progress(
             settings,
-            maker=AttemptMaker(settings, services.files),
+            maker=AttemptMaker(settings, services.files, services.host_agents),
             fleet=self._fleet,
             leases=self._leases,
             timers=self._timers,

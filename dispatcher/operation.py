@@ -12,6 +12,7 @@ from outrider.dispatcher.run import Run
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.workflows.brought import brought_workflow, is_function
 from outrider.dispatcher.workflows.graph import Side, Task
+from outrider.dispatcher.workflows.topology import NO_AGENT, install_method
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
 
 Json = Mapping[str, Any]
@@ -157,14 +158,10 @@ def agent_of(settings: EngineSettings, run: Run, task: Task, operation: Operatio
             "contained in no host; use executor central_deployment_agent, or contain the node in a Compute node"
         )
     installed = host.runtime_properties.get("cloudify_agent") or {}
-    if operation.executor == AUTO and not installed and not _gets_agent(_node(run, host.node)):
+    host_node = _node(run, host.node)
+    if operation.executor == AUTO and not installed and install_method(host_node) == NO_AGENT:
         return settings.central_agent
     return str(installed.get("name") or host.id)
-
-
-def _gets_agent(host_node: Json) -> bool:
-    config = host_node.get("properties", {}).get("agent_config") or {}
-    return str(config.get("install_method", "none")) != "none"
 
 
 def _instance(run: Run, instance_id: str) -> InstanceView:

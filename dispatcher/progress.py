@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
-from outrider.dispatcher import model_changes, narrate
+from outrider.dispatcher import host_agents, model_changes, narrate
 from outrider.dispatcher import operation as operations
 from outrider.dispatcher.attempts import AttemptMaker
 from outrider.dispatcher.errors import DispatcherError, OperationRefused
@@ -40,6 +40,7 @@ from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.brought import is_function
 from outrider.dispatcher.workflows.errors import WorkflowError
 from outrider.dispatcher.workflows.graph import ChangeKind, Record, Stage, StagePlan, Task, TaskGraph, TaskKind
+from outrider.dispatcher.workflows.topology import AGENT
 from outrider.messaging.messages import OperationError, PropertyChange, Verdict
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,8 @@
-"""The bearer tokens of the endpoint: short-lived, bound to an attempt or an agent, checked without a look-up.
+"""The bearer tokens of the endpoint: short-lived, bound to an attempt, an agent or a host, checked without a look-up.
 
-Format: ``f1.<kind>.<id>.<expiry>.<signature>``. Kind is ``attempt`` or ``agent``; id is base64url without padding;
-expiry is in whole seconds since the epoch by the clock of the dispatchers, which alone read it; the signature is
-HMAC-SHA256 over everything before it, in hexadecimal. Bound to somebody, a token that leaks says whose it was.
+Format: ``f1.<kind>.<id>.<expiry>.<signature>``. Kind is ``attempt``, ``agent`` or ``enrolment``; id is base64url
+without padding; expiry is in whole seconds since the epoch by the clock of the dispatchers, which alone read it; the
+signature is HMAC-SHA256 over everything before it, in hexadecimal. Bound to somebody, a leaked token says whose it was.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class SubjectKind(str, Enum):
 
     ATTEMPT = "attempt"
     AGENT = "agent"
+    #: A host that is to become an agent: may also fetch its configuration, once.
+    ENROLMENT = "enrolment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

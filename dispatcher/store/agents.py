@@ -68,6 +68,16 @@ def delete(connection: Connection, agent_id: str) -> None:
     connection.execute(sa.delete(AGENTS).where(AGENTS.c.id == agent_id))
 
 
+def delete_of_instance(connection: Connection, deployment: tuple[str, str], instance: str) -> None:
+    """Forget the agent of a node instance; `deployment` is (tenant, id)."""
+    tenant, deployment_id = deployment
+    connection.execute(
+        sa.delete(AGENTS).where(
+            AGENTS.c.tenant == tenant, AGENTS.c.deployment_id == deployment_id, AGENTS.c.instance == instance
+        )
+    )
+
+
 def _record(row: Row[Any]) -> Agent:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
     values["details"] = jsontext.load(values["details"])

@@ -52,6 +52,22 @@ def is_host(node: Json) -> bool:
     return COMPUTE in node_types(node)
 
 
+def agent_config(node: Json) -> dict[str, Any]:
+    """Return how the agent of a host is configured: ``agent_config`` over the deprecated ``cloudify_agent``.
+
+    What is below ``extra`` counts like what stands beside it.
+    """
+    properties = node.get("properties") or {}
+    found: dict[str, Any] = {}
+    for name in ("cloudify_agent", "agent_config"):
+        config = properties.get(name)
+        if isinstance(config, Mapping):
+            extra = config.get("extra")
+            found.update({key: value for key, value in config.items() if key != "extra"})
+            found.update(extra if isinstance(extra, Mapping) else {})
+    return found
+
+
 def install_method(node: Json) -> str:
     """Return how the agent gets onto a host of this node.
 

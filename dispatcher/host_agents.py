@@ -1,0 +1,149 @@
+"""Agents on the hosts of deployments: what the engine knows of how they get there.
+
+The built-in plugin `agent` does the work, on the central agent (`outrider.installer.plugin`). It needs access to the
+broker, and a host that brings its agent itself needs a script with a token. Neither may lie in the store or in a
+durable message, so they travel like secrets, under names that no blueprint can use: an attempt names them, and its
+agent redeems them just before the start. Whoever composes a dispatcher brings the `HostAgents` that makes their values;
+without a broker there is none, and workflows that would install agents are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Connection
+
+from outrider.dispatcher.blueprint.functions.markers import secret_marker
+from outrider.dispatcher.errors import OperationRefused
+from outrider.dispatcher.operation import Operation
+from outrider.dispatcher.run import Run
+from outrider.dispatcher.store import agents
+from outrider.dispatcher.store.agents import Agent
+from outrider.dispatcher.workflows.errors import WorkflowUnavailable
+from outrider.dispatcher.workflows.graph import Task
+from outrider.dispatcher.workflows.topology import AGENT, NO_AGENT, agent_config, install_method, is_host
+from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
+
+Json = Mapping[str, Any]
+
+#: Begins the names of what is redeemed like a secret and is none of the users'.
+RESERVED = "outrider:"
+INSTALLER_ACCESS = f"{RESERVED}installer"
+INIT_SCRIPT = f"{RESERVED}init-script:"
+#: Hosts that run a script at their first boot; of `provided` ones somebody else takes care.
+SCRIPTED = frozenset({"init_script", "plugin"})
+#: Workflows that may put an agent on a host, or talk to one.
+NEEDING_AGENTS = frozenset({"install", "reinstall", "scale", "heal", "update", "install_new_agents", "validate_agents"})
+_LONGEST_NAME = 100
+
+
+class HostAgents(Protocol):
+    """Makes what the installation of agents needs. Called from the engine's thread: it must not wait for others."""
+
+    def installer_access(self) -> Json:
+        """Return what `outrider.installer.plugin.access` reads: broker, bundle, settings of agents."""
+
+    def init_script(self, agent_id: str) -> str:
+        """Return the user data with which a host fetches and starts the agent of this id."""
+
+
+def agent_name(node: Json, instance_id: str) -> str:
+    """Return the id of a host's agent: the ``service_name`` of its configuration, else its instance's id."""
+    given = agent_config(node).get("service_name")
+    name = given if isinstance(given, str) and given else instance_id
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)[:_LONGEST_NAME]
+
+
+def require_host_agents(workflow: str, view: DeploymentView, host_agents: HostAgents | None) -> None:
+    """Raise `WorkflowUnavailable` if a workflow would need agents on hosts, and there is no broker to reach them by."""
+    if host_agents is not None or workflow not in NEEDING_AGENTS:
+        return
+    wanting = {name: install_method(node) for name, node in view.nodes.items() if is_host(node)}
+    named = ", ".join(f"{name} ({method})" for name, method in sorted(wanting.items()) if method != NO_AGENT)
+    if named:
+        raise WorkflowUnavailable(
+            f"the blueprint wants agents on hosts, and there is no broker to reach them by: {named}. "
+            "Set broker_urls and broker_management_url, run `outrider broker setup`, then this again; or give these "
+            "nodes agent_config: {install_method: none}"
+        )
+
+
+def refuse_reserved(names: Collection[str]) -> None:
+    """Raise `OperationRefused` if inputs or properties refer to what is not for blueprints."""
+    found = sorted(name for name in names if name.startswith(RESERVED))
+    if found:
+        raise OperationRefused(f"names of secrets cannot begin with {RESERVED!r}: {', '.join(found)}")
+
+
+def extras_for(operation: Operation, *, installer: bool, host_agents: HostAgents | None) -> dict[str, Any]:
+    """Return what an operation's context gets on top: references to what its agent redeems.
+
+    `installer`: it is one of the installer's own operations, on the central agent.
+    """
+    if host_agents is None or operation.node is None or operation.instance is None or not is_host(operation.node):
+        return {}
+    if installer:
+        name = agent_name(operation.node, operation.instance.id)
+        return {"agent_name": name, "installer_access": secret_marker(INSTALLER_ACCESS, [])}
+    if install_method(operation.node) in SCRIPTED:
+        name = agent_name(operation.node, operation.instance.id)
+        return {"agent_init_script": secret_marker(f"{INIT_SCRIPT}{name}", [])}
+    return {}
+
+
+def redeem_reserved(host_agents: HostAgents | None, names: Iterable[str]) -> dict[str, Any]:
+    """Return the values of reserved names; the caller has checked that the attempt may have them."""
+    found: dict[str, Any] = {}
+    if host_agents is None:
+        return found
+    for name in names:
+        if name == INSTALLER_ACCESS:
+            found[name] = dict(host_agents.installer_access())
+        elif name.startswith(INIT_SCRIPT):
+            found[name] = host_agents.init_script(name.removeprefix(INIT_SCRIPT))
+    return found
+
+
+def expect(connection: Connection, run: Run, operation: Operation, *, now: float) -> None:
+    """Record that a host will bring its agent: only such an agent may enrol (see `dispatcher.enrolment`)."""
+    node, instance = operation.node, operation.instance
+    if node is None or instance is None or run.model is None:
+        return
+    name = agent_name(node, instance.id)
+    known = agents.by_ids(connection, [name]).get(name)
+    if known is None:
+        agents.save(connection, _described(Agent(id=name, state="creating", created_at=now), run, node, instance))
+
+
+def note_success(connection: Connection, run: Run, task: Task, *, now: float) -> None:
+    """Keep the table of agents in step with what the installer's operations have done."""
+    instance = None if run.model is None else run.model.instances.get(task.instance or "")
+    if run.model is None or instance is None:
+        return
+    node = run.model.nodes[instance.node]
+    if task.operation == f"{AGENT}.create" and install_method(node) != NO_AGENT:
+        name = str((instance.runtime_properties.get("cloudify_agent") or {}).get("name") or "")
+        if name:
+            known = agents.by_ids(connection, [name]).get(name) or Agent(id=name, state="creating", created_at=now)
+            agents.save(connection, _described(known, run, node, instance))
+    elif task.operation == f"{AGENT}.delete" and install_method(node) != "provided":
+        agents.delete_of_instance(connection, run.model.key, instance.id)
+
+
+def _described(agent: Agent, run: Run, node: Json, instance: InstanceView) -> Agent:
+    recorded: Json = instance.runtime_properties.get("cloudify_agent") or {}
+    details = {
+        "install_method": install_method(node),
+        "node": instance.node,
+        **{name: recorded[name] for name in ("ip", "version", "system") if recorded.get(name)},
+    }
+    return replace(
+        agent,
+        tenant=run.execution.tenant,
+        deployment_id=run.execution.deployment_id,
+        instance=instance.id,
+        details={**agent.details, **details},
+    )

@@ -1,0 +1,76 @@
+"""What an installation's failure means for the operation: try again, try again a few times, or leave it to a person."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from outrider.installer.errors import (
+    AccessFailed,
+    AgentNameInvalid,
+    BundleDamaged,
+    BundleUnfit,
+    InstallerError,
+    NoPython,
+    StepFailed,
+)
+from outrider.installer.plugin.wishes import WishInvalid
+from outrider.messaging.errors import MessagingError
+from outrider.plugins.sdk import NonRecoverableError, RecoverableError
+from outrider.plugins.ssh.access.errors import (
+    ConnectionLost,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostUnreachable,
+    KeyUnusable,
+    LoginRefused,
+    SshError,
+    SudoError,
+)
+
+#: Nothing but a person changes these.
+_FINAL = (
+    AgentNameInvalid,
+    BundleDamaged,
+    BundleUnfit,
+    HostKeyChanged,
+    HostKeyUnknown,
+    KeyUnusable,
+    NoPython,
+    SudoError,
+    WishInvalid,
+)
+#: A host that boots is not there yet, and a line that broke may hold the next time: as often as the operation may.
+_PASSING = (ConnectionLost, HostUnreachable)
+#: A host that has just booted refuses a key that its first-boot script has not laid yet, and its clock may be wrong.
+#: What is still so after these tries will stay so.
+SETTLING_TRIES = 4
+
+
+def is_final(error: Exception, *, retry_number: int) -> bool:
+    """Tell whether trying again would not help. Pure."""
+    reason = reason_of(error)
+    if isinstance(reason, _FINAL):
+        return True
+    return not isinstance(reason, (*_PASSING, MessagingError)) and retry_number >= SETTLING_TRIES
+
+
+def reason_of(error: BaseException) -> BaseException:
+    """Return what made a step fail."""
+    while isinstance(error, (StepFailed, AccessFailed)):
+        error = error.reason
+    return error
+
+
+@contextlib.contextmanager
+def translated(*, retry_number: int) -> Iterator[None]:
+    """Turn errors of the installer and the broker into those that say how an attempt ends."""
+    try:
+        yield
+    except (InstallerError, SshError, MessagingError) as error:
+        text = f"{str(error).rstrip('.')}. Once mended, resume the execution"
+        if is_final(error, retry_number=retry_number):
+            wrong_login = isinstance(reason_of(error), LoginRefused)
+            hint = f" (it was tried {retry_number + 1} times)" if wrong_login else ""
+            raise NonRecoverableError(f"{text}{hint}") from error
+        raise RecoverableError(str(error)) from error

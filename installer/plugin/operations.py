@@ -1,0 +1,246 @@
+"""The operations of ``cloudify.interfaces.cloudify_agent``, for the central agent. Each may be run again at any point.
+
+=============  ==============================================  ========================================================
+install method  `create`, then `start`                          `stop`, then `delete`
+=============  ==============================================  ========================================================
+remote         waits for SSH, installs, waits for a heartbeat  drains, removes service and files; account and queues
+init_script    notes the name; waits for the agent to report   the host removed itself; account and queues
+provided       waits for the agent to report                   forgets it; it stays as it is
+none           nothing                                         nothing
+=============  ==============================================  ========================================================
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+from outrider.installer import (
+    InstalledAgent,
+    broker_heartbeats,
+    create_account,
+    install_agent,
+    remove_account,
+    uninstall_agent,
+)
+from outrider.installer.access import InstallerAccess
+from outrider.installer.broker import account_name
+from outrider.installer.errors import BrokerRefused, NoHeartbeat
+from outrider.installer.plugin.bundles import ensure_bundle
+from outrider.installer.plugin.failures import translated
+from outrider.installer.plugin.login import Login, login_of, wait_for_ssh
+from outrider.installer.plugin.talking import questions, wait_until_gone, wait_until_idle
+from outrider.installer.plugin.wishes import INIT_SCRIPT, NONE, PLUGIN, PROVIDED, REMOTE, Wish, read_wish
+from outrider.installer.progress import StepEvent, StepState
+from outrider.messaging.messages import AgentHeartbeat, ControlKind
+from outrider.plugins.sdk import NonRecoverableError, RecoverableError, ctx, operation
+
+#: Runtime property of a host's instance: what is known of its agent.
+RECORD = "cloudify_agent"
+DRAIN_SECONDS = 60.0
+#: A second try of the operation goes on waiting.
+REPORT_SECONDS = 60.0
+GONE_SECONDS = 60.0
+ANSWER_SECONDS = 20.0
+
+
+@operation(resumable=True)
+def create(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
+    """Bring the agent onto the host, by SSH where that is the method."""
+    with translated(retry_number=ctx.operation.retry_number):
+        wish = _wish(agent_config)
+        if wish.method == REMOTE:
+            _install(wish)
+        elif wish.method == PROVIDED:
+            _note(wish, _reported())
+        elif wish.method != NONE:
+            _note(wish, None)
+
+
+@operation(resumable=True)
+def configure(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
+    """Have the agent as the blueprint says: as `create`, which changes nothing where all is right."""
+    create(agent_config)
+
+
+@operation(resumable=True)
+def start(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
+    """Wait for the agent that a script on the host brings."""
+    with translated(retry_number=ctx.operation.retry_number):
+        wish = _wish(agent_config)
+        if wish.method in (INIT_SCRIPT, PLUGIN, PROVIDED):
+            _note(wish, _reported())
+
+
+@operation(resumable=True)
+def stop(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
+    """Let the agent finish what it has in hand, then remove it from the host, by SSH."""
+    with translated(retry_number=ctx.operation.retry_number):
+        wish = _wish(agent_config)
+        if wish.method != REMOTE or RECORD not in ctx.instance.runtime_properties:
+            return
+        _drain(_access(), _name())
+        login = _login(wish)
+        bundle = ensure_bundle(Path(_access().bundle))
+        removed = uninstall_agent(login.target, bundle.host_program, observer=_tell)
+        ctx.logger.info("the agent is gone from %s: %s", login.target.host, removed.proof)
+
+
+@operation(resumable=True)
+def delete(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
+    """Remove what the agent had at the broker, and forget it."""
+    with translated(retry_number=ctx.operation.retry_number):
+        wish = _wish(agent_config)
+        if wish.method in (REMOTE, INIT_SCRIPT, PLUGIN) and RECORD in ctx.instance.runtime_properties:
+            access, name = _access(), _name()
+            if not wait_until_gone(access.management, name, timeout_seconds=GONE_SECONDS):
+                ctx.logger.warning("agent %s still has a connection to the broker; it is closed", name)
+            with access.transport(_work_dir()) as transport:
+                remove_account(access.management, transport, name)
+        ctx.instance.runtime_properties.pop(RECORD, None)
+
+
+@operation(resumable=True)
+def renew(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
+    """Bring the host's agent to this release, with a new account; running operations go on.
+
+    The workflow `install_new_agents` calls it.
+    """
+    with translated(retry_number=ctx.operation.retry_number):
+        wish = _wish(agent_config)
+        if wish.method == NONE:
+            return
+        if wish.method != REMOTE:
+            raise NonRecoverableError(
+                f"the agent of {ctx.instance.id} came by {wish.method}: a new one cannot be brought over SSH. "
+                "Run `outrider agent upgrade` for the host, or reinstall the node"
+            )
+        _install(wish)
+
+
+@operation(resumable=True)
+def validate(
+    validate_agent_timeout: float = ANSWER_SECONDS, agent_config: Optional[dict[str, Any]] = None, **_: Any
+) -> dict[str, Any]:
+    """Ask the agent whether it is there, and return what it says of itself."""
+    with translated(retry_number=ctx.operation.retry_number):
+        if _wish(agent_config).method == NONE:
+            return {}
+        name, limit = _name(), float(validate_agent_timeout)
+        with _access().transport(_work_dir()) as transport, questions(transport) as asking:
+            reply = asking.ask(name, ControlKind.PING, timeout_seconds=limit)
+        if reply is None:
+            raise NonRecoverableError(
+                f"agent {name} of {ctx.instance.id} did not answer within {limit:g} s: see `outrider agent list`, and "
+                "its service on the host (journalctl -u outrider-agent)"
+            )
+        return {"agent": name, **reply.payload}
+
+
+def _install(wish: Wish) -> None:
+    access, name = _access(), _name()
+    login = _login(wish)
+    wait_for_ssh(login.target)
+    bundle = ensure_bundle(Path(access.bundle))
+    _claim(access, name, wish)
+    with access.transport(_work_dir()) as transport, broker_heartbeats(transport) as heartbeats:
+        account = create_account(access.management, transport, name, vhost=access.vhost)
+        urls = tuple(account.url(address) for address in access.addresses)
+        spec = access.spec(name, urls, wish.settings, service=wish.service)
+        installed = install_agent(login.target, spec, bundle, heartbeats=heartbeats, observer=_tell)
+    for notice in installed.notices:
+        ctx.logger.warning("%s: %s", login.target.host, notice)
+    _note(wish, installed.heartbeat, installed=installed, login=login)
+
+
+def _claim(access: InstallerAccess, name: str, wish: Wish) -> None:
+    """Take the name, before there is anything of it: another host's agent must not lose its account to ours."""
+    if ctx.instance.runtime_properties.get(RECORD, {}).get("name") == name:
+        return
+    if account_name(name) in access.management.users():
+        raise BrokerRefused(
+            f"the broker has an account of an agent {name} already, which is not this host's",
+            remedy="choose another service_name in agent_config, or uninstall that agent",
+        )
+    _note(wish, None)
+
+
+def _reported() -> AgentHeartbeat:
+    """Return a heartbeat of the host's agent; the operation is tried again while there is none."""
+    name = _name()
+    with _access().transport(_work_dir()) as transport, broker_heartbeats(transport) as heartbeats:
+        try:
+            return heartbeats.wait(name, lambda _beat: True, REPORT_SECONDS)
+        except NoHeartbeat as error:
+            raise RecoverableError(
+                f"agent {name} of {ctx.instance.id} has not reported yet; on the host, see "
+                "/var/log/cloud-init-output.log and `journalctl -u outrider-agent`"
+            ) from error
+
+
+def _drain(access: InstallerAccess, name: str) -> None:
+    with (
+        access.transport(_work_dir()) as transport,
+        broker_heartbeats(transport) as heartbeats,
+        questions(transport) as asking,
+    ):
+        if asking.ask(name, ControlKind.DRAIN, timeout_seconds=ANSWER_SECONDS) is None:
+            ctx.logger.warning("agent %s does not answer; it is removed as it is", name)
+        elif not wait_until_idle(heartbeats, name, timeout_seconds=DRAIN_SECONDS):
+            ctx.logger.warning("agent %s is still at work after %g s; that is ended", name, DRAIN_SECONDS)
+
+
+def _note(
+    wish: Wish,
+    heartbeat: Optional[AgentHeartbeat],
+    *,
+    installed: Optional[InstalledAgent] = None,
+    login: Optional[Login] = None,
+) -> None:
+    """Keep what is known of the agent, durably: operations of contained nodes are sent by its name."""
+    name = _name()
+    record = dict(ctx.instance.runtime_properties.get(RECORD) or {})
+    record.update({"name": name, "queue": name, "install_method": wish.method})
+    if wish.ip:
+        record["ip"] = wish.ip
+    if heartbeat is not None:
+        record.update(version=heartbeat.version, python=heartbeat.python, system=heartbeat.platform)
+    if installed is not None:
+        record["service"] = installed.service
+    if login is not None and login.shown_key() is not None:
+        record["host_key"] = login.shown_key()
+    ctx.instance.runtime_properties[RECORD] = record
+    ctx.instance.update()
+
+
+def _login(wish: Wish) -> Login:
+    record = ctx.instance.runtime_properties.get(RECORD) or {}
+    return login_of(wish, _work_dir(), pinned=record.get("host_key"), accept_new=_access().accept_new_host_keys)
+
+
+def _wish(given: Optional[dict[str, Any]]) -> Wish:
+    return read_wish(ctx.node.properties, ctx.instance.runtime_properties, given)
+
+
+def _access() -> InstallerAccess:
+    found = ctx.extras.get("installer_access")
+    if not found:
+        raise NonRecoverableError(
+            f"{ctx.operation.name} needs a broker that the dispatcher manages: set broker_urls and "
+            "broker_management_url, and run `outrider broker setup`"
+        )
+    return InstallerAccess.from_json(found)
+
+
+def _name() -> str:
+    recorded = (ctx.instance.runtime_properties.get(RECORD) or {}).get("name")
+    return str(recorded or ctx.extras["agent_name"])
+
+
+def _work_dir() -> Path:
+    return Path(ctx.work_dir)
+
+
+def _tell(event: StepEvent) -> None:
+    if event.state in (StepState.DONE, StepState.SKIPPED):
+        ctx.logger.info("%s: %s %s %s", event.host, event.step, event.state.value, event.detail)

@@ -1,0 +1,128 @@
+"""What a blueprint says about a host's agent: ``agent_config``, read into the installer's own values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+from outrider.installer import HostKeys, InstallerError, SshTarget, Sudo, parse_target
+from outrider.installer.configuration import Value
+
+Json = Mapping[str, Any]
+
+REMOTE, INIT_SCRIPT, PLUGIN, PROVIDED, NONE = "remote", "init_script", "plugin", "provided", "none"
+METHODS = (REMOTE, INIT_SCRIPT, PLUGIN, PROVIDED, NONE)
+#: Field of the blueprint → the agent's setting.
+_SETTINGS = {"max_workers": "slots", "log_level": "log_level"}
+#: What the ecosystem's words for a service are here.
+_SERVICES = {"systemd": "systemd", "detach": "detached", "detached": "detached"}
+
+
+class WishInvalid(InstallerError):
+    """The blueprint's agent_config cannot be followed."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How the agent of one host is to be."""
+
+    method: str
+    #: The host's address, if it is known.
+    ip: Optional[str] = None
+    #: All fields, the overriding ones already in place.
+    config: Json = field(default_factory=dict, repr=False)
+
+    @property
+    def settings(self) -> dict[str, Value]:
+        """The agent's settings that the blueprint names."""
+        return {ours: self.config[theirs] for theirs, ours in _SETTINGS.items() if self.config.get(theirs)}
+
+    @property
+    def service(self) -> Optional[str]:
+        """How the agent is kept running; None: the best that the host has."""
+        wanted = self.config.get("process_management") or {}
+        name = wanted.get("name") if isinstance(wanted, Mapping) else wanted
+        if name and name not in _SERVICES:
+            raise WishInvalid(
+                f"process_management {name!r} is not known", remedy=f"choose of {', '.join(_SERVICES)}, or leave it out"
+            )
+        return _SERVICES[name] if name else None
+
+    def target(self, *, known_hosts: tuple[Path, ...], pinned: Optional[str], accept_new: bool) -> SshTarget:
+        """Return the way into the host by SSH.
+
+        `pinned`: the fingerprint that the host showed when it was trusted first; one of the blueprint's wins.
+        """
+        if not self.ip:
+            raise WishInvalid(
+                "the host has no address: neither a runtime property `ip` nor a node property `ip`",
+                remedy="set `ip` in the blueprint, or have the operation that creates the host set it",
+            )
+        config = self.config
+        keys = HostKeys(
+            known_hosts=known_hosts,
+            fingerprint=config.get("host_key") or pinned,
+            accept_new=bool(config.get("accept_new_host_key", accept_new)),
+        )
+        key_text, key_file = _key(config.get("key"))
+        base = SshTarget(
+            host=self.ip,
+            user=str(config.get("user") or "root"),
+            port=int(config.get("port") or 22),
+            key_text=key_text,
+            key_file=key_file,
+            passphrase=config.get("key_passphrase"),
+            password=config.get("password"),
+            # What the person at the dispatcher happens to hold is not part of a deployment.
+            use_agent=False,
+            sudo=_sudo(config.get("sudo")),
+            sudo_password=config.get("sudo_password"),
+            host_keys=keys,
+            python=config.get("python"),
+        )
+        jumps = config.get("jump") or ()
+        texts = [jumps] if isinstance(jumps, str) else list(jumps)
+        # A jump host is another machine: the fingerprint is not its own.
+        between = SshTarget(**{**base.__dict__, "port": 22, "host_keys": HostKeys(known_hosts, None, keys.accept_new)})
+        return SshTarget(**{**base.__dict__, "jumps": tuple(parse_target(str(text), between) for text in texts)})
+
+
+def read_wish(
+    properties: Json, runtime_properties: Json, given: Optional[Json] = None, *, ip: Optional[str] = None
+) -> Wish:
+    """Return the wish of a host; the operation's inputs win over runtime properties, and these over the node's."""
+    config: dict[str, Any] = {}
+    for source in (properties.get("cloudify_agent"), properties.get("agent_config"),
+                   runtime_properties.get("agent_config"), given):  # fmt: skip
+        if isinstance(source, Mapping):
+            extra = source.get("extra")
+            config.update({key: value for key, value in source.items() if key != "extra"})
+            config.update(extra if isinstance(extra, Mapping) else {})
+    old = properties.get("install_agent")
+    method = (REMOTE if old else NONE) if isinstance(old, bool) else str(config.get("install_method") or REMOTE)
+    if method not in METHODS:
+        raise WishInvalid(f"install_method {method!r} is not known", remedy=f"choose of {', '.join(METHODS)}")
+    address = runtime_properties.get("ip") or ip or properties.get("ip")
+    return Wish(method, str(address) if address else None, config)
+
+
+def _key(value: Any) -> tuple[Optional[str], Optional[Path]]:
+    """A private key is given as its text (from a secret), or as a path on the central agent's machine."""
+    if not value:
+        return None, None
+    text = str(value)
+    return (text, None) if "-----BEGIN" in text else (None, Path(text).expanduser())
+
+
+def _sudo(value: Any) -> Sudo:
+    if value is None:
+        return Sudo.AUTO
+    if isinstance(value, bool):
+        return Sudo.ALWAYS if value else Sudo.NEVER
+    try:
+        return Sudo(str(value))
+    except ValueError as error:
+        names = ", ".join(each.value for each in Sudo)
+        raise WishInvalid(f"sudo: {value!r} is not known", remedy=f"choose of {names}") from error

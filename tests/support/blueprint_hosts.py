@@ -1,0 +1,181 @@
+"""An installation that puts agents on hosts by blueprints: a broker that hosts reach, a dispatcher's service, the command.
+
+`fleet_service` is shared by the tests of a module: its broker and its dispatcher take seconds to start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outrider.installer import Bundle
+from outrider.installer.broker import account_name
+from tests.support.docker_engine import DockerEngine
+from tests.support.hosts import Host
+from tests.support.processes import ServiceProcess, processes_naming
+from tests.support.ports import free_ports
+from tests.support.rabbitmq import RabbitNode, require_rabbitmq
+from tests.support.waiting import wait_until
+
+VHOST = "fleet"
+#: What runs on the host's agent: says where it ran, and leaves a file there.
+GREETER = '''\
+# /// script
+# requires-python = ">=3.9"
+# dependencies = []
+# ///
+"""Greets from the host that it runs on."""
+
+import socket
+from pathlib import Path
+
+from outrider.plugins.sdk import ctx, operation
+
+
+@operation
+def create(greeting, **_):
+    """Write the greeting on the host, and say where that was."""
+    Path("/var/tmp/greeting").write_text(greeting)
+    ctx.instance.runtime_properties["ran_on"] = socket.gethostname()
+
+
+@operation
+def delete(**_):
+    """Take the greeting away."""
+    Path("/var/tmp/greeting").unlink(missing_ok=True)
+'''
+BLUEPRINT = """\
+tosca_definitions_version: cloudify_dsl_1_5
+imports: [cloudify/types/types.yaml]
+plugins:
+  greeter: {executor: host_agent, source: greeter.py}
+inputs:
+  ip: {type: string}
+node_templates:
+  vm:
+    type: cloudify.nodes.Compute
+    properties:
+      ip: {get_input: ip}
+      agent_config: CONFIG
+  app:
+    type: cloudify.nodes.Root
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {implementation: greeter.greeter.create, inputs: {greeting: hello}}
+        delete: greeter.greeter.delete
+    relationships: [{type: cloudify.relationships.contained_in, target: vm}]
+outputs:
+  ran_on: {value: {get_attribute: [app, ran_on]}}
+  agent: {value: {get_attribute: [vm, cloudify_agent]}}
+"""
+
+
+class FleetService:
+    """Broker, dispatcher with the central agent, and the command in the same home folder."""
+
+    def __init__(self, folder: Path, gateway: str, bundle: Bundle) -> None:
+        (self.hosts_port,) = free_ports(1)
+        self.node = RabbitNode(extra_config=f"listeners.tcp.2 = {gateway}:{self.hosts_port}\n")
+        self.folder = folder
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OUTRIDER_")}
+        settings = {
+            "HOME": str(folder / "home"),
+            "BROKER_URLS": self.node.url_of(VHOST),
+            "BROKER_MANAGEMENT_URL": self.node.management_url,
+            "HOSTS_BROKER_URLS": f"amqp://{gateway}:{self.hosts_port}/{VHOST}",
+            "FILES_HOST": gateway,
+            "AGENT_BUNDLE": str(bundle.path),
+            "RETRY_INTERVAL_SECONDS": "1",
+            "MAX_RETRIES": "6",
+            "POLL_SECONDS": "0.3",
+            "LOG_LEVEL": "info",
+        }
+        self._environment = {**inherited, **{f"OUTRIDER_{name}": value for name, value in settings.items()}}
+        command = [sys.executable, "-m", "outrider.cli", "dispatcher", "run"]
+        self._dispatcher = ServiceProcess(command, environment=self._environment, log=folder / "dispatcher.log")
+
+    def start(self) -> None:
+        self.node.start()
+        self.outrider("broker", "setup")
+        self._dispatcher.start()
+        wait_until(
+            lambda: self._agents_named("central") or not self._dispatcher.running, 60, "the central agent's heartbeat"
+        )
+        assert self._dispatcher.running, self._dispatcher.log.read_text()
+
+    def close(self) -> None:
+        self._dispatcher.terminate()
+        self.node.close()
+        left = processes_naming(str(self.folder))
+        assert not left, f"processes are left: {left}"
+
+    def outrider(self, *arguments: str, code: int = 0, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the command."""
+        command = [sys.executable, "-m", "outrider.cli", *arguments]
+        done = subprocess.run(
+            command, env=self._environment, input=text, capture_output=True, text=True, timeout=200, check=False
+        )
+        said = f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
+        assert done.returncode == code, f"{said}\n{self._dispatcher.log.read_text()[-3000:]}"
+        return done
+
+    def blueprint(self, name: str, config: dict[str, Any]) -> Path:
+        """Write a blueprint of one host with one node inside; `config` is its agent_config."""
+        folder = self.folder / name
+        folder.mkdir()
+        (folder / "greeter.py").write_text(GREETER)
+        path = folder / "blueprint.yaml"
+        path.write_text(BLUEPRINT.replace("CONFIG", json.dumps(config)))
+        return path
+
+    def run(
+        self, blueprint: Path, host: Host | None = None, workflow: str = "install", code: int = 0
+    ) -> dict[str, Any]:
+        """Run a workflow of the deployment that is named like the blueprint's folder; return what `--json` prints."""
+        inputs = ["-i", f"ip={host.address}"] if host is not None else []
+        name = blueprint.parent.name
+        done = self.outrider("run", str(blueprint), workflow, "--deployment", name, *inputs, "--json", code=code)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def on_broker(self, agent_id: str) -> set[str]:
+        """Return what the broker has of an agent: queues and account."""
+        management = self.node.management
+        queues = {str(queue["name"]) for queue in management.queues(VHOST)}
+        found = {queue for queue in queues if queue.startswith(f"outrider.agent.{agent_id}")}
+        return found | {name for name in management.users() if name == account_name(agent_id)}
+
+    def _agents_named(self, name: str) -> bool:
+        return any(each["id"] == name for each in json.loads(self.outrider("agent", "list", "--json").stdout))
+
+    def knows(self, agent_id: str) -> bool:
+        """Tell whether the dispatchers know an agent."""
+        return self._agents_named(agent_id)
+
+    def everything_kept(self) -> Iterator[tuple[Path, bytes]]:
+        """Yield what is on this machine's disk: databases, journals, logs, the broker's data."""
+        for root in (self.folder, self.node.data_dir, self.node.log_dir):
+            for path in root.rglob("*"):
+                if path.is_file() and not path.is_symlink():
+                    yield path, path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def fleet_service(
+    engine: DockerEngine, agent_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FleetService]:
+    """Return a running installation."""
+    require_rabbitmq()
+    service = FleetService(tmp_path_factory.mktemp("fleet"), engine.gateway, agent_bundle)
+    try:
+        service.start()
+        yield service
+    finally:
+        service.close()
