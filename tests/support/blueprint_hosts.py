@@ -1,4 +1,4 @@
-"""An installation that puts agents on hosts by blueprints: a broker that hosts reach, a dispatcher's service, the command.
+"""Agents on hosts by blueprints: a broker that hosts reach, the service of a dispatcher, and the command.
 
 `fleet_service` is shared by the tests of a module: its broker and its dispatcher take seconds to start.
 """
@@ -19,8 +19,8 @@ from outrider.installer import Bundle
 from outrider.installer.broker import account_name
 from tests.support.docker_engine import DockerEngine
 from tests.support.hosts import Host
-from tests.support.processes import ServiceProcess, processes_naming
 from tests.support.ports import free_ports
+from tests.support.processes import ServiceProcess, processes_naming
 from tests.support.rabbitmq import RabbitNode, require_rabbitmq
 from tests.support.waiting import wait_until
 
