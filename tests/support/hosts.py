@@ -224,7 +224,7 @@ def host_login_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def start_host(engine: DockerEngine, host_image: str, host_login_key: Path) -> Iterator[StartHost]:
     """Return a function that starts hosts."""
-    with _hosts(engine, host_image, host_login_key) as start:
+    with running_hosts(engine, host_image, host_login_key) as start:
         yield start
 
 
@@ -237,7 +237,7 @@ def host(start_host: StartHost) -> Host:
 @pytest.fixture(scope="session")
 def shared_host(engine: DockerEngine, host_image: str, host_login_key: Path) -> Iterator[Host]:
     """Return the run's one host for all tests that leave the system as it is; they take it as `clean_host`."""
-    with _hosts(engine, host_image, host_login_key) as start:
+    with running_hosts(engine, host_image, host_login_key) as start:
         yield start()
 
 
@@ -249,7 +249,8 @@ def clean_host(shared_host: Host) -> Iterator[Host]:
 
 
 @contextlib.contextmanager
-def _hosts(engine: DockerEngine, image: str, login_key: Path) -> Iterator[StartHost]:
+def running_hosts(engine: DockerEngine, image: str, login_key: Path) -> Iterator[StartHost]:
+    """Yield a function that starts hosts; they are removed with the block."""
     started: list[DockerContainer] = []
 
     def start(*, systemd: bool = True) -> Host:
