@@ -39,9 +39,14 @@ def page(file: Path) -> str:
 
 def _sections(described: Mapping[str, Any]) -> Iterator[str]:
     types = described.get("node_types") or {}
-    yield "## Node types"
+    if types:
+        yield "## Node types"
     for name, declared in types.items():
         yield from _node_type(name, declared, types)
+    settings = next(iter(described["plugins"].values())).get("properties")
+    if settings:
+        yield "## Plugin properties"
+        yield _properties(settings)
     if described.get("relationships"):
         yield "## Relationships"
         for name, declared in described["relationships"].items():

@@ -9,6 +9,7 @@ SshError
 ├── KeyUnusable           a private key file is missing, encrypted or not a key
 ├── ConnectionLost        the connection broke
 ├── CommandTimedOut       a command did not end within its limit
+├── CommandAbandoned      nobody waits for the command any more
 ├── TransferFailed        a file cannot be written or read on the host
 ├── ForwardingRefused     the host's SSH server does not forward ports
 ├── CommandNotStarted     a command ended before it could begin its work
@@ -67,6 +68,10 @@ class ConnectionLost(SshError):
 
 class CommandTimedOut(SshError):
     """A command did not end within its limit."""
+
+
+class CommandAbandoned(SshError):
+    """Nobody waits for the command any more: what it was to do is decided."""
 
 
 class TransferFailed(SshError):

@@ -20,7 +20,7 @@ _CHUNK = 65_536
 
 
 @contextmanager
-def port_on_host(connection: Connection, *, local_port: int, host_port: int = 0) -> Iterator[int]:
+def port_on_host(connection: Connection, local_port: int, *, host_port: int = 0) -> Iterator[int]:
     """Yield the host's port (0 lets it choose one); raises ForwardingRefused."""
     carriers = _Carriers(local_port)
     port = connection.accept_forwarded(host_port, carriers.carry)

@@ -10,7 +10,7 @@ from typing import Callable, Optional
 
 import paramiko
 
-from outrider.plugins.ssh.access.errors import CommandTimedOut, ConnectionLost
+from outrider.plugins.ssh.access.errors import CommandAbandoned, CommandTimedOut, ConnectionLost
 from outrider.plugins.ssh.access.target import SshTarget
 
 CHUNK = 1 << 17
@@ -45,6 +45,7 @@ class Running:
         self._stdout = bytearray()
         self._stderr = bytearray()
         self._listener: Optional[Listener] = None
+        self._abandoned: Callable[[], bool] = lambda: False
         self.bytes_sent = 0
 
     def listen(self, listener: Listener) -> None:
@@ -53,6 +54,10 @@ class Running:
             if kept:
                 listener(name, bytes(kept))
         self._listener = listener
+
+    def abandon_when(self, condition: Callable[[], bool]) -> None:
+        """Have all waiting end with `CommandAbandoned` as soon as the condition holds."""
+        self._abandoned = condition
 
     def send(self, data: bytes) -> int:
         """Write all of it to the command's standard input; returns its length."""
@@ -135,6 +140,8 @@ class Running:
     def _check(self) -> None:
         if self._channel.closed and not self._channel.exit_status_ready():
             raise ConnectionLost(f"the connection to {self._target} broke while `{self._name}` ran")
+        if self._abandoned():
+            raise CommandAbandoned(f"`{self._name}` on {self._target} is not waited for any more")
         if time.monotonic() >= self._deadline:
             said = self._stderr.decode(errors="replace").strip()[-300:]
             raise CommandTimedOut(

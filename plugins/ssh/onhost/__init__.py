@@ -1,0 +1,1 @@
+"""What is sent to hosts: no part of it is imported here."""
