@@ -193,7 +193,7 @@ class Launcher:
         attempt.doing = f"starting the runner of plugin {environment.name} {environment.version}"
         module = attempt.task.operation.rpartition(".")[0]
         try:
-            return self._runners.ensure(spec, (module,))
+            return self._runners.ensure(spec, tuple(dict.fromkeys((module, *attempt.task.plugin.modules))))
         except RunnerError as error:
             self._environments.forget(attempt.task.plugin)
             if spec.mode == "fork":

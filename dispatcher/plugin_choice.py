@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ Json = Mapping[str, Any]
 
 #: Plugins that come with every agent.
 BUILTIN = frozenset({"script", "agent", "cfy_extensions", "default_workflows"})
+
+#: What an agent imports ahead for one plugin; any further module is imported when its first operation comes.
+MOST_MODULES = 50
+_SIDES = ("source", "target")
 
 
 def choose(connection: Connection, tenant: str, entry: Json, built: Json) -> PluginRef:
@@ -42,6 +47,19 @@ def choose(connection: Connection, tenant: str, entry: Json, built: Json) -> Plu
             f"plugin {name!r} is named by source {entry['source']!r}, and was not built when the deployment was made"
         )
     raise OperationRefused(f"plugin {name!r} is neither built in nor has it a package_name or a source")
+
+
+def modules_of(name: str, nodes: Iterable[Json]) -> tuple[str, ...]:
+    """Return the modules that the operations of a plugin live in, over all nodes of a plan; the most used first."""
+    found: Counter[str] = Counter()
+    for node in nodes:
+        sides = [each.get(f"{side}_operations") for each in node.get("relationships") or () for side in _SIDES]
+        for records in (node.get("operations"), *sides):
+            # Each operation is there twice: by its full name, and by the last part of it.
+            for record in {id(each): each for each in (records or {}).values()}.values():
+                if record["plugin"] == name and record["operation"]:
+                    found[record["operation"].rpartition(".")[0]] += 1
+    return tuple(module for module, _ in found.most_common(MOST_MODULES))
 
 
 def newest(candidates: Iterable[Plugin], wanted: str | None) -> Plugin | None:
