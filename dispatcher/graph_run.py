@@ -97,7 +97,9 @@ class GraphRun:
             self.ready.append(position)
 
     def wait_for(self, position: int, predecessors: tuple[int, ...]) -> None:
-        """Make a pending task wait for these only."""
+        """Make a pending task wait for these only; one that was ready may have to wait again."""
+        if self._missing[position] == 0 and position in self.ready:
+            self.ready.remove(position)
         for each in self.dependencies[position]:
             successors = self._successors[each]
             if successors is not None and position in successors:

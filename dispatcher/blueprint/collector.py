@@ -16,4 +16,15 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            _call_them_old()
             gc.enable()
+
+
+def _call_them_old() -> None:
+    """Move what was made meanwhile to the oldest generation, so that the next turn does not look at all of it.
+
+    Freezing and thawing does that without looking. Where somebody keeps objects frozen, they must stay so.
+    """
+    if gc.get_freeze_count() == 0:
+        gc.freeze()
+        gc.unfreeze()

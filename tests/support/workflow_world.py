@@ -140,6 +140,13 @@ class World:
                 due = len(self.ran) + die_every
         return now
 
+    def turn_until(self, condition: Callable[[], bool]) -> None:
+        """Make turns until something holds."""
+        deadline = time.monotonic() + _LIMIT_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, "it has not come to pass"
+            self.dispatcher.engine.turn(wait_seconds=0.01)
+
     def instances(self) -> dict[str, InstanceView]:
         """Return the node instances as stored."""
         with self.database.read() as connection:
