@@ -160,9 +160,14 @@ class RabbitNode:
         return True
 
     def _quorum_queues_are_saved(self) -> bool:
-        made = [file.stat().st_mtime for file in self.data_dir.glob("*/quorum/*/*/config")]
-        saved = [file.stat().st_mtime for file in self.data_dir.glob("*/quorum/*/names.dets")]
-        return not made or min(saved, default=0.0) > max(made)
+        """Return whether the broker's register names every quorum queue that has a folder.
+
+        A file's time does not tell: the register is marked as open before its content is written.
+        """
+        registers = self.data_dir.glob("*/quorum/*/names.dets")
+        registered = b"".join(register.read_bytes() for register in registers)
+        made = self.data_dir.glob("*/quorum/*/*/config")
+        return all(config.parent.name.encode() in registered for config in made)
 
     def _end(self, how: signal.Signals) -> None:
         server, self._server = self._server, None
