@@ -20,11 +20,13 @@ from typing import Optional
 from outrider.agent.agent import Agent
 from outrider.agent.errors import AgentError, SettingsError
 from outrider.agent.notify import ServiceManager
+from outrider.agent.recent_log import FORMAT, RecentLog
 from outrider.agent.settings import Settings, load
 from outrider.agent.stopping import stop_everything
 from outrider.messaging import topology
 from outrider.messaging.amqp import AmqpSettings, AmqpTransport, TlsOptions
 from outrider.messaging.errors import MessagingError, TopologyMismatch
+from outrider.messaging.messages import ControlKind
 from outrider.messaging.version import __version__
 
 logger = logging.getLogger("outrider.agent")
@@ -44,13 +46,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
         return _EXIT_USAGE
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format=FORMAT)
     # The AMQP library reports every reconnection at several levels of its own.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     try:
-        return _stop_all(settings) if options.command == "stop-all" else _serve(settings)
+        return _stop_all(settings) if options.command == "stop-all" else _serve(settings, RecentLog.attached())
     except (AgentError, MessagingError) as error:
         logger.error("%s", error)  # noqa: TRY400 - the text says what to do; a traceback would hide it
         return _EXIT_FAILED
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, recent_log: RecentLog) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -78,7 +78,7 @@ def _serve(settings: Settings) -> int:
         manager.ready("connecting to the broker")
         if not _await_broker(settings, transport, manager, stop):
             return 0
-        agent = Agent(settings, transport)
+        agent = Agent(settings, transport, beside={ControlKind.LOGS: recent_log.answer})
         agent.start()
         try:
             _watch(agent, manager, stop)

@@ -9,14 +9,14 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Optional
 
 from outrider.agent.attempts import Attempts, Phase
 from outrider.agent.clock import machine_id
 from outrider.agent.code import copy_code
-from outrider.agent.control import Control
+from outrider.agent.control import Control, Handler
 from outrider.agent.environments import Environments
 from outrider.agent.errors import JournalError, StateLocked
 from outrider.agent.folder import AttemptFolder
@@ -36,6 +36,7 @@ from outrider.agent.updates import UpdateShipper
 from outrider.agent.verdicts import Reporter
 from outrider.agent.worker import Worker
 from outrider.messaging.errors import MessagingError
+from outrider.messaging.messages import ControlKind
 from outrider.messaging.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -52,8 +53,12 @@ class Agent:
     `StateLocked` if there is another. Queues and exchanges must exist (see `messaging.topology.agent_topology`).
     """
 
-    def __init__(self, settings: Settings, transport: Transport) -> None:
+    def __init__(
+        self, settings: Settings, transport: Transport, *, beside: Optional[Mapping[ControlKind, Handler]] = None
+    ) -> None:
+        """`beside`: what a process that is an agent and nothing else answers on the control queue besides."""
         self.settings = settings
+        self._beside = beside or {}
         self._transport = transport
         self._held = contextlib.ExitStack()
         self._running = False
@@ -216,6 +221,7 @@ class Agent:
             heart=self._heart,
             journal=journal,
             requests=self._requests,
+            beside=self._beside,
             grace_seconds=settings.grace_seconds,
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 from outrider.agent.heartbeat import Heart
@@ -24,11 +25,14 @@ logger = logging.getLogger(__name__)
 
 _PREFETCH = 50
 
+#: Returns an answer's payload; an exception's text becomes the refusal.
+Handler = Callable[[ControlRequest], dict[str, Any]]
+
 
 class Control:
     """The consumer of the control queue."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only; each is a part of the agent that answers something
         self,
         *,
         agent_id: str,
@@ -38,8 +42,10 @@ class Control:
         heart: Heart,
         journal: Journal,
         requests: DispatcherRequests,
+        beside: Mapping[ControlKind, Handler],
         grace_seconds: float,
     ) -> None:
+        """`beside`: answers that need nothing of operations."""
         self._agent_id = agent_id
         self._transport = transport
         self._worker = worker
@@ -49,12 +55,13 @@ class Control:
         self._requests = requests
         self._grace = grace_seconds
         self._consumer: Optional[Consumer] = None
-        self._handlers: dict[ControlKind, Callable[[ControlRequest], dict[str, Any]]] = {
+        self._handlers: dict[ControlKind, Handler] = {
             ControlKind.PING: self._ping,
             ControlKind.CANCEL: self._cancel,
             ControlKind.DRAIN: self._drain,
             ControlKind.EXPLAIN: self._explain,
             ControlKind.NEW_EPOCH: self._new_epoch,
+            **beside,
         }
 
     def start(self) -> None:
@@ -123,8 +130,11 @@ class Control:
         grace = 0.0 if request.payload.get("kill") else self._grace
         return {"outcome": self._worker.cancel(request.attempt_id, grace_seconds=grace)}
 
-    def _drain(self, _request: ControlRequest) -> dict[str, Any]:
-        self._intake.drain()
+    def _drain(self, request: ControlRequest) -> dict[str, Any]:
+        if request.payload.get("undo"):
+            self._intake.undrain()
+        else:
+            self._intake.drain()
         self._heart.beat_now()
         return {"state": self._intake.state}
 

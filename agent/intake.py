@@ -80,8 +80,13 @@ class Intake:
         self.review()
 
     def drain(self) -> None:
-        """Take no more tasks, for good."""
+        """Take no more tasks until `undrain`, or until the agent is started again."""
         self._draining = True
+        self.review()
+
+    def undrain(self) -> None:
+        """Take tasks again."""
+        self._draining = False
         self.review()
 
     def review(self) -> None:

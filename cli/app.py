@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deployment": ("outrider.cli.updating", "app"),
     "execution": ("outrider.cli.resuming", "app"),
     "exec": ("outrider.cli.exec", "exec_"),
-    "agent": ("outrider.cli.hosts", "app"),
+    "agent": ("outrider.cli.agents", "app"),
     "broker": ("outrider.cli.broker", "app"),
     "up": ("outrider.cli.up", "up"),
     "ca": ("outrider.cli.ca", "app"),

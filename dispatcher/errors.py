@@ -15,6 +15,8 @@ DispatcherError
 ├── ExecutionFailed          a workflow that was waited for failed
 ├── ExecutionCancelled       a workflow that was waited for was cancelled
 ├── WaitExpired              what was waited for did not happen in time; it goes on
+├── AgentSilent              an agent that was asked something did not answer
+├── AgentRefused             an agent answered that it cannot do what was asked
 └── OperationRefused         an operation cannot be sent: its inputs, plugin or agent cannot be resolved
 """
 
@@ -94,3 +96,11 @@ class WaitExpired(DispatcherError):
 
 class OperationRefused(DispatcherError):
     """An operation cannot be sent; the text names it, what could not be resolved, and the remedy."""
+
+
+class AgentSilent(DispatcherError):
+    """An agent that was asked something did not answer within the time that the text says."""
+
+
+class AgentRefused(DispatcherError):
+    """An agent answered that it cannot do what was asked; the text holds its reason."""

@@ -31,7 +31,7 @@ from outrider.installer.fleet import (
     run_fleet,
 )
 from outrider.installer.heartbeats import BrokerHeartbeats, HeartbeatWaiter, broker_heartbeats
-from outrider.installer.installation import Diagnosis, InstalledAgent, doctor, install_agent
+from outrider.installer.installation import Diagnosis, InstalledAgent, ServiceLog, doctor, install_agent, read_log
 from outrider.installer.plan import Step
 from outrider.installer.progress import Observer, StepEvent, StepState
 from outrider.installer.ssh import HostKeys, Limits, SshTarget, Sudo
@@ -60,6 +60,7 @@ __all__ = [
     "Observer",
     "Outcome",
     "Problem",
+    "ServiceLog",
     "SshTarget",
     "Step",
     "StepEvent",
@@ -80,6 +81,7 @@ __all__ = [
     "make_vhost",
     "parse_target",
     "read_hosts",
+    "read_log",
     "remember_failed",
     "remove_account",
     "run_fleet",

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from outrider.installer.bundle import Bundle, HostBundle
 from outrider.installer.configuration import AgentSpec, BrokerAccess, render_configuration
-from outrider.installer.errors import HostUnfit
+from outrider.installer.errors import HostRefused, HostUnfit
 from outrider.installer.facts import DEFAULT_NEEDS, HostFacts, Needs, Problem, find_problems, now, read_facts
 from outrider.installer.heartbeats import HeartbeatWaiter
 from outrider.installer.plan import Plan, Step, plan_installation
@@ -127,6 +127,27 @@ def doctor(
             status = session.act("status") if facts.service != "none" else {"state": "none", "log": ""}
         session.remove_stage()
     return Diagnosis(str(target), facts, find_problems(facts, needs), status["state"], status["log"])
+
+
+@dataclass(frozen=True)
+class ServiceLog:
+    """The end of the log that a host keeps of its agent."""
+
+    #: The service's state, as the service manager says it.
+    state: str
+    text: str
+
+
+def read_log(target: SshTarget, host_program: bytes, *, lines: int, observer: Observer = ignore) -> ServiceLog:
+    """Return the end of an agent's log from its host (journal or log file); raises `StepFailed`."""
+    steps = Steps(str(target), observer)
+    with connected(steps, target, host_program) as session:
+        with steps.step("log"):
+            answer = session.act("status", {"lines": lines})
+        session.remove_stage()
+    if answer["state"] == "none":
+        raise HostRefused(f"{target.host} has no agent", remedy="see whether it is the host that you mean")
+    return ServiceLog(answer["state"], answer["log"])
 
 
 @contextlib.contextmanager

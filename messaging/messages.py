@@ -346,6 +346,8 @@ class ControlKind(str, Enum):
     DRAIN = "drain"
     UPGRADE = "upgrade"
     EXPLAIN = "explain"
+    #: The end of what the agent itself logged.
+    LOGS = "logs"
     # Agent → dispatcher.
     REDEEM_SECRETS = "redeem_secrets"
     NEW_EPOCH = "new_epoch"

@@ -23,6 +23,7 @@ class OpenOperation:
     """An attempt without a verdict."""
 
     attempt_id: str
+    execution_id: str
     number: int
     operation: str
     instance: str | None
@@ -57,9 +58,19 @@ class EndedAttempt:
 
 
 def open_operations(connection: Connection, execution_id: str, *, limit: int = 100) -> list[OpenOperation]:
-    """Return the open attempts, oldest first."""
+    """Return an execution's open attempts, oldest first."""
+    return _open(connection, ATTEMPTS.c.execution_id == execution_id, limit)
+
+
+def operations_on(connection: Connection, agent_id: str, *, limit: int = 100) -> list[OpenOperation]:
+    """Return an agent's open attempts, of all executions, oldest first."""
+    return _open(connection, ATTEMPTS.c.agent_id == agent_id, limit)
+
+
+def _open(connection: Connection, condition: sa.ColumnElement[bool], limit: int) -> list[OpenOperation]:
     columns = (
         ATTEMPTS.c.id,
+        ATTEMPTS.c.execution_id,
         ATTEMPTS.c.number,
         TASKS.c.operation,
         TASKS.c.instance,
@@ -71,13 +82,14 @@ def open_operations(connection: Connection, execution_id: str, *, limit: int = 1
     query = (
         sa.select(*columns)
         .join(TASKS, TASKS.c.id == ATTEMPTS.c.task_id)
-        .where(ATTEMPTS.c.execution_id == execution_id, ATTEMPTS.c.state != AttemptState.ENDED.value)
+        .where(condition, ATTEMPTS.c.state != AttemptState.ENDED.value)
         .order_by(ATTEMPTS.c.created_at)
         .limit(limit)
     )
     return [
         OpenOperation(
             attempt_id=row.id,
+            execution_id=row.execution_id,
             number=row.number,
             operation=row.operation or "",
             instance=row.instance,

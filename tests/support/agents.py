@@ -178,9 +178,9 @@ def agent_settings(state_dir: Path, **changes: Any) -> Settings:
 
 
 @contextmanager
-def running_agent(settings: Settings, transport: Transport) -> Iterator[Agent]:
+def running_agent(settings: Settings, transport: Transport, **answers: Any) -> Iterator[Agent]:
     """Run an agent; everything that it started is gone afterwards."""
-    agent = Agent(settings, transport)
+    agent = Agent(settings, transport, **answers)
     agent.start()
     try:
         yield agent
