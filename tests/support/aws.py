@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import parse_qs, urlsplit
 
@@ -143,7 +144,7 @@ def moto_server() -> Iterator[Moto]:
     """Run a server for the time of the block."""
     port = free_port()
     environment = {**os.environ, "AWS_EC2_METADATA_DISABLED": "true"}
-    command = [sys.executable, "-c", "import sys; from moto.server import main; main(sys.argv[1:])"]
+    command = [sys.executable, str(Path(__file__).with_name("moto_main.py"))]
     process = subprocess.Popen(
         [*command, "-H", "127.0.0.1", "-p", str(port)],
         env=environment,
