@@ -74,7 +74,7 @@ _DEFINITIONS = (
         plan=plan_uninstall,
         parameters={
             "ignore_failure": _IGNORE_FAILURE,
-            "recursive": _parameter("boolean", "Uninstall the deployments inside this one first", default=False),
+            "recursive": _parameter("boolean", "Not offered; only false is accepted", default=False),
             **FILTERS,
         },
         rules=_INSTALLED,
@@ -143,7 +143,6 @@ _DEFINITIONS = (
             "force_reinstall": _parameter("boolean", "Reinstall without asking for the status", default=False),
         },
         rules=_INSTALLED,
-        resumable=False,
     ),
     Definition(
         name="scale",
@@ -180,7 +179,6 @@ _DEFINITIONS = (
             "install_first": _parameter("boolean", "Not offered; only false is accepted", default=False),
             "ignore_failure": _IGNORE_FAILURE,
         },
-        resumable=False,
     ),
     Definition(
         name="rollback",

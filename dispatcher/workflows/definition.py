@@ -56,4 +56,3 @@ class Definition:
     #: In the form that a blueprint's ``workflows`` section has.
     parameters: Json = field(default_factory=dict)
     rules: Rules = Rules()
-    resumable: bool = True

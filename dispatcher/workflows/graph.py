@@ -149,7 +149,6 @@ class Workflow:
 
     name: str
     stages: tuple[Stage, ...]
-    resumable: bool = True
     #: (recovery name, failed subgraph, view) → the graph that replaces the subgraph.
     #: Tasks outside that waited for a task of the failed subgraph then wait for all last tasks of the replacement.
     recover: Callable[[str, Subgraph, DeploymentView], TaskGraph] | None = None

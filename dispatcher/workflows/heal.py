@@ -62,7 +62,7 @@ def plan_heal(parameters: Mapping[str, Any], view: DeploymentView) -> Workflow:
         return frozenset(each for each in _scope(now, target) if now.instances[each].state in {DELETED, UNINITIALIZED})
 
     stages.extend(reinstall_stages(reinstalled, interrupted, options))
-    return Workflow(name="heal", stages=tuple(stages), resumable=False, recover=recover)
+    return Workflow(name="heal", stages=tuple(stages), recover=recover)
 
 
 def _heal_stages(target: str) -> list[Stage]:

@@ -84,7 +84,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "uninstall": (
             "An instance that was never begun (`uninitialized`) is left alone instead of being stopped and deleted.",
-            "`recursive` is acted on by whoever starts the execution: the planner sees one deployment only.",
+            "`recursive` is refused: uninstall the deployments inside this one first.",
             _SUBGRAPH,
         ),
         "stop": (
@@ -100,6 +100,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " the next."
             ),
             "An instance that was never checked, cannot be checked and is started is believed to be well.",
+            "A failed or cancelled heal can be resumed.",
         ),
         "update": (
             (
@@ -107,6 +108,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 " place: start it again with `reinstall_list` or `force_reinstall` to have that."
             ),
             "Nothing is healed on the way; run [heal](heal.md) first. `install_first` is not offered.",
+            "A failed or cancelled update can be resumed.",
         ),
         "scale": (
             (

@@ -81,7 +81,7 @@ def _page_lines(definition: Definition) -> Iterator[str]:
     yield f"- Available when the started instances are: {', '.join(rules.node_instances_active)}"
     if rules.node_types_required:
         yield f"- Needs a node of type: {', '.join(f'`{each}`' for each in rules.node_types_required)}"
-    yield from (f"- Resumable: {'yes' if definition.resumable else 'no'}", "")
+    yield ""
     yield from ("## Parameters", "", "| name | type | default | meaning |", "| --- | --- | --- | --- |")
     for name, entry in definition.parameters.items():
         yield f"| `{name}` | {entry.get('type', 'any')} | {_default(entry)} | {entry.get('description', '')} |"
@@ -127,7 +127,8 @@ A blueprint can map further workflows to [functions of plugins and to scripts](p
 
 Every workflow is planned before it runs: a planner looks at the deployment and returns a graph of tasks; the engine
 stores the graph and runs whatever no longer waits. A workflow with several stages plans each when the one before has
-ended. An operation that a node does not implement takes its whole step away, the states around it included.
+ended. A failed or cancelled execution of any of them can be resumed. An operation that a node does not implement takes
+its whole step away, the states around it included.
 
 In the drawings, boxes are operations that run on an agent, rounded boxes are states that are stored, flags are events.
 

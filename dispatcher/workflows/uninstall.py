@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from outrider.dispatcher.workflows.builder import Chain, GraphBuilder
+from outrider.dispatcher.workflows.errors import PlanError
 from outrider.dispatcher.workflows.graph import Stage, StagePlan, Subgraph, TaskGraph, Workflow
 from outrider.dispatcher.workflows.lifecycle import DELETED, UNINITIALIZED, UNLINK, add_uninstall
 from outrider.dispatcher.workflows.ordering import order_chains
@@ -15,12 +16,16 @@ from outrider.dispatcher.workflows.steps import InstanceChain, Options
 from outrider.dispatcher.workflows.view import DeploymentView
 
 
-def plan_uninstall(parameters: Mapping[str, Any], _view: DeploymentView) -> Workflow:
-    """Plan the workflow `uninstall`; `recursive` is for whoever starts it, who knows the child deployments."""
+def plan_uninstall(parameters: Mapping[str, Any], view: DeploymentView) -> Workflow:
+    """Plan the workflow `uninstall`. Raises PlanError for `recursive`: a plan is about one deployment."""
+    if parameters["recursive"]:
+        raise PlanError(
+            f"recursive is not offered: uninstall the deployments inside {view.id!r} first, then this one without it"
+        )
     options = Options(ignore_failure=parameters["ignore_failure"])
 
-    def plan(view: DeploymentView) -> StagePlan:
-        return StagePlan(graph=uninstall_graph(view, select(view, parameters), options))
+    def plan(now: DeploymentView) -> StagePlan:
+        return StagePlan(graph=uninstall_graph(now, select(now, parameters), options))
 
     return Workflow(
         name="uninstall", stages=(Stage(name="uninstall", plan=plan),), recover=recover, prepare_resume=prepare_resume

@@ -63,9 +63,7 @@ def plan_update(parameters: Json, _view: DeploymentView) -> Workflow:
     if not parameters["skip_reinstall"]:
         stages.extend(_reinstall(parameters, options))
     stages.append(Stage(name="update-install", plan=lambda now: _arrive(now, parameters)))
-    return Workflow(
-        name="update", stages=tuple(stages), resumable=False, recover=recover, prepare_resume=prepare_resume
-    )
+    return Workflow(name="update", stages=tuple(stages), recover=recover, prepare_resume=prepare_resume)
 
 
 def _leave(view: DeploymentView, parameters: Json, options: Options) -> StagePlan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from outrider.dispatcher.workflows import TaskKind, get_workflow
+from outrider.dispatcher.workflows import PlanError, TaskKind, get_workflow
 from tests.support.deployments import ALL_LIFECYCLE, deployment, node, relationship
 from tests.support.graphs import ancestors, operations, run_order, steps
 
@@ -251,6 +251,11 @@ def test_filters_combine_and_types_include_derived_ones():
     view = deployment(nodes, counts={"a": 2})
     graph = graph_of("install", view, type_names=["my.Base"], node_instance_ids=["a_2", "b_1"])
     assert {task.instance for task in graph.tasks.values()} == {"a_2"}
+
+
+def test_a_recursive_uninstall_is_refused_instead_of_leaving_the_deployments_inside():
+    with pytest.raises(PlanError, match="uninstall the deployments inside"):
+        get_workflow("uninstall", {"recursive": True}, deployment({"vm": node()}))
 
 
 def test_ignore_failure_marks_every_task():
