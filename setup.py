@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent
 #: Folders that become ``outrider.<folder>``.
 FOLDERS = ("messaging", "agent", "dispatcher", "installer", "manager_stub", "cli")
 #: Plugins that come with the agent. The others (aws, docker, ssh) build wheels and wagons of their own.
-BUNDLED_PLUGINS = ("sdk", "wagons", "script", "cloudify")
+BUNDLED_PLUGINS = ("sdk", "wagons", "script", "cloudify", "host")
 #: What the installer and other plugins use of a plugin that has its own wheel.
 BUNDLED_PARTS = ("ssh.access",)
 
@@ -53,7 +53,9 @@ MANAGER = [
     'alembic>=1.13; python_version >= "3.11"',
     'cryptography>=42; python_version >= "3.11"',
     'fastapi>=0.110; python_version >= "3.11"',
+    'httptools>=0.6; python_version >= "3.11"',
     'jinja2>=3.1; python_version >= "3.11"',
+    'orjson>=3.10; python_version >= "3.11"',
     'paramiko>=3.4; python_version >= "3.11"',
     'psycopg[binary]>=3.1; python_version >= "3.11"',
     'python-multipart>=0.0.9; python_version >= "3.11"',
@@ -62,6 +64,7 @@ MANAGER = [
     'sqlalchemy>=2.0; python_version >= "3.11"',
     'typer>=0.12; python_version >= "3.11"',
     'uvicorn>=0.29; python_version >= "3.11"',
+    'uvloop>=0.19; python_version >= "3.11"',
     'wheel>=0.43; python_version >= "3.11"',
 ]
 AWS = ["boto3>=1.34"]

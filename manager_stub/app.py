@@ -40,7 +40,7 @@ def create_app(manager: Manager) -> FastAPI:
     for routes in (system.unversioned, beyond.routes, health.routes, file_server.routes, system.missing):
         app.include_router(routes)
     if manager.file_tokens is not None:
-        app.mount("/files", files_app(manager.content, manager.file_tokens))
+        app.mount("/files", files_app(manager.content, manager.file_tokens, enrol=manager.enrol))
     app.mount("/", StaticFiles(directory=STATIC, html=True))
     envelope.install(app)
     app.add_middleware(BodyLimit, settings=manager.settings)

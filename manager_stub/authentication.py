@@ -1,8 +1,8 @@
 """Finds out who sends a request: by password, by token, or by an execution's token.
 
 A password costs 60 ms and 32 MiB to check (see `store.passwords`), and clients send it with every request: that it was
-right is remembered for a minute, under a key that only this process has. A token is looked up each time, so one that
-is deleted is void at once.
+right is remembered for a minute, under a key that only this process has. Accounts and people's tokens are looked up
+once a second (see `known_callers`), an execution's token each time.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from outrider.dispatcher.store.tokens import Token
 from outrider.dispatcher.store.users import User
 from outrider.manager_stub.access import SYSTEM_ADMIN, TENANT_ROLES, Caller, Right
 from outrider.manager_stub.errors import Forbidden, TooMany, Unauthorized
+from outrider.manager_stub.known_callers import KnownCallers
 from outrider.manager_stub.settings import ManagerSettings
 
 REMEMBER_SECONDS = 60.0
@@ -43,7 +44,9 @@ class Authenticator:
     def __init__(self, database: Database, settings: ManagerSettings) -> None:
         self._database = database
         self._settings = settings
-        self._known = _Remembered()
+        self._passwords = _Remembered()
+        #: Who was found a moment ago.
+        self.known = KnownCallers()
         self._refusals = _Refusals(settings.refusals_per_minute)
         # Guessing in parallel would cost 32 MiB each: more than a few at once wait for their turn.
         self._checking = threading.BoundedSemaphore(4)
@@ -53,6 +56,15 @@ class Authenticator:
 
         `tenant` takes the place of the header (the file server's paths name it).
         """
+        found = self.known.find(headers, tenant=tenant)
+        if isinstance(found, Caller):
+            return found
+        caller = self._look_up(headers, address=address, tenant=tenant)
+        if caller.execution_id is None:
+            self.known.add(found, caller)
+        return caller
+
+    def _look_up(self, headers: Mapping[str, str], *, address: str, tenant: str | None) -> Caller:
         wanted = tenant or headers.get("tenant") or tenants.DEFAULT
         token = headers.get("execution-token") or headers.get("authentication-token") or _bearer(headers)
         if token is not None:
@@ -77,7 +89,7 @@ class Authenticator:
         stored = user.password_hash if user is not None else None
         if user is not None and (user.locked_until or 0) > now:
             raise Unauthorized(WRONG)
-        if user is not None and user.active and self._known.has(name, password, stored):
+        if user is not None and user.active and self._passwords.has(name, password, stored):
             return user
         with self._checking:
             right = passwords.matches(password, stored)
@@ -96,7 +108,7 @@ class Authenticator:
                 users.record_login(connection, name, now=now)
         if not right or not user.active:
             raise Unauthorized(WRONG)
-        self._known.add(name, password, stored)
+        self._passwords.add(name, password, stored)
         return user
 
     def _by_token(self, text: str, tenant: str, address: str) -> Caller:

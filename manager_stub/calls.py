@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.dispatcher import Dispatcher
@@ -64,13 +65,15 @@ class Requires:
         #: Whether an execution's token is enough.
         self.operations = operations
 
-    def __call__(self, request: Request) -> Call:
-        """Authenticate the request; raises Unauthorized, Forbidden."""
+    async def __call__(self, request: Request) -> Call:
+        """Authenticate the request; raises Unauthorized, Forbidden.
+
+        Asynchronous, so that a caller who was here a moment ago costs no way to a thread and back.
+        """
         manager: Manager = request.app.state.manager
-        address = request.client.host if request.client else "unknown"
-        caller = manager.authenticator.authenticate(
-            request.headers, address=address, tenant=request.path_params.get("file_tenant")
-        )
+        tenant = request.path_params.get("file_tenant")
+        known = manager.authenticator.known.find(request.headers, tenant=tenant)
+        caller = known if isinstance(known, Caller) else await run_in_threadpool(_authenticated, request, tenant)
         request.state.caller = caller
         if caller.execution_id is not None and not self.operations:
             raise Forbidden("an execution's token is not good for this")
@@ -80,6 +83,12 @@ class Requires:
                 f"{self.right.name.lower()}, and the user's role there gives {caller.right.name.lower()}"
             )
         return Call(caller=caller, manager=manager)
+
+
+def _authenticated(request: Request, tenant: str | None) -> Caller:
+    manager: Manager = request.app.state.manager
+    address = request.client.host if request.client else "unknown"
+    return manager.authenticator.authenticate(request.headers, address=address, tenant=tenant)
 
 
 Reader = Annotated[Call, Depends(Requires(Right.READ))]

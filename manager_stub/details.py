@@ -7,26 +7,30 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 
 
-class Detail(ColumnElement[str]):
-    """``details ->> name``: a text, or NULL."""
+class Detail(FunctionElement[str]):
+    """``details ->> name``: a text, or NULL.
 
-    inherit_cache = False
+    Column and name are the function's arguments, so that SQLAlchemy can keep the compiled query.
+    """
+
+    inherit_cache = True
+    name = "detail"
     type = sa.Text()
 
     def __init__(self, table: sa.Table, name: str) -> None:
-        self.column = table.c.details
-        #: Written into the SQL: only names from this package's code come here.
-        self.member = name
+        super().__init__(table.c.details, sa.literal(name, sa.Text()))
 
 
 @compiles(Detail, "sqlite")
 def _sqlite(element: Detail, compiler: SQLCompiler, **options: Any) -> str:
-    return f"json_extract({compiler.process(element.column, **options)}, '$.{element.member}')"
+    column, name = (compiler.process(each, **options) for each in element.clauses)
+    return f"json_extract({column}, '$.' || {name})"
 
 
 @compiles(Detail, "postgresql")
 def _postgresql(element: Detail, compiler: SQLCompiler, **options: Any) -> str:
-    return f"(CAST({compiler.process(element.column, **options)} AS json) ->> '{element.member}')"
+    column, name = (compiler.process(each, **options) for each in element.clauses)
+    return f"(CAST({column} AS json) ->> {name})"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import orjson
 from fastapi import Depends, Request, Response
 
 from outrider.manager_stub.errors import BadRequest
@@ -66,8 +67,6 @@ async def read_listing(request: Request) -> ListCall:
     )
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
 Listing = Annotated[ListCall, Depends(read_listing)]
 
 
@@ -82,7 +81,11 @@ def page_of(items: list[Any], total: int, call: ListCall) -> dict[str, Any]:
 
 def written(page: dict[str, Any]) -> Response:
     """Return a page as JSON text: the framework's own encoder would take longer than the store does."""
-    return Response(_ENCODER.encode(page), media_type="application/json")
+    try:
+        return Response(orjson.dumps(page), media_type="application/json")
+    except orjson.JSONEncodeError:
+        # Numbers beyond 64 bits, which properties may hold.
+        return Response(json.dumps(page), media_type="application/json")
 
 
 def whole_list(items: list[Any]) -> dict[str, Any]:

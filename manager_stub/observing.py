@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 #: What operations send all the time, and what only looks like a change.
-_UNRECORDED = ("/events", "/evaluate/functions", "/operations", "/searches/")
+_UNRECORDED = tuple(f"/api/v3.1/{each}" for each in ("events", "evaluate/functions", "operations", "searches/"))
 
 
 class Observer:
@@ -36,11 +36,15 @@ class Observer:
             return
         began = time.monotonic()
         status = 500
+        recorded = scope["method"] not in _READING and not scope["path"].startswith(_UNRECORDED)
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if recorded:
+                    # Before the answer: who reads that a token is deleted may rely on it.
+                    self._manager.authenticator.known.forget()
                 message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
             await send(message)
 
@@ -50,7 +54,7 @@ class Observer:
             route = scope.get("route")
             pattern = getattr(route, "path", "other")
             self._manager.metrics.request(scope["method"], pattern, status, time.monotonic() - began)
-            if scope["method"] not in _READING and not any(part in scope["path"] for part in _UNRECORDED):
+            if recorded:
                 await run_in_threadpool(self._record, scope, status)
 
     def _record(self, scope: Scope, status: int) -> None:

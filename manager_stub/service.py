@@ -7,7 +7,7 @@ import secrets as random
 from collections.abc import Callable
 
 from outrider.dispatcher.dispatcher import Dispatcher
-from outrider.dispatcher.files import FileTokens
+from outrider.dispatcher.files import Enrol, FileTokens
 from outrider.dispatcher.secrets import SecretStore
 from outrider.dispatcher.store import passwords, tenants, tokens, users
 from outrider.dispatcher.store.users import User
@@ -29,15 +29,17 @@ class Manager:
         settings: ManagerSettings,
         *,
         file_tokens: FileTokens | None = None,
+        enrol: Enrol | None = None,
         healthy: Callable[[], list[str]] = list,
     ) -> None:
-        """`healthy` returns what is wrong with this process; readiness shows it."""
+        """`healthy` returns what is wrong with this process; readiness shows it. `enrol` answers hosts that ask."""
         self.dispatcher = dispatcher
         self.database = dispatcher.database
         self.content = dispatcher.content
         self.secrets = secrets
         self.settings = settings
         self.file_tokens = file_tokens
+        self.enrol = enrol
         self.healthy = healthy
         self.metrics = Metrics()
         self.authenticator = Authenticator(self.database, settings)

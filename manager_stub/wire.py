@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,14 @@ def time_text(moment: float | None) -> str | None:
     """Return seconds since the epoch as ``2026-11-22T23:00:00.123Z``."""
     if moment is None:
         return None
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    seconds, milliseconds = divmod(int(moment * 1000), 1000)
+    return f"{_second_text(seconds)}.{milliseconds:03d}Z"
+
+
+@functools.lru_cache(maxsize=4096)
+def _second_text(seconds: int) -> str:
+    # Pages have hundreds of times, most of them in the same few seconds.
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
 
 
 def parse_time(text: str, *, now: float) -> float:

@@ -74,6 +74,7 @@ DEPLOYMENTS = Table(
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
 )
+Index("deployments_list", DEPLOYMENTS.c.tenant, DEPLOYMENTS.c.created_at, DEPLOYMENTS.c.id)
 Index("deployments_blueprint", DEPLOYMENTS.c.tenant, DEPLOYMENTS.c.blueprint_id)
 
 NODES = Table(
@@ -106,6 +107,14 @@ NODE_INSTANCES = Table(
     Column("system_properties", Text, nullable=False),
 )
 Index("node_instances_id", NODE_INSTANCES.c.tenant, NODE_INSTANCES.c.id)
+Index(
+    "node_instances_list",
+    NODE_INSTANCES.c.tenant,
+    NODE_INSTANCES.c.node_id,
+    NODE_INSTANCES.c.deployment_id,
+    NODE_INSTANCES.c.id,
+)
+Index("node_instances_state", NODE_INSTANCES.c.tenant, NODE_INSTANCES.c.deployment_id, NODE_INSTANCES.c.state)
 
 EXECUTIONS = Table(
     "executions",
@@ -141,6 +150,7 @@ EXECUTIONS = Table(
     Column("owner_epoch", Integer, nullable=False, server_default="0"),
 )
 Index("executions_status", EXECUTIONS.c.status)
+Index("executions_list", EXECUTIONS.c.tenant, EXECUTIONS.c.created_at, EXECUTIONS.c.id)
 Index("executions_deployment", EXECUTIONS.c.tenant, EXECUTIONS.c.deployment_id, EXECUTIONS.c.created_at)
 
 GRAPHS = Table(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -12,21 +12,34 @@ from sqlalchemy.engine import Connection, Row
 from outrider.dispatcher.store import deployments as stored
 from outrider.dispatcher.store import jsontext
 from outrider.dispatcher.store.executions import ACTIVE
-from outrider.dispatcher.store.schema import EXECUTIONS, NODE_INSTANCES
+from outrider.dispatcher.store.schema import EXECUTIONS
 from outrider.dispatcher.workflows import BUILT_IN, DeploymentView, availability
+from outrider.manager_stub.instance_states import InstanceStates
 from outrider.manager_stub.listing import ListCall
 from outrider.manager_stub.wire import labels_list, ownership, time_text
 
 Json = dict[str, Any]
 Key = tuple[str, str]
 
+_STATES = InstanceStates()
 _RUNNING = frozenset(status.value for status in ACTIVE) | {"queued", "scheduled"}
 _LATEST = {"terminated": "completed", "failed": "failed", "cancelled": "cancelled"}
 
 
+class _Latest(NamedTuple):
+    """What is told of a deployment's latest execution; the names are columns."""
+
+    id: str
+    deployment_id: str
+    workflow: str
+    status: str
+    total_operations: int
+    finished_operations: int
+
+
 def deployments(connection: Connection, rows: Sequence[Row[Any]], listing: ListCall) -> list[Json]:
     """Return deployment records."""
-    states = _instance_states(connection, rows)
+    states = _STATES.of(connection, rows)
     latest = _latest_executions(connection, rows)
     found = [_deployment(row, states[row.tenant, row.id], latest.get((row.tenant, row.id))) for row in rows]
     if listing.flag("_workflows"):
@@ -52,7 +65,7 @@ def deployment_updates(_connection: Connection, rows: Sequence[Row[Any]], _listi
     ]
 
 
-def _deployment(row: Row[Any], states: Counter[str], latest: Row[Any] | None) -> Json:
+def _deployment(row: Row[Any], states: Mapping[str, int], latest: _Latest | None) -> Json:
     details: Mapping[str, Any] = jsontext.load(row.details)
     plan: Mapping[str, Any] = jsontext.load(row.plan)
     active = bool(states) and set(states) == {"started"}
@@ -79,7 +92,7 @@ def _deployment(row: Row[Any], states: Counter[str], latest: Row[Any] | None) ->
         **_environment(),
         **_state(latest, active=active),
         "drifted_instances": 0,
-        "unavailable_instances": sum(states.values()) - states["started"] if active else 0,
+        "unavailable_instances": sum(states.values()) - states.get("started", 0) if active else 0,
         "instance_states": dict(states),
         **ownership(details, row.tenant, row.created_at),
     }
@@ -98,7 +111,7 @@ def _environment() -> Json:
     }
 
 
-def _state(latest: Row[Any] | None, *, active: bool) -> Json:
+def _state(latest: _Latest | None, *, active: bool) -> Json:
     running = latest is not None and latest.status in _RUNNING
     status = None if latest is None else ("in_progress" if running else _LATEST[latest.status])
     overall = "in_progress" if running else "good"
@@ -115,35 +128,22 @@ def _state(latest: Row[Any] | None, *, active: bool) -> Json:
     }
 
 
-def _instance_states(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[Key, Counter[str]]:
-    found: defaultdict[Key, Counter[str]] = defaultdict(Counter)
-    for tenant, ids in _ids_by_tenant(rows).items():
-        table = NODE_INSTANCES.c
-        query = (
-            sa.select(table.deployment_id, table.state, sa.func.count())
-            .where(table.tenant == tenant, table.deployment_id.in_(ids))
-            .group_by(table.deployment_id, table.state)
-        )
-        for deployment_id, state, count in connection.execute(query):
-            found[tenant, deployment_id][state] = count
-    return found
-
-
-def _latest_executions(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[Key, Row[Any]]:
-    found: dict[Key, Row[Any]] = {}
+def _latest_executions(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[Key, _Latest]:
+    found: dict[Key, _Latest] = {}
     for tenant, ids in _ids_by_tenant(rows).items():
         table = EXECUTIONS.c
+        same = EXECUTIONS.alias()
         newest = (
-            sa.select(table.deployment_id, sa.func.max(table.created_at).label("at"))
-            .where(table.tenant == tenant, table.deployment_id.in_(ids))
-            .group_by(table.deployment_id)
-            .subquery()
+            sa.select(sa.func.max(same.c.created_at))
+            .where(same.c.tenant == tenant, same.c.deployment_id == table.deployment_id)
+            .scalar_subquery()
         )
-        query = sa.select(EXECUTIONS).join(
-            newest, sa.and_(newest.c.deployment_id == table.deployment_id, newest.c.at == table.created_at)
+        query = sa.select(*(table[name] for name in _Latest._fields)).where(
+            table.tenant == tenant, table.deployment_id.in_(ids), table.created_at == newest
         )
-        for row in connection.execute(query.where(table.tenant == tenant)):
-            found[tenant, row.deployment_id] = row
+        for row in connection.execute(query).all():
+            latest = _Latest(*row)
+            found[tenant, latest.deployment_id] = latest
     return found
 
 
