@@ -36,6 +36,8 @@ class Attempt:
         self.received = time.monotonic()
         self.durations: dict[str, float] = {}
         self.tree: Optional[Tree] = None
+        #: Earlier attempts of its task of which it is known that they do not run any more.
+        self.over: frozenset[str] = frozenset()
         self.cancelled = False
         #: Set with `stop_proof` once a cancel has ended its processes.
         self.stopped = threading.Event()

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
@@ -164,6 +164,10 @@ class Journal:
         """Return what is known of an attempt."""
         return self.call(lambda connection: _entry(connection, attempt_id))
 
+    def of_task(self, attempt_id: str) -> list[Entry]:
+        """Return what is known of the attempts of one task, given any of them."""
+        return self.call(lambda connection: _of_task(connection, attempt_id))
+
     def unfinished(self) -> list[Entry]:
         """Return all attempts that are accepted, may be running, or have an unsent result; oldest first."""
         query = f"SELECT {_COLUMNS} FROM attempts WHERE state IN ('accepted', 'starting', 'finished') ORDER BY changed"  # noqa: S608 - only constants
@@ -287,13 +291,22 @@ def accept(attempt_id: str, task: bytes, *, preparing: bool = False) -> Callable
     return job
 
 
-def start(attempt_id: str, task: bytes, identity: dict[str, Any]) -> Callable[[sqlite3.Connection], Optional[Entry]]:
-    """Record that a process is about to run it: the compare-and-set. Returns None for *go*, else what forbids it."""
+def start(
+    attempt_id: str, task: bytes, identity: dict[str, Any], *, over: Collection[str] = ()
+) -> Callable[[sqlite3.Connection], Optional[Entry]]:
+    """Record that a process is about to run it: the compare-and-set. Returns None for *go*, else what forbids it.
+
+    That is what is known of the attempt itself, or another of its task: a newer one, or one that may be running.
+    `over`: earlier ones of which it is known that they are not.
+    """
 
     def job(connection: sqlite3.Connection) -> Optional[Entry]:
         known = _entry(connection, attempt_id)
         if known is not None and (known.state is not State.ACCEPTED or known.cancelled):
             return known
+        rival = next((each for each in _of_task(connection, attempt_id) if _forbids(each, attempt_id, over)), None)
+        if rival is not None:
+            return rival
         connection.execute(
             "INSERT INTO attempts (attempt_id, state, task, identity, changed) VALUES (?, 'starting', ?, ?, ?)"
             " ON CONFLICT (attempt_id) DO UPDATE SET state = 'starting', preparing = 0,"
@@ -369,6 +382,37 @@ def _entry(connection: sqlite3.Connection, attempt_id: str) -> Optional[Entry]:
         (attempt_id,),
     ).fetchone()
     return _from_row(row) if row else None
+
+
+def _of_task(connection: sqlite3.Connection, attempt_id: str) -> list[Entry]:
+    """Return a task's attempts: their ids are ``<task>.<number>``, and lie side by side in the primary key."""
+    task_id, _, number = attempt_id.rpartition(".")
+    if not task_id or not number.isdigit():
+        return []
+    query = f"SELECT {_COLUMNS} FROM attempts WHERE attempt_id > ? AND attempt_id < ?"  # noqa: S608 - only constants
+    # "/" is the character after ".".
+    found = map(_from_row, connection.execute(query, (f"{task_id}.", f"{task_id}/")))
+    return sorted((each for each in found if number_of(each.attempt_id) is not None), key=_number)
+
+
+def _forbids(other: Entry, attempt_id: str, over: Collection[str]) -> bool:
+    """Return whether an attempt must not start beside another of its task."""
+    number, others = number_of(attempt_id), number_of(other.attempt_id)
+    if number is None or others is None or number == others:
+        return False
+    if others > number:
+        return other.state is not State.TOMBSTONE
+    return other.state is State.STARTING and other.attempt_id not in over
+
+
+def number_of(attempt_id: str) -> Optional[int]:
+    """Return an attempt's number among those of its task; None if its id does not tell."""
+    number = attempt_id.rpartition(".")[2]
+    return int(number) if number.isdigit() else None
+
+
+def _number(entry: Entry) -> int:
+    return number_of(entry.attempt_id) or 0
 
 
 def _from_row(row: tuple[Any, ...]) -> Entry:

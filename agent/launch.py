@@ -211,12 +211,14 @@ class Launcher:
         """Journal the start, then give the task to the child; None if the child ended without calling the plugin."""
         identity = {**hello, "started_clock": boot_clock()}
         tree = attempt.tree = Tree.of(attempt.attempt_id, identity)
-        forbidden = self._journal.call(journaling.start(attempt.attempt_id, attempt.body, identity))
+        forbidden = self._journal.call(journaling.start(attempt.attempt_id, attempt.body, identity, over=attempt.over))
         if forbidden is not None:
             attempt.tree = None
             # The child gets no task, and ends.
             connection.close()
-            raise AlreadyKnown(forbidden)
+            if forbidden.attempt_id == attempt.attempt_id:
+                raise AlreadyKnown(forbidden)
+            raise Refused("Superseded", f"another attempt of its task, {forbidden.attempt_id}, came here before it")
         attempt.phase = Phase.RUNNING
         attempt.doing = "running"
         try:

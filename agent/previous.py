@@ -7,7 +7,7 @@ from typing import Callable, Optional
 
 from outrider.agent.attempts import Attempt, Attempts
 from outrider.agent.errors import Refused
-from outrider.agent.journal import Entry, Journal, State
+from outrider.agent.journal import Entry, Journal, State, number_of
 from outrider.agent.runner.processes import boot_id
 from outrider.agent.runner.tree import PROOF_NONE, Tree
 from outrider.messaging.messages import Verdict
@@ -27,13 +27,25 @@ class PreviousAttempts:
         self._cancel = cancel
 
     def settle(self, attempt: Attempt) -> None:
-        """Make sure that the attempt before this one is over. Raises `Refused` if it has a result, or will not end."""
-        previous_id = attempt.task.previous_attempt_id
-        if previous_id is None:
+        """Make sure that the attempts before this one are over. Raises `Refused` if one has a result, or will not end.
+
+        The dispatcher names the last one that may have run. It need not be one that came here: what runs here may be
+        an earlier one, which the dispatcher has given up.
+        """
+        named = attempt.task.previous_attempt_id
+        if named is None:
             return
-        entry = self._journal.entry(previous_id)
-        if entry is None:
-            return
+        earlier = [each for each in self._journal.of_task(attempt.attempt_id) if _is_before(each, attempt)]
+        if named not in {each.attempt_id for each in earlier}:
+            entry = self._journal.entry(named)
+            earlier += [] if entry is None else [entry]
+        for entry in earlier:
+            if entry.state is not State.DONE or entry.attempt_id == named:
+                self._settle(attempt, entry)
+        attempt.over = frozenset(each.attempt_id for each in earlier)
+
+    def _settle(self, attempt: Attempt, entry: Entry) -> None:
+        previous_id = entry.attempt_id
         if entry.state is State.FINISHED:
             raise Refused(
                 "PreviousHasResult", f"the attempt before it, {previous_id}, has a result, which is being sent"
@@ -60,6 +72,11 @@ class PreviousAttempts:
             return
         if tree.end(grace_seconds=0) == PROOF_NONE and tree.members():
             raise Refused("PreviousStillRuns", f"processes of the attempt before it, {previous_id}, cannot be ended")
+
+
+def _is_before(entry: Entry, attempt: Attempt) -> bool:
+    number = number_of(entry.attempt_id)
+    return number is not None and number < attempt.task.attempt_number
 
 
 def _tree(entry: Entry) -> Optional[Tree]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -289,6 +290,28 @@ def test_a_previous_attempt_that_still_runs_is_ended_first(stage: Stage, tmp_pat
     pid = wait_until(lambda: started.exists() and started.read_text(), 20, "the first attempt")
     second = stage.dispatcher.run(make_task("succeed", previous_attempt_id=first.attempt_id, attempt_number=2))
     assert second.verdict is Verdict.SUCCEEDED
+    assert not alive(int(pid))
+    assert stage.dispatcher.result_of(first.attempt_id).verdict is Verdict.CANCELLED
+
+
+def test_an_attempt_that_still_runs_is_ended_though_the_dispatcher_names_a_later_one(
+    stage: Stage, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    task = uuid.uuid4().hex
+    first = make_task(
+        "wait_for", attempt_id=f"{task}.1", inputs={"path": str(tmp_path / "never"), "started": str(started)}
+    )
+    stage.dispatcher.send(first)
+    pid = wait_until(lambda: started.exists() and started.read_text(), 20, "the first attempt")
+    # The second one never came here; nobody but this agent knows that the first one goes on.
+    asking = make_task(
+        "succeed", attempt_id=f"{task}.3", attempt_number=3, previous_attempt_id=f"{task}.2", only_if_resumable=True
+    )
+    assert stage.dispatcher.run(asking).verdict is Verdict.NEVER_STARTED
+    assert alive(int(pid))
+    last = make_task("succeed", attempt_id=f"{task}.4", attempt_number=4, previous_attempt_id=f"{task}.2")
+    assert stage.dispatcher.run(last).verdict is Verdict.SUCCEEDED
     assert not alive(int(pid))
     assert stage.dispatcher.result_of(first.attempt_id).verdict is Verdict.CANCELLED
 

@@ -36,6 +36,26 @@ def test_an_attempt_is_started_once(journal: Journal) -> None:
     assert (known.state, known.identity) == (State.STARTING, IDENTITY)
 
 
+def test_two_attempts_of_a_task_are_never_started_beside_each_other(journal: Journal) -> None:
+    assert journal.call(journaling.start("task.2", b"task", IDENTITY)) is None
+    beside = journal.call(journaling.start("task.3", b"task", IDENTITY))
+    assert beside is not None
+    assert beside.attempt_id == "task.2"
+    assert journal.call(journaling.start("task.3", b"task", IDENTITY, over={"task.2"})) is None
+    assert journal.call(journaling.start("task", b"task", IDENTITY)) is None
+    assert journal.call(journaling.start("tasks.1", b"task", IDENTITY)) is None
+    assert [each.attempt_id for each in journal.of_task("task.10")] == ["task.2", "task.3"]
+
+
+def test_an_older_attempt_is_not_started_once_a_newer_one_is_here(journal: Journal) -> None:
+    journal.call(journaling.accept("task.3", b"task"))
+    newer = journal.call(journaling.start("task.2", b"task", IDENTITY))
+    assert newer is not None
+    assert newer.attempt_id == "task.3"
+    journal.call(journaling.cancel("task.4"))
+    assert journal.call(journaling.start("task.3", b"task", IDENTITY)) is None
+
+
 def test_a_cancel_before_the_start_forbids_it(journal: Journal) -> None:
     journal.call(journaling.accept("a", b"task"))
     known = journal.call(journaling.cancel("a"))
