@@ -15,6 +15,7 @@ from outrider.cli.settings import CommandSettings
 from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.files import (
     ContentStore,
+    Enrol,
     FilesServer,
     FileTokens,
     ServerFailed,
@@ -33,13 +34,16 @@ TOKEN_SECONDS = 24 * 3600.0
 
 
 @contextmanager
-def served_files(settings: CommandSettings, store: ContentStore, *, here: str | None) -> Iterator[Files]:
+def served_files(
+    settings: CommandSettings, store: ContentStore, *, here: str | None, enrol: Enrol | None = None
+) -> Iterator[Files]:
     """Serve `store` for the time of the block; yields what tells an agent where to fetch.
 
-    `here` is the agent in this process, if one is: it reads the folder itself. Raises `ServerFailed`, `KeyFileError`.
+    `here` is the agent in this process, if one is: it reads the folder itself. `enrol` answers hosts that bring their
+    agents themselves. Raises `ServerFailed`, `KeyFileError`.
     """
     tokens = FileTokens(load_key(settings.home.path / "files.key"))
-    server = _started(settings, store, tokens)
+    server = _started(settings, store, tokens, enrol)
     local = local_ref(store)
 
     def files_for(agent_id: str) -> FilesRef:
@@ -55,9 +59,9 @@ def served_files(settings: CommandSettings, store: ContentStore, *, here: str | 
         server.stop()
 
 
-def _started(settings: CommandSettings, store: ContentStore, tokens: FileTokens) -> FilesServer:
+def _started(settings: CommandSettings, store: ContentStore, tokens: FileTokens, enrol: Enrol | None) -> FilesServer:
     wanted = ServerSettings(host=settings.connection.files_host, port=settings.connection.files_port)
-    server = FilesServer(store, tokens, wanted)
+    server = FilesServer(store, tokens, wanted, enrol=enrol)
     try:
         server.start()
     except ServerFailed as taken:
@@ -65,6 +69,6 @@ def _started(settings: CommandSettings, store: ContentStore, tokens: FileTokens)
             raise
         # A short command beside the dispatcher's service: both read the same settings, and the service has the port.
         log.warning("%s; serving files on any free port instead", taken, extra={"action": "files_port"})
-        server = FilesServer(store, tokens, replace(wanted, port=0))
+        server = FilesServer(store, tokens, replace(wanted, port=0), enrol=enrol)
         server.start()
     return server

@@ -2,30 +2,113 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from outrider.cli.settings import CommandSettings
+from outrider.dispatcher.attempts import Files
+from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.files import ContentStore, EnrolmentDelayed, EnrolmentRefused, FileTokens, Subject, SubjectKind
+from outrider.dispatcher.host_agents import check_enrolment
+from outrider.dispatcher.keyfile import load_key
+from outrider.dispatcher.store.database import Database
 from outrider.installer.access import InstallerAccess
+from outrider.installer.bundle.kept import ensure_bundle
+from outrider.installer.bundle.zipapps import pack_host_program
+from outrider.installer.enrolment import answer_enrolment
+from outrider.installer.errors import BrokerUnreachable, InstallerError
+from outrider.installer.initscript import TOKEN_SECONDS, init_script
+from outrider.messaging.errors import MessagingError
 from outrider.messaging.version import __version__
+
+log = logging.getLogger(__name__)
 
 
 class SettingsHostAgents:
-    """`HostAgents` by the settings of the command."""
+    """`HostAgents` by the settings of the command, and the answer to hosts that enrol."""
 
-    def __init__(self, settings: CommandSettings, access: InstallerAccess) -> None:
-        self._settings = settings
+    def __init__(self, access: InstallerAccess, database: Database, content: ContentStore, tokens: FileTokens) -> None:
         self._access = access
+        self._database = database
+        self._content = content
+        self._tokens = tokens
+        self._building = threading.Lock()
+        #: Where hosts fetch files; set by whoever serves them.
+        self.files_for: Files | None = None
 
     def installer_access(self) -> dict[str, Any]:
         """Return what the plugin `agent` reads."""
         return self._access.to_json()
 
     def init_script(self, agent_id: str) -> str:
-        """Return the user data of a host."""
-        raise NotImplementedError(agent_id)
+        """Return the user data of a host. Raises `DispatcherError` if the host could not reach what it names."""
+        if self.files_for is None:
+            raise DispatcherError("this process serves no files: hosts cannot fetch their agents")
+        files = self.files_for(agent_id)
+        if _is_loopback(files.url):
+            raise DispatcherError(
+                f"hosts cannot fetch their agents from {files.url}: set files_host to an address of this machine that "
+                "they reach (and files_port), or files_url, and start the dispatcher again"
+            )
+        subject = Subject(kind=SubjectKind.ENROLMENT, id=agent_id)
+        token = self._tokens.issue(subject, lifetime_seconds=TOKEN_SECONDS)
+        return init_script(agent_id, url=files.url, token=token, ca_pem=files.ca_pem, program=self._program)
+
+    def enrol(self, agent_id: str, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer a host; on a thread of the files' server. Raises `EnrolmentRefused`, `EnrolmentDelayed`."""
+        with self._database.read() as connection:
+            expected = check_enrolment(connection, agent_id)
+        path = Path(self._access.bundle)
+        if not path.exists():
+            self._build(path)
+            raise EnrolmentDelayed(f"the bundle {path} is being made")
+        try:
+            with tempfile.TemporaryDirectory() as folder, self._access.transport(Path(folder)) as transport:
+                return answer_enrolment(
+                    agent_id,
+                    said,
+                    access=self._access,
+                    transport=transport,
+                    bundle=ensure_bundle(path),
+                    store=lambda data: self._content.put_bytes(data).sha256,
+                    config=expected.details.get("agent_config") or {},
+                )
+        except (MessagingError, BrokerUnreachable) as error:
+            log.warning("agent %s cannot enrol now: %s", agent_id, error, extra={"action": "enrolment_delayed"})
+            raise EnrolmentDelayed(f"the broker does not answer: {error}") from error
+        except InstallerError as error:
+            raise EnrolmentRefused(str(error)) from error
+
+    @cached_property
+    def _program(self) -> str:
+        """The hash of the program that runs on hosts."""
+        with tempfile.TemporaryDirectory() as folder:
+            return self._content.put_file(pack_host_program(Path(folder) / "host.pyz")).sha256
+
+    def _build(self, path: Path) -> None:
+        """Have the bundle made in the background; a host asks again."""
+        if not self._building.acquire(blocking=False):
+            return
+
+        def build() -> None:
+            try:
+                ensure_bundle(path)
+            except InstallerError as error:
+                log.error("no agent can be brought to hosts: %s", error, extra={"action": "bundle"})  # noqa: TRY400 - the text says it all
+            finally:
+                self._building.release()
+
+        threading.Thread(target=build, name="bundle", daemon=True).start()
 
 
-def host_agents_of(settings: CommandSettings) -> SettingsHostAgents | None:
+def host_agents_of(settings: CommandSettings, database: Database, content: ContentStore) -> SettingsHostAgents | None:
     """Return how agents come onto hosts; None without a broker that can be managed."""
     connection = settings.connection
     if settings.embedded or connection.broker_management_url is None:
@@ -41,4 +124,12 @@ def host_agents_of(settings: CommandSettings) -> SettingsHostAgents | None:
         accept_new_host_keys=connection.accept_new_host_keys,
         lease_seconds=settings.engine.lease_seconds,
     )
-    return SettingsHostAgents(settings, access)
+    return SettingsHostAgents(access, database, content, FileTokens(load_key(settings.home.path / "files.key")))
+
+
+def _is_loopback(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        return parts.scheme == "file" or ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return parts.hostname == "localhost"

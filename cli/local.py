@@ -22,7 +22,7 @@ from outrider.cli.settings import CommandSettings, ConnectionSettings
 from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import DispatcherError
-from outrider.dispatcher.files import ContentStore
+from outrider.dispatcher.files import ContentStore, Enrol
 from outrider.dispatcher.plugin_uploads import built_record, store_wagon
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.settings import EngineSettings
@@ -47,6 +47,8 @@ class Local:
     #: None where no agent runs in this process.
     agent: Agent | None
     settings: CommandSettings
+    #: Answers hosts that bring their agents themselves; None without a broker.
+    enrol: Enrol | None = None
 
 
 class SourceBuilder:
@@ -115,10 +117,13 @@ def opened(
         transport = embedded.transport() if embedded is not None else transport_of(settings, name="outrider dispatcher")
         stack.callback(transport.close)
         runs_agent = settings.embedded if with_agent is None else with_agent
-        host_agents = host_agents_of(settings)
+        host_agents = host_agents_of(settings, database, files)
+        enrol = None if host_agents is None else host_agents.enrol
         if files_for is None and not settings.embedded:
             here = settings.engine.central_agent if runs_agent else None
-            files_for = stack.enter_context(served_files(settings, files, here=here))
+            files_for = stack.enter_context(served_files(settings, files, here=here, enrol=enrol))
+        if host_agents is not None:
+            host_agents.files_for = files_for
         dispatcher = Dispatcher(
             database=database,
             files=files,
@@ -139,7 +144,7 @@ def opened(
             agent = Agent(agent_overrides(agent_settings(settings)), agent_transport)
             agent.start()
             stack.callback(agent.stop, end_runners=True)
-        yield Local(dispatcher, agent, settings)
+        yield Local(dispatcher, agent, settings, enrol)
 
 
 @contextmanager

@@ -86,6 +86,7 @@ def running(settings: CommandSettings, serving: ManagerSettings) -> Iterator[Man
             secrets,
             replace(serving, work=home.path / "uploads"),
             file_tokens=tokens,
+            enrol=local.enrol,
             healthy=lambda: unwell(local),
         )
         password = manager.first_admin()

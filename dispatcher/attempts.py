@@ -75,7 +75,7 @@ class AttemptMaker:
             host_agents.refuse_reserved(names)
             plugin = self._plugin(turn, run, operation)
             function = builtin_operations.function_of(plugin, operation.implementation)
-            extras = self._extras(turn, run, operation, plugin, function, agent_id=agent_id)
+            extras = self._extras(turn, run, task, operation, plugin, function, agent_id=agent_id)
             if extras:
                 context = replace(context, extras={**context.extras, **extras})
             message = OperationTask(
@@ -109,7 +109,15 @@ class AttemptMaker:
         )
 
     def _extras(
-        self, turn: Turn, run: Run, operation: operations.Operation, plugin: PluginRef, function: str, *, agent_id: str
+        self,
+        turn: Turn,
+        run: Run,
+        task: Task,
+        operation: operations.Operation,
+        plugin: PluginRef,
+        function: str,
+        *,
+        agent_id: str,
     ) -> dict[str, Any]:
         """Return what the context gets on top where agents come onto hosts; only the central agent is given it."""
         installer = builtin_operations.is_installers(plugin, function)
@@ -117,7 +125,7 @@ class AttemptMaker:
             if installer:
                 raise OperationRefused(f"{operation.implementation} runs on the central agent, not on {agent_id!r}")
             return {}
-        extras = host_agents.extras_for(operation, installer=installer, host_agents=self._host_agents)
+        extras = host_agents.extras_for(task, operation, installer=installer, host_agents=self._host_agents)
         if "agent_init_script" in extras:
             host_agents.expect(turn.connection, run, operation, now=turn.stored_now)
         return extras

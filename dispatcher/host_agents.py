@@ -18,13 +18,14 @@ from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.blueprint.functions.markers import secret_marker
 from outrider.dispatcher.errors import OperationRefused
+from outrider.dispatcher.files.errors import EnrolmentRefused
 from outrider.dispatcher.operation import Operation
 from outrider.dispatcher.run import Run
 from outrider.dispatcher.store import agents
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.workflows.errors import WorkflowUnavailable
 from outrider.dispatcher.workflows.graph import Task
-from outrider.dispatcher.workflows.topology import AGENT, NO_AGENT, agent_config, install_method, is_host
+from outrider.dispatcher.workflows.topology import AGENT, LIFECYCLE, NO_AGENT, agent_config, install_method, is_host
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
 
 Json = Mapping[str, Any]
@@ -37,6 +38,10 @@ INIT_SCRIPT = f"{RESERVED}init-script:"
 SCRIPTED = frozenset({"init_script", "plugin"})
 #: Workflows that may put an agent on a host, or talk to one.
 NEEDING_AGENTS = frozenset({"install", "reinstall", "scale", "heal", "update", "install_new_agents", "validate_agents"})
+#: While these run, the host is being made: its user data may be asked for.
+MAKING = frozenset(f"{LIFECYCLE}.{name}" for name in ("precreate", "create", "configure", "start"))
+#: What of a host's configuration the agent that it brings itself is told.
+_TOLD = ("max_workers", "log_level", "process_management")
 _LONGEST_NAME = 100
 
 
@@ -78,18 +83,17 @@ def refuse_reserved(names: Collection[str]) -> None:
         raise OperationRefused(f"names of secrets cannot begin with {RESERVED!r}: {', '.join(found)}")
 
 
-def extras_for(operation: Operation, *, installer: bool, host_agents: HostAgents | None) -> dict[str, Any]:
+def extras_for(task: Task, operation: Operation, *, installer: bool, host_agents: HostAgents | None) -> dict[str, Any]:
     """Return what an operation's context gets on top: references to what its agent redeems.
 
     `installer`: it is one of the installer's own operations, on the central agent.
     """
     if host_agents is None or operation.node is None or operation.instance is None or not is_host(operation.node):
         return {}
+    name = agent_name(operation.node, operation.instance.id)
     if installer:
-        name = agent_name(operation.node, operation.instance.id)
         return {"agent_name": name, "installer_access": secret_marker(INSTALLER_ACCESS, [])}
-    if install_method(operation.node) in SCRIPTED:
-        name = agent_name(operation.node, operation.instance.id)
+    if install_method(operation.node) in SCRIPTED and task.operation in MAKING:
         return {"agent_init_script": secret_marker(f"{INIT_SCRIPT}{name}", [])}
     return {}
 
@@ -108,14 +112,25 @@ def redeem_reserved(host_agents: HostAgents | None, names: Iterable[str]) -> dic
 
 
 def expect(connection: Connection, run: Run, operation: Operation, *, now: float) -> None:
-    """Record that a host will bring its agent: only such an agent may enrol (see `dispatcher.enrolment`)."""
+    """Record that a host will bring its agent: only such an agent may enrol (`check_enrolment`)."""
     node, instance = operation.node, operation.instance
     if node is None or instance is None or run.model is None:
         return
     name = agent_name(node, instance.id)
     known = agents.by_ids(connection, [name]).get(name)
-    if known is None:
+    if known is None or (known.tenant, known.deployment_id, known.instance) == (*run.model.key, instance.id):
+        # One that was heard of before belongs to the machine that this one replaces.
         agents.save(connection, _described(Agent(id=name, state="creating", created_at=now), run, node, instance))
+
+
+def check_enrolment(connection: Connection, agent_id: str) -> Agent:
+    """Return the agent that a host is expected to bring, and has not brought yet. Raises `EnrolmentRefused`."""
+    known = agents.by_ids(connection, [agent_id]).get(agent_id)
+    if known is None or known.instance is None:
+        raise EnrolmentRefused(f"no host is expected to bring the agent {agent_id!r} (any more)")
+    if known.last_seen_at is not None:
+        raise EnrolmentRefused(f"the agent {agent_id!r} reports already: it cannot be installed a second time")
+    return known
 
 
 def note_success(connection: Connection, run: Run, task: Task, *, now: float) -> None:
@@ -138,6 +153,7 @@ def _described(agent: Agent, run: Run, node: Json, instance: InstanceView) -> Ag
     details = {
         "install_method": install_method(node),
         "node": instance.node,
+        "agent_config": {name: value for name in _TOLD if (value := agent_config(node).get(name)) is not None},
         **{name: recorded[name] for name in ("ip", "version", "system") if recorded.get(name)},
     }
     return replace(

@@ -134,11 +134,27 @@ def create_account(management: ManagementClient, transport: Transport, agent_id:
     with _translated():
         transport.declare(agent_topology(agent_id))
         management.declare_user(account.username, account.password)
-        management.set_permissions(vhost, account.username, agent_permissions(agent_id))
-        for exchange in AGENT_EXCHANGES:
-            topic = TopicPermissions(exchange, write=f"^{re.escape(agent_id)}\\.")
-            management.set_topic_permissions(vhost, account.username, topic)
+        _permit(management, agent_id, vhost=vhost)
     return account
+
+
+def enrol_account(
+    management: ManagementClient, transport: Transport, agent_id: str, *, vhost: str, password_hash: str
+) -> None:
+    """Do as `create_account` with a password that the agent made itself, and of which only the hash left its host."""
+    _check_name(agent_id)
+    with _translated():
+        transport.declare(agent_topology(agent_id))
+        management.declare_user_by_hash(account_name(agent_id), password_hash)
+        _permit(management, agent_id, vhost=vhost)
+
+
+def _permit(management: ManagementClient, agent_id: str, *, vhost: str) -> None:
+    name = account_name(agent_id)
+    management.set_permissions(vhost, name, agent_permissions(agent_id))
+    for exchange in AGENT_EXCHANGES:
+        topic = TopicPermissions(exchange, write=f"^{re.escape(agent_id)}\\.")
+        management.set_topic_permissions(vhost, name, topic)
 
 
 def remove_account(management: ManagementClient, transport: Transport, agent_id: str) -> None:

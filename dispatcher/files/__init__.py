@@ -3,9 +3,17 @@
 The engine puts files in and names them in tasks (`FilesRef`); agents fetch them; the manager mounts `files_app`.
 """
 
-from outrider.dispatcher.files.app import files_app
+from outrider.dispatcher.files.app import Enrol, files_app
 from outrider.dispatcher.files.content import ContentStore, Stored
-from outrider.dispatcher.files.errors import ContentMismatch, FilesError, NotStored, ServerFailed, TokenRefused
+from outrider.dispatcher.files.errors import (
+    ContentMismatch,
+    EnrolmentDelayed,
+    EnrolmentRefused,
+    FilesError,
+    NotStored,
+    ServerFailed,
+    TokenRefused,
+)
 from outrider.dispatcher.files.manifest import read_manifest, store_folder
 from outrider.dispatcher.files.server import FilesServer, ServerSettings, local_ref
 from outrider.dispatcher.files.tokens import FileTokens, Subject, SubjectKind
@@ -13,6 +21,9 @@ from outrider.dispatcher.files.tokens import FileTokens, Subject, SubjectKind
 __all__ = [
     "ContentMismatch",
     "ContentStore",
+    "Enrol",
+    "EnrolmentDelayed",
+    "EnrolmentRefused",
     "FileTokens",
     "FilesError",
     "FilesServer",

@@ -1,4 +1,6 @@
-"""The endpoint as an ASGI application: ``GET`` and ``HEAD`` of ``/<sha256>``, with a bearer token, nothing else.
+"""The endpoint as an ASGI application: ``GET`` and ``HEAD`` of ``/<sha256>``, with a bearer token.
+
+A host that brings its agent itself also asks here, once, with ``POST /agents``, for what it needs to become one.
 
 `FilesServer` serves it when an agent is remote; the manager mounts the same application at ``/files``. Content never
 changes under its hash, so the hash is the entity tag and answers may be cached for ever.
@@ -6,28 +8,35 @@ changes under its hash, so the hash is the entity tag and answers may be cached 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from outrider.dispatcher.files.content import ContentStore
-from outrider.dispatcher.files.errors import NotStored, TokenRefused
+from outrider.dispatcher.files.errors import EnrolmentDelayed, EnrolmentRefused, NotStored, TokenRefused
 from outrider.dispatcher.files.ranges import Span, Unsatisfiable, parse_range
-from outrider.dispatcher.files.tokens import FileTokens, Subject
+from outrider.dispatcher.files.tokens import FileTokens, Subject, SubjectKind
 
 _log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 256 * 1024
+_LONGEST_ENROLMENT = 64 * 1024
 
 #: (who, hash) → whether they may have it.
 Authorize = Callable[[Subject, str], bool]
+
+
+#: (agent's id, what the host says) → what it needs; called on a thread. Raises `EnrolmentRefused`, `EnrolmentDelayed`.
+Enrol = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
 def everything(_subject: Subject, _sha256: str) -> bool:
@@ -35,7 +44,9 @@ def everything(_subject: Subject, _sha256: str) -> bool:
     return True
 
 
-def files_app(store: ContentStore, tokens: FileTokens, *, authorize: Authorize = everything) -> Starlette:
+def files_app(
+    store: ContentStore, tokens: FileTokens, *, authorize: Authorize = everything, enrol: Enrol | None = None
+) -> Starlette:
     """Return the application. What `authorize` denies is answered like what is not there."""
 
     async def content(request: Request) -> Response:
@@ -53,7 +64,47 @@ def files_app(store: ContentStore, tokens: FileTokens, *, authorize: Authorize =
             return PlainTextResponse(f"{NotStored(sha256)}\n", 404)
         return _answer(request, path)
 
-    return Starlette(routes=[Route("/{sha256}", content, methods=["GET", "HEAD"])])
+    routes = [Route("/{sha256}", content, methods=["GET", "HEAD"])]
+    if enrol is not None:
+        routes.insert(0, Route("/agents", enrolment(tokens, enrol), methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+def enrolment(tokens: FileTokens, enrol: Enrol) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers a host that is to become an agent."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            agent_id = _enrolling(tokens.verify(_bearer(request)))
+            body = json.loads(await _limited_body(request))
+            return JSONResponse(await anyio.to_thread.run_sync(enrol, agent_id, body))
+        except TokenRefused as refused:
+            _log.warning("refused an enrolment: %s", refused, extra={"action": "enrolment_refused"})
+            return PlainTextResponse(f"{refused}\n", 401, {"WWW-Authenticate": "Bearer"})
+        except EnrolmentRefused as refused:
+            _log.warning("refused an enrolment: %s", refused, extra={"action": "enrolment_refused"})
+            return PlainTextResponse(f"{refused}\n", 403)
+        except EnrolmentDelayed as delayed:
+            return PlainTextResponse(f"{delayed}\n", 503, {"Retry-After": "5"})
+        except (ValueError, KeyError, TypeError) as error:
+            return PlainTextResponse(f"this is no enrolment: {type(error).__name__}: {error}\n", 400)
+
+    return answer
+
+
+def _enrolling(subject: Subject) -> str:
+    if subject.kind is not SubjectKind.ENROLMENT:
+        raise TokenRefused(f"the token of {subject.kind.value} {subject.id} is not for an enrolment")
+    return subject.id
+
+
+async def _limited_body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_ENROLMENT:
+            raise ValueError("it is too long")
+    return body
 
 
 def _bearer(request: Request) -> str:

@@ -7,6 +7,8 @@
     ├── NotStored         there is no content of this hash
     ├── FolderRefused     a blueprint's folder holds something that cannot be a resource
     ├── TokenRefused      a token is malformed, expired or not ours
+    ├── EnrolmentRefused  a host may not become this agent (any more)
+    ├── EnrolmentDelayed  a host may become this agent, but not now: it asks again
     └── ServerFailed      the endpoint did not come up or did not go down in time
 """
 
@@ -44,6 +46,14 @@ class FolderRefused(FilesError):
 
 class TokenRefused(FilesError):
     """A token is no good; the text says why and never repeats the token."""
+
+
+class EnrolmentRefused(FilesError):
+    """A host may not become this agent: nobody expects it, or it reports already."""
+
+
+class EnrolmentDelayed(FilesError):
+    """What a host needs to become an agent is not there yet, or the broker does not answer; the text says what."""
 
 
 class ServerFailed(FilesError):

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from outrider.dispatcher.files.app import files_app
+from outrider.dispatcher.files.app import Enrol, files_app
 from outrider.dispatcher.files.content import ContentStore
 from outrider.dispatcher.files.errors import ServerFailed
 from outrider.dispatcher.files.tokens import FileTokens, Subject
@@ -54,10 +54,17 @@ def local_ref(store: ContentStore) -> FilesRef:
 class FilesServer:
     """The endpoint on a port. Use as a context manager, or call `start` and `stop`."""
 
-    def __init__(self, store: ContentStore, tokens: FileTokens, settings: ServerSettings | None = None) -> None:
+    def __init__(
+        self,
+        store: ContentStore,
+        tokens: FileTokens,
+        settings: ServerSettings | None = None,
+        *,
+        enrol: Enrol | None = None,
+    ) -> None:
         self._settings = settings or ServerSettings()
         self._tokens = tokens
-        self._app = Starlette(routes=[Mount(PREFIX, files_app(store, tokens))])
+        self._app = Starlette(routes=[Mount(PREFIX, files_app(store, tokens, enrol=enrol))])
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self.port = self._settings.port

@@ -29,6 +29,7 @@ PACKAGES = (
     "outrider.plugins.script",
     "outrider.plugins.ssh.access",
     "outrider.plugins.cloudify",
+    "outrider.plugins.host",
 )
 #: Zip cannot say earlier, and the hour of packing is nobody's business.
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Callable
 
 from . import services
+from .bootstrap import bootstrap
 from .environment import build_environment, remove_unused, switch, verify_archive
 from .errors import HostError
 from .files import make_folder, write_atomic
 from .layout import Layout
+from .leaving import leave
 from .probing import probe
 from .removal import uninstall
 
@@ -84,6 +86,16 @@ def _status(layout: Layout, request: Request) -> Request:
     return {"state": services.state(layout), "log": services.log_tail(layout, request.get("lines", services.LOG_LINES))}
 
 
+def _bootstrap(layout: Layout, request: Request) -> Request:
+    with _locked(layout):
+        return bootstrap(layout, request)
+
+
+def _leave(layout: Layout, request: Request) -> Request:
+    with _locked(layout):
+        return leave(layout, request)
+
+
 def _uninstall(layout: Layout, request: Request) -> Request:
     with _locked(layout):
         return uninstall(layout, grace_seconds=request.get("grace_seconds", 10.0))
@@ -98,4 +110,6 @@ ACTIONS: dict[str, Callable[[Layout, Request], Request]] = {
     "collect": _collect,
     "status": _status,
     "uninstall": _uninstall,
+    "bootstrap": _bootstrap,
+    "leave": _leave,
 }

@@ -30,7 +30,7 @@ def probe(layout: Layout, request: dict[str, Any]) -> dict[str, Any]:
         "python": {"executable": sys.executable, "version": platform.python_version()},
         "os": _release(),
         "machine": platform.machine(),
-        "libc": _libc(),
+        "libc": libc(),
         "user": pwd.getpwuid(os.geteuid()).pw_name,
         "uid": os.geteuid(),
         "mode": layout.mode,
@@ -63,7 +63,7 @@ def _release() -> dict[str, str]:
     }
 
 
-def _libc() -> dict[str, str]:
+def libc() -> dict[str, str]:
     name, version = platform.libc_ver()
     if name:
         return {"name": name, "version": version}

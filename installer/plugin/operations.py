@@ -25,8 +25,8 @@ from outrider.installer import (
 )
 from outrider.installer.access import InstallerAccess
 from outrider.installer.broker import account_name
+from outrider.installer.bundle.kept import ensure_bundle
 from outrider.installer.errors import BrokerRefused, NoHeartbeat
-from outrider.installer.plugin.bundles import ensure_bundle
 from outrider.installer.plugin.failures import translated
 from outrider.installer.plugin.login import Login, login_of, wait_for_ssh
 from outrider.installer.plugin.talking import questions, wait_until_gone, wait_until_idle

@@ -87,6 +87,15 @@ class ManagementClient:
         """Create an account, or give an existing one this password and these tags (``administrator`` …)."""
         self._put(f"/api/users/{_quote(name)}", {"password": password, "tags": ",".join(tags)})
 
+    def declare_user_by_hash(self, name: str, password_hash: str) -> None:
+        """Create an account, or change it, without learning its password.
+
+        `password_hash` is base64 of four random bytes (the salt) and the SHA-256 of salt and password.
+        """
+        algorithm = "rabbit_password_hashing_sha256"
+        body = {"password_hash": password_hash, "hashing_algorithm": algorithm, "tags": ""}
+        self._put(f"/api/users/{_quote(name)}", body)
+
     def delete_user(self, name: str) -> None:
         """Delete an account; its connections are closed."""
         self._delete(f"/api/users/{_quote(name)}")

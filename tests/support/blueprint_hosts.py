@@ -10,15 +10,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from outrider.dispatcher.store import agents
+from outrider.dispatcher.store.database import Database
 from outrider.installer import Bundle
 from outrider.installer.broker import account_name
 from tests.support.docker_engine import DockerEngine
-from tests.support.hosts import Host
 from tests.support.ports import free_ports
 from tests.support.processes import ServiceProcess, processes_naming
 from tests.support.rabbitmq import RabbitNode, require_rabbitmq
@@ -51,19 +53,49 @@ def delete(**_):
     """Take the greeting away."""
     Path("/var/tmp/greeting").unlink(missing_ok=True)
 '''
+#: What runs on the central agent, as a cloud's plugin does: makes a machine, which is there already, of its user data.
+CLOUD = '''\
+# /// script
+# requires-python = ">=3.9"
+# dependencies = []
+# ///
+"""Hands the user data to whoever boots the machine."""
+
+from pathlib import Path
+
+from cloudify import ctx
+from cloudify.decorators import operation
+
+
+@operation
+def create(user_data, address, **_):
+    """Write the script where the test finds it, and note the machine's address."""
+    script = ctx.agent.init_script()
+    if script is not None:
+        aside = Path(user_data + ".part")
+        aside.write_text(script)
+        aside.replace(user_data)
+    ctx.instance.runtime_properties["ip"] = address
+'''
 BLUEPRINT = """\
 tosca_definitions_version: cloudify_dsl_1_5
 imports: [cloudify/types/types.yaml]
 plugins:
   greeter: {executor: host_agent, source: greeter.py}
+  cloud: {executor: central_deployment_agent, source: cloud.py}
 inputs:
   ip: {type: string}
+  user_data: {type: string, default: ''}
 node_templates:
   vm:
     type: cloudify.nodes.Compute
     properties:
-      ip: {get_input: ip}
       agent_config: CONFIG
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          implementation: cloud.cloud.create
+          inputs: {user_data: {get_input: user_data}, address: {get_input: ip}}
   app:
     type: cloudify.nodes.Root
     interfaces:
@@ -84,6 +116,7 @@ class FleetService:
         (self.hosts_port,) = free_ports(1)
         self.node = RabbitNode(extra_config=f"listeners.tcp.2 = {gateway}:{self.hosts_port}\n")
         self.folder = folder
+        (folder / "home").mkdir(mode=0o700)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("OUTRIDER_")}
         settings = {
             "HOME": str(folder / "home"),
@@ -105,9 +138,7 @@ class FleetService:
         self.node.start()
         self.outrider("broker", "setup")
         self._dispatcher.start()
-        wait_until(
-            lambda: self._agents_named("central") or not self._dispatcher.running, 60, "the central agent's heartbeat"
-        )
+        wait_until(lambda: self.knows("central") or not self._dispatcher.running, 60, "the central agent's heartbeat")
         assert self._dispatcher.running, self._dispatcher.log.read_text()
 
     def close(self) -> None:
@@ -131,15 +162,17 @@ class FleetService:
         folder = self.folder / name
         folder.mkdir()
         (folder / "greeter.py").write_text(GREETER)
+        (folder / "cloud.py").write_text(CLOUD)
         path = folder / "blueprint.yaml"
         path.write_text(BLUEPRINT.replace("CONFIG", json.dumps(config)))
         return path
 
-    def run(
-        self, blueprint: Path, host: Host | None = None, workflow: str = "install", code: int = 0
-    ) -> dict[str, Any]:
-        """Run a workflow of the deployment that is named like the blueprint's folder; return what `--json` prints."""
-        inputs = ["-i", f"ip={host.address}"] if host is not None else []
+    def run(self, blueprint: Path, workflow: str = "install", *, address: str = "", code: int = 0) -> dict[str, Any]:
+        """Run a workflow of the deployment that is named like the blueprint's folder; return what `--json` prints.
+
+        `address` is that of the host; the user data, if any, comes into the blueprint's folder.
+        """
+        inputs = ["-i", f"ip={address}", "-i", f"user_data={blueprint.parent / 'user-data'}"] if address else []
         name = blueprint.parent.name
         done = self.outrider("run", str(blueprint), workflow, "--deployment", name, *inputs, "--json", code=code)
         found: dict[str, Any] = json.loads(done.stdout)
@@ -152,12 +185,12 @@ class FleetService:
         found = {queue for queue in queues if queue.startswith(f"outrider.agent.{agent_id}")}
         return found | {name for name in management.users() if name == account_name(agent_id)}
 
-    def _agents_named(self, name: str) -> bool:
-        return any(each["id"] == name for each in json.loads(self.outrider("agent", "list", "--json").stdout))
-
     def knows(self, agent_id: str) -> bool:
-        """Tell whether the dispatchers know an agent."""
-        return self._agents_named(agent_id)
+        """Tell whether the dispatchers have heard of an agent."""
+        address = f"sqlite:///{self.folder / 'home' / 'outrider.db'}"
+        with closing(Database(address)) as database, database.read() as connection:
+            found = agents.by_ids(connection, [agent_id]).get(agent_id)
+        return found is not None and found.last_seen_at is not None
 
     def everything_kept(self) -> Iterator[tuple[Path, bytes]]:
         """Yield what is on this machine's disk: databases, journals, logs, the broker's data."""

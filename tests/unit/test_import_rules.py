@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PLUGINS = ("sdk", "wagons", "script", "cloudify", "aws", "docker", "ssh")
+PLUGINS = ("sdk", "wagons", "script", "cloudify", "host", "aws", "docker", "ssh")
 
 #: Package -> packages of ours that it may import besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"messaging", "plugins", "agent", "dispatcher", "installer", "manager_stub"},
 }
 #: What is copied into plugin environments: the standard library and each other.
-STANDARD_LIBRARY_ONLY = ("plugins/sdk", "plugins/script", "agent/runner")
+STANDARD_LIBRARY_ONLY = ("plugins/sdk", "plugins/script", "plugins/host", "agent/runner")
 #: Top-level folders; importing them bare works in the checkout only.
 FOLDERS = set(MAY_IMPORT)
 

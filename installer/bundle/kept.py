@@ -1,4 +1,4 @@
-"""The bundle that operations bring to hosts: the dispatcher's, made at first use.
+"""The bundle that blueprints' hosts get: a file that is kept, and made at first use.
 
 Made in a process of its own: an operation's process sees only a part of Outrider's agent, and would pack that.
 """
