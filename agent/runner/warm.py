@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
+#: A module of operations may name what they import when they are called: every child would import it anew.
+IMPORTS_AHEAD = "OUTRIDER_IMPORTS_AHEAD"
+
 
 class ImportTookTooLong(BaseException):
     """The import did not end within its limit. Not an `Exception`, so that plugins' handlers let it pass."""
@@ -41,7 +44,9 @@ class Warm:
         self._tried.add(module)
         try:
             with _alarm(self._limit_seconds):
-                importlib.import_module(module)
+                imported = importlib.import_module(module)
+                for name in getattr(imported, IMPORTS_AHEAD, ()):
+                    importlib.import_module(name)
         except ImportTookTooLong:
             self.failures[module] = f"its import took longer than {self._limit_seconds:g} s"
         except BaseException as error:  # noqa: BLE001 - foreign code may raise anything, SystemExit included

@@ -24,6 +24,10 @@ __getattr__ = missing_from(__name__)
 ILLEGAL_CTX_OPERATION_ERROR = RuntimeError("ctx may only abort or return once")
 UNSUPPORTED_SCRIPT_FEATURE_ERROR = RuntimeError("this feature is not supported by the script")
 
+#: For a runner of scripts (the last one: what a connection to loopback imports). Whoever imports this module for a
+#: constant is spared an HTTP server and more.
+OUTRIDER_IMPORTS_AHEAD = ("outrider.plugins.script.tasks", "encodings.idna")
+
 #: How often callers look after their process, in seconds, and how often they say so.
 POLL_LOOP_INTERVAL = 0.1
 POLL_LOOP_LOG_ITERATIONS = 200
