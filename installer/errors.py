@@ -17,7 +17,8 @@ InstallerError
 └── BrokerError
     ├── BrokerUnreachable     the management API does not answer
     ├── BrokerRefused         the account may not do what is needed
-    └── AgentNameInvalid      an agent id that would not be safe in the broker's permissions
+    ├── AgentNameInvalid      an agent id that would not be safe in the broker's permissions
+    └── AgentNameTaken        the id is that of another host's agent
 """
 
 from __future__ import annotations
@@ -126,3 +127,9 @@ class AgentNameInvalid(BrokerError):
     """An agent id that would not be safe in the broker's permissions."""
 
     default_remedy = "use letters, digits, `-` and `_`, at most 100 of them"
+
+
+class AgentNameTaken(BrokerError):
+    """The id is that of another host's agent, whose account must not be changed."""
+
+    default_remedy = "choose another service_name in agent_config, or uninstall that agent"

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from outrider.installer.errors import (
     AccessFailed,
     AgentNameInvalid,
+    AgentNameTaken,
+    BrokerRefused,
+    BrokerUnreachable,
     BundleDamaged,
     BundleUnfit,
     InstallerError,
@@ -31,6 +34,8 @@ from outrider.plugins.ssh.access.errors import (
 #: Nothing but a person changes these.
 _FINAL = (
     AgentNameInvalid,
+    AgentNameTaken,
+    BrokerRefused,
     BundleDamaged,
     BundleUnfit,
     HostKeyChanged,
@@ -41,7 +46,7 @@ _FINAL = (
     WishInvalid,
 )
 #: A host that boots is not there yet, and a line that broke may hold the next time: as often as the operation may.
-_PASSING = (ConnectionLost, HostUnreachable)
+_PASSING = (BrokerUnreachable, ConnectionLost, HostUnreachable, MessagingError)
 #: A host that has just booted refuses a key that its first-boot script has not laid yet, and its clock may be wrong.
 #: What is still so after these tries will stay so.
 SETTLING_TRIES = 4
@@ -52,7 +57,7 @@ def is_final(error: Exception, *, retry_number: int) -> bool:
     reason = reason_of(error)
     if isinstance(reason, _FINAL):
         return True
-    return not isinstance(reason, (*_PASSING, MessagingError)) and retry_number >= SETTLING_TRIES
+    return not isinstance(reason, _PASSING) and retry_number >= SETTLING_TRIES
 
 
 def reason_of(error: BaseException) -> BaseException:

@@ -14,7 +14,6 @@ from outrider.installer import SshTarget
 from outrider.installer.plugin.wishes import Wish
 from outrider.plugins.ssh.access.errors import HostUnreachable
 
-SSH_SECONDS = 45.0
 _ONE_TRY_SECONDS = 3.0
 _POLL_SECONDS = 0.5
 
@@ -50,7 +49,7 @@ def login_of(wish: Wish, work_dir: Path, *, pinned: Optional[str], accept_new: b
     return Login(wish.target(known_hosts=known, pinned=pinned, accept_new=accept_new), first_seen)
 
 
-def wait_for_ssh(target: SshTarget, *, timeout_seconds: float = SSH_SECONDS) -> None:
+def wait_for_ssh(target: SshTarget, *, timeout_seconds: float) -> None:
     """Return when an SSH server answers; raises `HostUnreachable`. Behind a jump host, the first login finds out."""
     if target.jumps:
         return

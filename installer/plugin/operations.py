@@ -26,7 +26,7 @@ from outrider.installer import (
 from outrider.installer.access import InstallerAccess
 from outrider.installer.broker import account_name
 from outrider.installer.bundle.kept import ensure_bundle
-from outrider.installer.errors import BrokerRefused, NoHeartbeat
+from outrider.installer.errors import AgentNameTaken, NoHeartbeat
 from outrider.installer.plugin.failures import translated
 from outrider.installer.plugin.login import Login, login_of, wait_for_ssh
 from outrider.installer.plugin.talking import questions, wait_until_gone, wait_until_idle
@@ -140,7 +140,7 @@ def validate(
 def _install(wish: Wish) -> None:
     access, name = _access(), _name()
     login = _login(wish)
-    wait_for_ssh(login.target)
+    wait_for_ssh(login.target, timeout_seconds=wish.ssh_seconds)
     bundle = ensure_bundle(Path(access.bundle))
     _claim(access, name, wish)
     with access.transport(_work_dir()) as transport, broker_heartbeats(transport) as heartbeats:
@@ -158,10 +158,7 @@ def _claim(access: InstallerAccess, name: str, wish: Wish) -> None:
     if ctx.instance.runtime_properties.get(RECORD, {}).get("name") == name:
         return
     if account_name(name) in access.management.users():
-        raise BrokerRefused(
-            f"the broker has an account of an agent {name} already, which is not this host's",
-            remedy="choose another service_name in agent_config, or uninstall that agent",
-        )
+        raise AgentNameTaken(f"the broker has an account of an agent {name} already, which is not this host's")
     _note(wish, None)
 
 

@@ -14,6 +14,8 @@ Json = Mapping[str, Any]
 
 REMOTE, INIT_SCRIPT, PLUGIN, PROVIDED, NONE = "remote", "init_script", "plugin", "provided", "none"
 METHODS = (REMOTE, INIT_SCRIPT, PLUGIN, PROVIDED, NONE)
+#: A machine boots in less; a slower one is waited for by the next try.
+SSH_SECONDS = 45.0
 #: Field of the blueprint → the agent's setting.
 _SETTINGS = {"max_workers": "slots", "log_level": "log_level"}
 #: What the ecosystem's words for a service are here.
@@ -38,6 +40,11 @@ class Wish:
     def settings(self) -> dict[str, Value]:
         """The agent's settings that the blueprint names."""
         return {ours: self.config[theirs] for theirs, ours in _SETTINGS.items() if self.config.get(theirs)}
+
+    @property
+    def ssh_seconds(self) -> float:
+        """How long one try of the installation waits for the host to answer SSH."""
+        return float(self.config.get("wait_for_ssh") or SSH_SECONDS)
 
     @property
     def service(self) -> Optional[str]:

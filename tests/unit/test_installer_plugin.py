@@ -1,0 +1,224 @@
+"""The built-in plugin `agent` without hosts: what a blueprint says, what failures mean, what user data holds."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outrider.installer import Sudo
+from outrider.installer.access import InstallerAccess
+from outrider.installer.errors import AccessFailed, AgentNameTaken, HostUnfit, NoPython, StepFailed
+from outrider.installer.initscript import init_script
+from outrider.installer.onhost.bootstrap import hash_password
+from outrider.installer.plugin.failures import SETTLING_TRIES, is_final
+from outrider.installer.plugin.login import Login
+from outrider.installer.plugin.operations import create, delete, renew, stop
+from outrider.installer.plugin.wishes import Wish, WishInvalid, read_wish
+from outrider.messaging.errors import ConnectFailed
+from outrider.plugins.sdk.testing import call
+from outrider.plugins.ssh.access.errors import HostKeyUnknown, HostUnreachable, LoginRefused, SudoPasswordWrong
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+
+
+def target(config: dict[str, Any], *, pinned: str | None = None, accept_new: bool = False) -> Any:
+    """Return the way into a host with this agent_config."""
+    wish = Wish("remote", "10.0.0.5", config)
+    return wish.target(known_hosts=(Path("known"),), pinned=pinned, accept_new=accept_new)
+
+
+@pytest.mark.parametrize(
+    ("properties", "runtime", "given", "expected"),
+    [
+        ({}, {}, None, ("remote", None)),
+        ({"agent_config": {"install_method": "none"}, "ip": "1.1.1.1"}, {}, None, ("none", "1.1.1.1")),
+        ({"ip": "1.1.1.1"}, {"ip": "2.2.2.2"}, None, ("remote", "2.2.2.2")),
+        ({"install_agent": False, "agent_config": {"install_method": "remote"}}, {}, None, ("none", None)),
+        ({"cloudify_agent": {"install_method": "init_script"}}, {}, None, ("init_script", None)),
+        ({"agent_config": {"install_method": "remote"}}, {}, {"install_method": "provided"}, ("provided", None)),
+    ],
+)
+def test_a_wish_is_read_from_the_node_its_instance_and_the_inputs(
+    properties: dict[str, Any], runtime: dict[str, Any], given: dict[str, Any] | None, expected: tuple[str, str]
+) -> None:
+    wish = read_wish(properties, runtime, given)
+
+    assert (wish.method, wish.ip) == expected
+
+
+def test_extra_fields_count_like_the_others_and_inputs_win() -> None:
+    node = {"agent_config": {"install_method": "remote", "user": "a", "max_workers": 2, "extra": {"sudo": "never"}}}
+
+    wish = read_wish(node, {"agent_config": {"user": "b"}}, {"user": "c"})
+
+    assert wish.config["user"] == "c"
+    assert wish.config["sudo"] == "never"
+    assert wish.settings == {"slots": 2}
+
+
+def test_a_key_is_a_text_or_a_path_and_shows_nowhere() -> None:
+    by_text, by_path = target({"key": KEY, "password": "pw-1"}), target({"key": "/keys/id"})
+
+    assert (by_text.key_text, by_text.key_file) == (KEY, None)
+    assert (by_path.key_text, by_path.key_file) == (None, Path("/keys/id"))
+    assert not by_text.use_agent
+    assert "AAAA" not in repr(by_text)
+    assert "pw-1" not in repr(Wish("remote", "h", {"password": "pw-1"}))
+
+
+def test_the_blueprints_fingerprint_wins_over_the_remembered_one() -> None:
+    assert target({"host_key": "SHA256:a"}, pinned="SHA256:b").host_keys.fingerprint == "SHA256:a"
+    assert target({}, pinned="SHA256:b").host_keys.fingerprint == "SHA256:b"
+
+
+@pytest.mark.parametrize(
+    ("config", "setting", "expected"),
+    [({}, False, False), ({}, True, True), ({"accept_new_host_key": False}, True, False)],
+)
+def test_keys_of_new_hosts_are_taken_only_if_somebody_says_so(
+    config: dict[str, Any], setting: bool, expected: bool
+) -> None:
+    assert target(config, accept_new=setting).host_keys.accept_new is expected
+
+
+def test_jump_hosts_have_the_same_login_and_keys_of_their_own() -> None:
+    made = target({"user": "me", "port": 2222, "host_key": "SHA256:a", "jump": ["gate", "you@inner:23"]})
+
+    gate, inner = made.jumps
+    assert (gate.user, gate.host, gate.port) == ("me", "gate", 22)
+    assert (inner.user, inner.host, inner.port) == ("you", "inner", 23)
+    assert gate.host_keys.fingerprint is None
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, Sudo.AUTO), (True, Sudo.ALWAYS), ("never", Sudo.NEVER)])
+def test_sudo(given: Any, expected: Sudo) -> None:
+    assert target({"sudo": given}).sudo is expected
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [({"install_method": "by-post"}, "by-post"), ({"install_method": "remote", "sudo": "maybe"}, "maybe")],
+)
+def test_a_wish_that_cannot_be_followed_names_the_choices(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(WishInvalid, match=f"{message}.*Choose of"):
+        read_wish({"agent_config": config, "ip": "h"}, {}).target(known_hosts=(), pinned=None, accept_new=False)
+
+
+def test_a_host_without_an_address_says_where_to_set_it() -> None:
+    with pytest.raises(WishInvalid, match="Set `ip` in the blueprint"):
+        Wish("remote").target(known_hosts=(), pinned=None, accept_new=False)
+
+
+def step(reason: Exception) -> StepFailed:
+    """Return how a step fails for a reason."""
+    inner = AccessFailed(reason) if not isinstance(reason, (HostUnfit, NoPython)) else reason
+    return StepFailed("host", "connect", inner)
+
+
+@pytest.mark.parametrize(
+    ("error", "first", "later"),
+    [
+        (HostUnreachable("no answer"), False, False),
+        (step(HostUnreachable("no answer")), False, False),
+        (ConnectFailed("no broker"), False, False),
+        (step(LoginRefused("wrong key")), False, True),
+        (step(HostUnfit("the clock is wrong")), False, True),
+        (step(HostKeyUnknown("never seen")), True, True),
+        (step(SudoPasswordWrong("no")), True, True),
+        (step(NoPython("none")), True, True),
+        (WishInvalid("nonsense"), True, True),
+        (AgentNameTaken("taken"), True, True),
+    ],
+)
+def test_what_is_tried_again_and_how_often(error: Exception, first: bool, later: bool) -> None:
+    assert is_final(error, retry_number=0) is first
+    assert is_final(error, retry_number=SETTLING_TRIES) is later
+
+
+def test_the_key_that_was_trusted_at_first_use_is_found_again(tmp_path: Path) -> None:
+    blob = b"a public key"
+    seen = tmp_path / "known_hosts"
+    seen.write_text(f"[10.0.0.5]:2222 ssh-ed25519 {base64.b64encode(blob).decode()}\n")
+    expected = "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+    assert Login(target({"port": 2222}), seen).shown_key() == expected
+    assert Login(target({}), tmp_path / "none").shown_key() is None
+
+
+@pytest.mark.parametrize("operation", [create, stop, delete, renew])
+def test_hosts_without_agents_need_nothing(operation: Any) -> None:
+    run = call(operation, properties={"agent_config": {"install_method": "none"}})
+
+    assert run.verdict == "succeeded"
+    assert run.error is None
+
+
+def test_an_installation_without_access_names_the_settings() -> None:
+    run = call(create, properties={"ip": "10.0.0.5"})
+
+    assert not run.error["recoverable"]
+    assert "outrider broker setup" in run.error["message"]
+
+
+def test_a_host_that_brought_its_agent_gets_no_new_one_over_ssh() -> None:
+    run = call(renew, properties={"agent_config": {"install_method": "init_script"}})
+
+    assert not run.error["recoverable"]
+    assert "outrider agent upgrade" in run.error["message"]
+
+
+def test_access_survives_its_way_and_hides_accounts() -> None:
+    access = InstallerAccess(
+        broker_urls=("amqps://me:secret-1@broker/fleet",), management_url="https://admin:secret-2@broker", bundle="b"
+    )
+
+    again = InstallerAccess.from_json({**json.loads(json.dumps(access.to_json())), "of_a_newer_release": 1})
+
+    assert again == access
+    assert again.vhost == "fleet"
+    assert again.addresses == ("amqps://broker/fleet",)
+    assert "secret-" not in repr(access)
+    assert access.spec("a", (), {"slots": 2}).settings == {
+        "lease_seconds": 180.0,
+        "heartbeat_seconds": 5.0,
+        "slots": 2,
+    }
+
+
+def test_user_data_is_a_script_that_a_shell_reads(tmp_path: Path) -> None:
+    path = tmp_path / "user-data"
+    path.write_text(init_script("vm_1", url="https://d/files", token="f1.x", ca_pem="-----\nA\n", program="0" * 64))
+
+    checked = subprocess.run(["sh", "-n", str(path)], capture_output=True, text=True, timeout=20, check=False)
+
+    assert checked.returncode == 0, checked.stderr
+    assert path.read_text().startswith("#!/bin/sh\n")
+
+
+def test_user_data_on_a_machine_without_a_fitting_python_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "user-data"
+    path.write_text(init_script("vm_1", url="http://d/files", token="t", ca_pem=None, program="0" * 64))
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    text = path.read_text().replace("/usr/local/bin/python3", "/nowhere").replace("/usr/libexec/", "/nowhere/")
+
+    ran = subprocess.run(
+        ["/bin/sh"], input=text, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=20, check=False
+    )
+
+    assert ran.returncode == 1
+    assert "needs Python 3.9 to 3.13" in ran.stderr
+
+
+def test_a_password_is_hashed_as_the_broker_does() -> None:
+    raw = base64.b64decode(hash_password("secret"))
+
+    assert raw[4:] == hashlib.sha256(raw[:4] + b"secret").digest()
+    assert hash_password("secret") != hash_password("secret")
