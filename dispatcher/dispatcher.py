@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from outrider.dispatcher.why import Reason
 from outrider.dispatcher.workflows import get_workflow, require_available
 from outrider.dispatcher.workflows.preview import PlannedOperation, planned_operations
 from outrider.messaging import topology
+from outrider.messaging.messages import FilesRef
 from outrider.messaging.transport import Transport
 
 Json = Mapping[str, Any]
@@ -88,11 +90,12 @@ class Dispatcher:
         self._host_agents = host_agents
         self._deployer = Deployer(self.database, self.content, secrets=secrets, build_source=build_source)
         local = local_ref(self.content)
+        self._files_for: Files = files_for or (lambda _agent_id: local)
         services = Services(
             database=self.database,
             transport=transport,
             planner=planning.plan_execution,
-            files=files_for or (lambda _agent_id: local),
+            files=self._files_for,
             redeem=None if secrets is None and host_agents is None else self._redeem,
             host_agents=host_agents,
             clock=clock or SystemClock(),
@@ -122,6 +125,10 @@ class Dispatcher:
         self.engine.stop()
         if self._owns_database:
             self.database.close()
+
+    def files_for(self, agent_id: str) -> FilesRef:
+        """Return where an agent fetches what `content` holds, by hash."""
+        return self._files_for(agent_id)
 
     def register_agent(self, agent_id: str) -> None:
         """Declare an agent's queues, so that it can be sent operations. Raises `MessagingError`."""
@@ -173,26 +180,26 @@ class Dispatcher:
         is not available on the deployment as it is (`force` overrides that).
         """
         asked = execution or Execution(id="", workflow=workflow)
-        with self.database.begin() as connection:
+        # A large deployment takes a while to read: nobody who writes has to wait for that.
+        with self.database.read() as connection:
             model = Model.load(connection, (self.tenant, deployment_id), {})
-            require_host_agents(workflow, model.view(), self._host_agents)
-            allow_custom = bool(asked.details.get("allow_custom_parameters"))
-            get_workflow(workflow, parameters or {}, model.view(), allow_custom=allow_custom)
-            if not (asked.force or asked.queue or asked.scheduled_for is not None):
-                # One that waits is judged by the deployment that it finds when its time has come.
-                require_available(workflow, model.view())
-            known = {name: getattr(asked, name) for name in Execution.__dataclass_fields__}
-            record = Execution(
-                **{
-                    **known,
-                    "id": asked.id or str(uuid.uuid4()),
-                    "workflow": workflow,
-                    "tenant": self.tenant,
-                    "deployment_id": deployment_id,
-                    "blueprint_id": model.deployment.blueprint_id,
-                    "parameters": parameters or {},
-                }
-            )
+        view = model.view()
+        require_host_agents(workflow, view, self._host_agents)
+        allow_custom = bool(asked.details.get("allow_custom_parameters"))
+        get_workflow(workflow, parameters or {}, view, allow_custom=allow_custom)
+        if not (asked.force or asked.queue or asked.scheduled_for is not None):
+            # One that waits is judged by the deployment that it finds when its time has come.
+            require_available(workflow, view)
+        record = replace(
+            asked,
+            id=asked.id or str(uuid.uuid4()),
+            workflow=workflow,
+            tenant=self.tenant,
+            deployment_id=deployment_id,
+            blueprint_id=model.deployment.blueprint_id,
+            parameters=parameters or {},
+        )
+        with self.database.begin() as connection:
             stored = executions.insert(connection, record, now=self.database.now(connection))
         self.engine.inbox.put(Look())
         return stored

@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from outrider.dispatcher.errors import NotFound
 from outrider.dispatcher.store import blueprints, deployments, instances
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
@@ -140,7 +139,4 @@ _DRIFT = (
 
 def resources_of(connection: Connection, model: Model) -> str | None:
     """Return the hash of the manifest of a deployment's files; None if it has none (any more)."""
-    try:
-        return blueprints.get(connection, model.key[0], model.deployment.blueprint_id).resources
-    except NotFound:
-        return None
+    return blueprints.resources_of(connection, model.key[0], model.deployment.blueprint_id)

@@ -52,6 +52,13 @@ def get(connection: Connection, tenant: str, blueprint_id: str) -> Blueprint:
     return _record(row)
 
 
+def resources_of(connection: Connection, tenant: str, blueprint_id: str) -> str | None:
+    """Return the hash of the manifest of a blueprint's files; None if it has none, or is gone."""
+    query = sa.select(BLUEPRINTS.c.resources).where(BLUEPRINTS.c.tenant == tenant, BLUEPRINTS.c.id == blueprint_id)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
 def listed(connection: Connection, tenant: str) -> list[Blueprint]:
     """Return a tenant's blueprints, oldest first."""
     query = sa.select(BLUEPRINTS).where(BLUEPRINTS.c.tenant == tenant).order_by(BLUEPRINTS.c.created_at)
