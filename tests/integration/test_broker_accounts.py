@@ -9,8 +9,18 @@ import pika
 import pika.exceptions
 import pytest
 
-from outrider.installer.broker import AgentAccount, check_broker, create_account, remove_account, setup_broker
+from outrider.installer.broker import (
+    AgentAccount,
+    account_name,
+    agent_permissions,
+    check_broker,
+    create_account,
+    enrol_account,
+    remove_account,
+    setup_broker,
+)
 from outrider.installer.errors import AgentNameInvalid
+from outrider.installer.onhost.bootstrap import hash_password
 from outrider.messaging.amqp import AmqpSettings, AmqpTransport
 from outrider.messaging.topology import (
     CONTROL,
@@ -161,6 +171,19 @@ def test_a_new_account_has_a_new_password(
     again = create_account(rabbitmq_vhost.management, transport, "a", vhost=rabbitmq_vhost.name)
     assert again.password != account.password
     assert again.password not in repr(again)
+
+
+def test_an_agent_that_made_its_password_itself_has_the_same_rights(
+    rabbitmq_vhost: VirtualHost, transport: AmqpTransport, account: AgentAccount
+) -> None:
+    vhost, management = rabbitmq_vhost.name, rabbitmq_vhost.management
+    enrol_account(management, transport, "c", vhost=vhost, password_hash=hash_password("own-password"))
+    made = AgentAccount("c", account_name("c"), "own-password")
+
+    pika.BlockingConnection(pika.URLParameters(made.url(rabbitmq_vhost.url))).close()
+    assert management.permissions(vhost, made.username) == agent_permissions("c")
+    assert {each.exchange for each in management.topic_permissions(vhost, made.username)} == set(OWN_EXCHANGES)
+    remove_account(management, transport, "c")
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "a b", "a*", "x" * 101, "a\n"])

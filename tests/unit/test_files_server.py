@@ -17,6 +17,8 @@ from cryptography.x509.oid import NameOID
 from outrider.agent.runner.fetch import fetch
 from outrider.dispatcher.files import (
     ContentStore,
+    EnrolmentDelayed,
+    EnrolmentRefused,
     FilesServer,
     FileTokens,
     ServerFailed,
@@ -29,6 +31,7 @@ from outrider.dispatcher.files import (
 from outrider.dispatcher.files.ranges import Span, Unsatisfiable, parse_range
 
 AGENT = Subject(kind=SubjectKind.AGENT, id="vm.example-1")
+NEW_HOST = Subject(kind=SubjectKind.ENROLMENT, id="vm-1")
 DATA = bytes(range(256)) * 4000
 
 
@@ -262,3 +265,63 @@ def test_ranges(header, expected):
 def test_ranges_outside(header):
     with pytest.raises(Unsatisfiable):
         parse_range(header, size=10)
+
+
+# A host that brings its agent itself
+
+
+@pytest.fixture
+def enrol(store, tokens):
+    """Ask to become an agent; what is asked of whom is in `enrol.asked`."""
+
+    def answer(agent_id, said):
+        enrol.asked.append((agent_id, said))
+        if said.get("bundle") == "missing":
+            raise EnrolmentDelayed("the bundle is being made")
+        if said.get("known"):
+            raise EnrolmentRefused("it reports already")
+        return {"version": "1.0", "python": said["python"]}
+
+    def enrol(said, *, subject=NEW_HOST, lifetime_seconds=60):
+        token = tokens.issue(subject, lifetime_seconds=lifetime_seconds)
+        return requests.post(
+            f"{server.url}/agents", json=said, headers={"Authorization": f"Bearer {token}"}, timeout=10
+        )
+
+    enrol.asked = []
+    with FilesServer(store, tokens, enrol=answer) as server:
+        yield enrol
+
+
+def test_a_host_with_a_token_for_it_enrols_as_that_agent(enrol):
+    answered = enrol({"python": "3.11"})
+
+    assert answered.status_code == 200
+    assert answered.json() == {"version": "1.0", "python": "3.11"}
+    assert enrol.asked == [("vm-1", {"python": "3.11"})]
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        ({"bundle": "missing"}, 503, "being made"),
+        ({"known": True}, 403, "reports already"),
+        ({}, 400, "KeyError: 'python'"),
+        ({"python": "3" * 100_000}, 400, "too long"),
+    ],
+)
+def test_an_enrolment_that_fails_says_why(enrol, said, status, words):
+    answered = enrol(said)
+
+    assert answered.status_code == status
+    assert words in answered.text
+
+
+def test_an_agents_token_does_not_enrol_and_an_old_one_neither(enrol):
+    assert enrol({"python": "3.11"}, subject=AGENT).status_code == 401
+    assert enrol({"python": "3.11"}, lifetime_seconds=-1).status_code == 401
+    assert enrol.asked == []
+
+
+def test_an_endpoint_without_a_broker_enrols_nobody(ask):
+    assert ask("agents", method="POST").status_code == 405
