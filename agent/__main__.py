@@ -23,6 +23,7 @@ from outrider.agent.notify import ServiceManager
 from outrider.agent.recent_log import FORMAT, RecentLog
 from outrider.agent.settings import Settings, load
 from outrider.agent.stopping import stop_everything
+from outrider.agent.upgrade import Upgrades
 from outrider.messaging import topology
 from outrider.messaging.amqp import AmqpSettings, AmqpTransport, TlsOptions
 from outrider.messaging.errors import MessagingError, TopologyMismatch
@@ -78,7 +79,8 @@ def _serve(settings: Settings, recent_log: RecentLog) -> int:
         manager.ready("connecting to the broker")
         if not _await_broker(settings, transport, manager, stop):
             return 0
-        agent = Agent(settings, transport, beside={ControlKind.LOGS: recent_log.answer})
+        beside = {ControlKind.LOGS: recent_log.answer, ControlKind.UPGRADE: Upgrades(settings.state_dir).answer}
+        agent = Agent(settings, transport, beside=beside)
         agent.start()
         try:
             _watch(agent, manager, stop)

@@ -5,6 +5,7 @@ AgentError
 ├── StateLocked         another agent uses this state folder
 ├── JournalError        the journal cannot be read or written (a full or broken disk)
 ├── RunnerError         a plugin's runner cannot be started, or does not answer
+├── UpgradeRefused      an upgrade cannot be begun, or is not known here
 ├── SecretsUnavailable  the secrets of an attempt could not be redeemed
 └── PreparationFailed   an attempt cannot be run here; becomes its result
     └── Refused         … and that is evidence that it never started
@@ -35,6 +36,10 @@ class JournalError(AgentError):
 
 class RunnerError(AgentError):
     """A plugin's runner cannot be started or does not answer; the text has the end of its log."""
+
+
+class UpgradeRefused(AgentError):
+    """An upgrade over the control queue cannot be begun, or is not known here."""
 
 
 class SecretsUnavailable(AgentError):

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from outrider.cli.agent import app
+from outrider.cli.agent_upgrade import over_broker
 from outrider.cli.broker import Broker, opened_broker
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import find_home
@@ -193,8 +194,18 @@ def upgrade_agents(
     no_root: NoRoot = False,
     bundle_file: BundleFile = None,
     retry_failed: RetryFailed = False,
+    on: Annotated[
+        list[str] | None, typer.Option("--on", help="Over the broker instead of SSH: agent or pattern; repeatable.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Over the broker: every agent that lives.")] = False,
 ) -> None:
-    """Bring a new version beside the old one and switch; a version that does not report is rolled back."""
+    """Bring a new version beside the old one and switch; a version that does not work is rolled back by itself.
+
+    By SSH to the named hosts, or, with `--on` or `--all`, over the broker: then agents fetch the bundle from here.
+    """
+    if on or every:
+        over_broker(on or [], open_bundle(bundle_file), every=every)
+        return
     login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
     targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
     archive = open_bundle(bundle_file)

@@ -16,7 +16,7 @@ from outrider.installer.broker import (
     remove_account,
     setup_broker,
 )
-from outrider.installer.bundle import Bundle, Target, build_bundle, make_targets
+from outrider.installer.bundle import Bundle, Target, build_bundle, make_targets, platform_name
 from outrider.installer.configuration import AgentSpec, BrokerAccess
 from outrider.installer.errors import InstallerError, StepFailed
 from outrider.installer.facts import HostFacts, Needs, Problem
@@ -80,6 +80,7 @@ __all__ = [
     "make_targets",
     "make_vhost",
     "parse_target",
+    "platform_name",
     "read_hosts",
     "read_log",
     "remember_failed",

@@ -17,8 +17,11 @@ from .layout import Layout
 from .leaving import leave
 from .probing import probe
 from .removal import uninstall
+from .upgrading import upgrade
 
 Request = dict[str, Any]
+#: How long a version may take from its start to being ready.
+ACTIVATE_SECONDS = 90.0
 
 
 @contextlib.contextmanager
@@ -64,16 +67,30 @@ def _configure(layout: Layout, request: Request) -> Request:
 def _service(layout: Layout, request: Request) -> Request:
     """Activate a version and (re)start the agent if anything changed or it does not run."""
     with _locked(layout):
-        before = switch(layout, request["name"])
-        # An upgrade leaves the choice that the installation made.
-        kind = services.installed(layout) if request.get("keep_kind") else request.get("kind")
-        answer = services.ensure(layout, kind)
-        stale = answer["changed"] or before != request["name"] or request.get("restart", False)
-        if stale or services.state(layout) != "active":
-            services.restart(layout)
-        answer["before"] = before
-        services.wait_until_active(layout, request.get("timeout_seconds", 60.0))
-        return answer
+        return _activate(layout, request)
+
+
+def _activate(layout: Layout, request: Request) -> Request:
+    before = switch(layout, request["name"])
+    # An upgrade leaves the choice that the installation made.
+    kind = services.installed(layout) if request.get("keep_kind") else request.get("kind")
+    answer = services.ensure(layout, kind)
+    stale = answer["changed"] or before != request["name"] or request.get("restart", False)
+    if stale or services.state(layout) != "active":
+        services.restart(layout)
+    answer["before"] = before
+    services.wait_until_active(layout, request.get("timeout_seconds", 60.0))
+    return answer
+
+
+def _upgrade(layout: Layout, request: Request) -> Request:
+    """Upgrade with nobody at the other end: what the agent starts when it is told to over its control queue."""
+
+    def activate(name: str) -> None:
+        _activate(layout, {"name": name, "restart": True, "keep_kind": True, "timeout_seconds": ACTIVATE_SECONDS})
+
+    with _locked(layout):
+        return upgrade(layout, request, activate=activate)
 
 
 def _collect(layout: Layout, request: Request) -> Request:
@@ -107,6 +124,7 @@ ACTIONS: dict[str, Callable[[Layout, Request], Request]] = {
     "environment": _environment,
     "configure": _configure,
     "service": _service,
+    "upgrade": _upgrade,
     "collect": _collect,
     "status": _status,
     "uninstall": _uninstall,

@@ -21,6 +21,7 @@ from outrider.installer.bundle import Bundle, build_bundle, make_targets
 from outrider.installer.bundle.archive import write_bundle
 from outrider.installer.errors import BundleBuildFailed
 
+VERSION_MODULE, MAIN_MODULE = "outrider/messaging/version.py", "outrider/agent/__main__.py"
 #: Python of the hosts' image.
 HOST_PYTHON = "3.11"
 STAND_IN = '''\
@@ -67,13 +68,16 @@ def stand_in_bundle(agent_bundle: Bundle, tmp_path_factory: pytest.TempPathFacto
     return variant(agent_bundle, folder, version="0.1.0", agent_main=STAND_IN)
 
 
-def variant(bundle: Bundle, folder: Path, *, version: str, agent_main: str) -> Bundle:
-    """Return a bundle with another ``outrider.agent.__main__`` and version."""
+def variant(bundle: Bundle, folder: Path, *, version: str, agent_main: str | None = None) -> Bundle:
+    """Return a bundle with another version, and another ``outrider.agent.__main__`` if one is given."""
     with tarfile.open(bundle.path) as tar:
         files = {member.name: tar.extractfile(member).read() for member in tar}
     manifest = json.loads(files.pop("manifest.json"))
     own = next(name for name in files if name.startswith("wheels/outrider-"))
-    wheel = _rewrite(files.pop(own), version=version, agent_main=agent_main.replace("VERSION", version))
+    changed = {VERSION_MODULE: f'__version__ = "{version}"\n'}
+    if agent_main is not None:
+        changed[MAIN_MODULE] = agent_main.replace("VERSION", version)
+    wheel = _rewrite(files.pop(own), version=version, changed=changed)
     name = f"wheels/outrider-{version}-py3-none-any.whl"
     files[name] = wheel
     targets = {
@@ -83,7 +87,7 @@ def variant(bundle: Bundle, folder: Path, *, version: str, agent_main: str) -> B
     return Bundle(write_bundle(folder / f"{version}.tar", version=version, files=files, targets=targets))
 
 
-def _rewrite(wheel: bytes, *, version: str, agent_main: str) -> bytes:
+def _rewrite(wheel: bytes, *, version: str, changed: dict[str, str]) -> bytes:
     sink = io.BytesIO()
     record: list[tuple[str, str, str]] = []
     with zipfile.ZipFile(io.BytesIO(wheel)) as old, zipfile.ZipFile(sink, "w") as new:
@@ -95,7 +99,7 @@ def _rewrite(wheel: bytes, *, version: str, agent_main: str) -> bytes:
 
         info = f"outrider-{version}.dist-info"
         for entry in old.namelist():
-            if entry == "outrider/agent/__main__.py" or entry.endswith("/RECORD"):
+            if entry in changed or entry.endswith("/RECORD"):
                 continue
             data, name = old.read(entry), entry
             folder, slash, rest = entry.partition("/")
@@ -106,7 +110,8 @@ def _rewrite(wheel: bytes, *, version: str, agent_main: str) -> bytes:
                     for line in data.split(b"\n")
                 )
             add(name, data)
-        add("outrider/agent/__main__.py", agent_main.encode())
+        for name, text in changed.items():
+            add(name, text.encode())
         lines = io.StringIO()
         csv.writer(lines, lineterminator="\n").writerows([*record, (f"{info}/RECORD", "", "")])
         new.writestr(f"{info}/RECORD", lines.getvalue())
