@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from outrider.dispatcher import control, narrate
+from outrider.dispatcher import control, modifications, narrate
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.graph_run import GraphRun
 from outrider.dispatcher.progress import Progress
@@ -25,7 +25,7 @@ from outrider.dispatcher.submissions import SubmissionRefused, submitted_graph
 from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.errors import WorkflowError
 from outrider.dispatcher.workflows.graph import TaskKind
-from outrider.messaging.messages import ControlRequest
+from outrider.messaging.messages import ControlRequest, PropertyChange
 from outrider.messaging.transport import Outgoing
 
 Json = Mapping[str, Any]
@@ -61,6 +61,12 @@ class FunctionRequests:
             "event": _event,
             "state": _state,
             "status": _status,
+            "properties": _properties,
+            "execution": _execution,
+            "start_modification": modifications.start,
+            "finish_modification": modifications.finish,
+            "rollback_modification": modifications.roll_back,
+            "list_modifications": modifications.list_started,
         }
 
     def ask(self, turn: Turn, asked: ControlRequest, attempt: Attempt) -> None:
@@ -236,6 +242,40 @@ def _state(_turn: Turn, run: Run, payload: Json) -> Json:
     if not run.execution.dry_run:
         run.model.set_state(payload["instance"], str(payload["state"]))
     return {}
+
+
+def _properties(_turn: Turn, run: Run, payload: Json) -> Json:
+    """Store the runtime properties that the function gave an instance, unless somebody wrote it since."""
+    instance = None if run.model is None else run.model.instances.get(payload["instance"])
+    if run.model is None or instance is None:
+        raise SubmissionRefused(f"node instance {payload['instance']!r} does not exist")
+    wanted = dict(payload["properties"])
+    if instance.runtime_properties == wanted:
+        # The question was asked again: the first one has been answered by this change.
+        return {}
+    if instance.version != payload["version"]:
+        raise SubmissionRefused(
+            f"node instance {instance.id!r} was changed since the workflow looked at it (version {payload['version']},"
+            f" now {instance.version}): refresh the instances and change it again"
+        )
+    change = PropertyChange(instance.id, wanted, (), base_version=instance.version, sequence=1, replace=True)
+    if not run.execution.dry_run:
+        run.model.merge([change], after=0)
+    return {}
+
+
+def _execution(_turn: Turn, run: Run, _payload: Json) -> Json:
+    """Return what the function may know of its own execution."""
+    execution = run.execution
+    return {
+        "id": execution.id,
+        "workflow_id": execution.workflow,
+        "deployment_id": execution.deployment_id,
+        # The row says how the execution was when it was taken up; whoever asks is running.
+        "status": "started" if run.cancel is None else "cancelling",
+        "parameters": dict(execution.parameters),
+        "is_dry_run": execution.dry_run,
+    }
 
 
 def _position(graph: GraphRun, name: str) -> int:

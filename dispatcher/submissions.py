@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.workflows.builder import Chain, GraphBuilder
 from outrider.dispatcher.workflows.execute_operation import Request, operation_graph
 from outrider.dispatcher.workflows.graph import Side, Subgraph, Task, TaskGraph, TaskKind
 from outrider.dispatcher.workflows.install import install_graph
+from outrider.dispatcher.workflows.lifecycle import ESTABLISH, UNLINK
+from outrider.dispatcher.workflows.rollback import rollback_graph
 from outrider.dispatcher.workflows.selection import select
-from outrider.dispatcher.workflows.steps import Options
+from outrider.dispatcher.workflows.steps import DEFAULT_OPTIONS, InstanceChain, Options, RelationshipStep
 from outrider.dispatcher.workflows.uninstall import uninstall_graph
-from outrider.dispatcher.workflows.view import DeploymentView
+from outrider.dispatcher.workflows.view import DeploymentView, InstanceRelationship
 
 Json = Mapping[str, Any]
 
@@ -36,14 +40,18 @@ _FIELDS = frozenset(
 
 def submitted_graph(name: str, submission: Json, view: DeploymentView) -> TaskGraph:
     """Return the graph under its name; raises `SubmissionRefused`, `WorkflowError`."""
-    planner = submission.get("planner")
-    if planner is None:
-        graph = _listed(name, submission, view)
-    elif planner in _PLANNERS:
-        graph = _PLANNERS[planner](view, submission.get("parameters") or {})
-    else:
+    listed = submission.get("planner") is None
+    return _below(name, _listed(name, submission, view) if listed else _planned(name, submission, view))
+
+
+def _planned(name: str, submission: Json, view: DeploymentView) -> TaskGraph:
+    planner, parameters = submission["planner"], submission.get("parameters") or {}
+    if planner not in _PLANNERS:
         raise SubmissionRefused(f"graph {name!r}: there is no planner {planner!r}; there are {', '.join(_PLANNERS)}")
-    return _below(name, graph)
+    unknown = [each for each in parameters.get("instances") or () if each not in view.instances]
+    if unknown:
+        raise SubmissionRefused(f"graph {name!r}: {planner} is about {unknown[0]!r}, which does not exist")
+    return _PLANNERS[planner](view, parameters)
 
 
 def _install(view: DeploymentView, parameters: Json) -> TaskGraph:
@@ -53,6 +61,32 @@ def _install(view: DeploymentView, parameters: Json) -> TaskGraph:
 def _uninstall(view: DeploymentView, parameters: Json) -> TaskGraph:
     options = Options(ignore_failure=bool(parameters.get("ignore_failure")))
     return uninstall_graph(view, parameters["instances"], options)
+
+
+def _rollback(view: DeploymentView, parameters: Json) -> TaskGraph:
+    return rollback_graph(view, frozenset(parameters["instances"]))
+
+
+def _relationship_operations(step: RelationshipStep) -> Callable[[DeploymentView, Json], TaskGraph]:
+    """Return a planner of one relationship operation; ``modified`` names the target nodes by source node."""
+
+    def plan(view: DeploymentView, parameters: Json) -> TaskGraph:
+        modified: Json | None = parameters.get("modified")
+        builder = GraphBuilder()
+        for instance_id in parameters["instances"]:
+            instance = view.instances[instance_id]
+            name = f"{step.name}_{instance.id}"
+            targets = None if modified is None else frozenset(modified.get(instance.node) or ())
+            builder.add_subgraph(Subgraph(id=name, instance=instance.id))
+            chain = InstanceChain(Chain(builder, name), view, instance, DEFAULT_OPTIONS)
+            chain.append_relationships(step, wanted=partial(_leads_to, targets))
+        return builder.build()
+
+    return plan
+
+
+def _leads_to(targets: frozenset[str] | None, relationship: InstanceRelationship) -> bool:
+    return targets is None or relationship.target_node in targets
 
 
 def _execute_operation(view: DeploymentView, parameters: Json) -> TaskGraph:
@@ -69,6 +103,9 @@ def _execute_operation(view: DeploymentView, parameters: Json) -> TaskGraph:
 _PLANNERS: Mapping[str, Callable[[DeploymentView, Json], TaskGraph]] = {
     "install": _install,
     "uninstall": _uninstall,
+    "rollback": _rollback,
+    "establish": _relationship_operations(ESTABLISH),
+    "unlink": _relationship_operations(UNLINK),
     "execute_operation": _execute_operation,
 }
 
@@ -77,6 +114,8 @@ def _listed(name: str, submission: Json, view: DeploymentView) -> TaskGraph:
     tasks = {each.id: each for each in (_task(name, fields, view) for fields in submission.get("tasks") or ())}
     dependencies = {str(id_): tuple(waits) for id_, waits in (submission.get("dependencies") or {}).items()}
     subgraphs = {id_: Subgraph(id=id_, parent=parent) for id_, parent in (submission.get("subgraphs") or {}).items()}
+    for id_, planned in (submission.get("planned") or {}).items():
+        _expand(name, id_, planned, view, tasks, dependencies, subgraphs)
     unknown = {each for id_, waits in dependencies.items() for each in (id_, *waits)} - tasks.keys()
     if unknown:
         raise SubmissionRefused(f"graph {name!r}: dependencies name tasks that are not in it: {sorted(unknown)[:5]}")
@@ -85,6 +124,29 @@ def _listed(name: str, submission: Json, view: DeploymentView) -> TaskGraph:
     except CycleError as error:
         raise SubmissionRefused(f"graph {name!r}: tasks wait for each other: {' → '.join(error.args[1])}") from error
     return TaskGraph(tasks=tasks, dependencies=dependencies, subgraphs=subgraphs)
+
+
+def _expand(
+    name: str,
+    subgraph: str,
+    planned: Json,
+    view: DeploymentView,
+    tasks: dict[str, Task],
+    dependencies: dict[str, tuple[str, ...]],
+    subgraphs: dict[str, Subgraph],
+) -> None:
+    """Fill a subgraph that a function left to one of our planners, between the tasks that begin and end it."""
+    graph = _below(subgraph, _planned(name, planned, view))
+    begin, end = f"{subgraph}.begin", f"{subgraph}.end"
+    waited_for = {each for waits in graph.dependencies.values() for each in waits}
+    tasks.update(graph.tasks)
+    subgraphs.update({id_: each for id_, each in graph.subgraphs.items() if id_ != subgraph})
+    dependencies.update(graph.dependencies)
+    for id_ in graph.tasks:
+        if not dependencies.get(id_):
+            dependencies[id_] = (begin,)
+    last = [id_ for id_ in graph.tasks if id_ not in waited_for]
+    dependencies[end] = (*dependencies.get(end, ()), *last)
 
 
 def _task(name: str, fields: Json, view: DeploymentView) -> Task:

@@ -48,6 +48,12 @@ PLUGIN = textwrap.dedent(
 
 
     @operation
+    def link(ctx, **_):
+        notes = ctx.source.instance.runtime_properties.get("notes", [])
+        ctx.source.instance.runtime_properties["notes"] = [*notes, ctx.operation.name.rpartition(".")[2]]
+
+
+    @operation
     def fail(ctx, **_):
         raise NonRecoverableError("no such luck")
 
@@ -174,9 +180,90 @@ PLUGIN = textwrap.dedent(
         os._exit(3)
 
 
+    def change_of(ctx, count):
+        change = ctx.deployment.start_modification({"web": {"instances": count}})
+        assert [each.id for each in ctx.deployment.list_started_modifications()] == [change.id]
+        return change
+
+
     @workflow
     def scaling(ctx, **_):
-        ctx.deployment.start_modification({"web": {"instances": 2}})
+        graph = ctx.graph_mode()
+        lifecycle.install_node_instances(graph, set(ctx.node_instances))
+        change = change_of(ctx, 3)
+        added = {each for each in change.added.node_instances if each.modification == "added"}
+        related = {each for each in change.added.node_instances} - added
+        assert (len(added), [each.node_id for each in related]) == (2, ["database"]), (added, related)
+        assert ctx.get_node("web").planned_number_of_instances == 3
+        lifecycle.install_node_instances(graph, added, related)
+        change.finish()
+        change = change_of(ctx, 2)
+        gone = {each for each in change.removed.node_instances if each.modification == "removed"}
+        lifecycle.uninstall_node_instances(graph, gone)
+        change.finish()
+        change.finish()
+        given_up = change_of(ctx, 4)
+        given_up.rollback()
+        assert ctx.get_node("web").number_of_instances == 2
+        assert not ctx.deployment.list_started_modifications()
+
+
+    @workflow(resumable=True)
+    def scaling_in_two_calls(ctx, path, **_):
+        graph = ctx.graph_mode()
+        change = ctx.deployment.start_modification({"web": {"instances": 2}})
+        added = {each for each in change.added.node_instances if each.modification == "added"}
+        lifecycle.install_node_instances(graph, added)
+        if not Path(path).exists():
+            raise RuntimeError("the function failed in the middle of its modification")
+        change.finish()
+
+
+    @workflow
+    def planned(ctx, **_):
+        graph = ctx.graph_mode()
+        web, = instances(ctx, "web")
+        database, = instances(ctx, "database")
+        first = lifecycle.install_node_instance_subgraph(database, graph)
+        second = lifecycle.install_node_instance_subgraph(web, graph)
+        between = web.execute_operation("test.note", kwargs={"text": "between"})
+        graph.add_task(between)
+        graph.add_dependency(between, first)
+        graph.add_dependency(second, between)
+        graph.execute()
+        assert {each.state for each in ctx.node_instances} == {"started"}
+        processor = lifecycle.LifecycleProcessor(graph, [web])
+        processor.heal()
+        lifecycle.execute_unlink_relationships(graph, [web])
+        lifecycle.execute_establish_relationships(graph, [web], modified_relationship_ids={"web": ["database"]})
+        lifecycle.execute_establish_relationships(graph, [web], modified_relationship_ids={"web": []})
+        graph.add_task(web.set_state("starting"))
+        graph.execute()
+        processor.rollback()
+        assert ctx.get_node_instance(web.id).state == "configured", web.state
+
+
+    @workflow
+    def secret(ctx, **_):
+        ctx.get_secret("key")
+
+
+    @workflow
+    def properties(ctx, **_):
+        web, = instances(ctx, "web")
+        web.runtime_properties["found"] = {"size": 3}
+        ctx.update_node_instance(web)
+        ctx.refresh_node_instances()
+        assert web.runtime_properties == {"found": {"size": 3}}, web.runtime_properties
+        assert ctx.get_execution().status == "started", ctx.get_execution()
+
+
+    @workflow
+    def tasks(ctx, **_):
+        web, = instances(ctx, "web")
+        context = {"node_id": web.id, "operation": {"name": "test.note"}}
+        ctx.execute_task("any", local=False, kwargs={"text": "by task"}, node_context=context).get()
+        assert ctx.execute_task("os.path.basename", kwargs={"p": "/a/b"}).get() == "b"
     """
 )
 
@@ -195,11 +282,19 @@ node_types:
         wait_for: {implementation: noted.noted.wait_for, inputs: {path: {default: ""}}}
       cloudify.interfaces.lifecycle:
         start: noted.noted.note
+        heal: noted.noted.note
+relationships:
+  test.linked:
+    derived_from: cloudify.relationships.depends_on
+    source_interfaces:
+      cloudify.interfaces.relationship_lifecycle:
+        establish: noted.noted.link
+        unlink: noted.noted.link
 node_templates:
   database: {type: test.Noted}
   web:
     type: test.Noted
-    relationships: [{type: cloudify.relationships.depends_on, target: database}]
+    relationships: [{type: test.linked, target: database}]
 workflows:
   plain: {mapping: noted.noted.plain, parameters: {text: {}}}
   graph: noted.noted.graph
@@ -211,6 +306,11 @@ workflows:
   stored: {mapping: noted.noted.stored, parameters: {path: {}}}
   crashing: {mapping: noted.noted.crashing, parameters: {path: {}}}
   scaling: noted.noted.scaling
+  scaling_in_two_calls: {mapping: noted.noted.scaling_in_two_calls, parameters: {path: {}}}
+  planned: noted.noted.planned
+  secret: noted.noted.secret
+  properties: noted.noted.properties
+  tasks: noted.noted.tasks
   script: {mapping: notes.py, parameters: {text: {default: scripted}}}
 """
 
@@ -272,7 +372,12 @@ def test_calls_outside_of_graph_mode_run_at_once(dispatcher: Dispatcher, name: s
 def test_a_graph_of_tasks_subgraphs_and_local_tasks(dispatcher: Dispatcher, name: str) -> None:
     done = dispatcher.run("graph", name, timeout_seconds=SECONDS)
     assert notes(dispatcher, name) == {"database": ["first"], "web": ["first", "second"]}
-    assert "local task ran" in {each.message for each in dispatcher.events(execution_id=done.id)}
+    # Results overtake logs.
+    wait_until(
+        lambda: "local task ran" in {each.message for each in dispatcher.events(execution_id=done.id)},
+        SECONDS,
+        "the function's log",
+    )
 
 
 def test_handlers_of_tasks(dispatcher: Dispatcher, name: str) -> None:
@@ -313,8 +418,51 @@ def test_what_a_function_will_run_cannot_be_foretold(dispatcher: Dispatcher, nam
 
 
 def test_what_is_not_provided_is_named(dispatcher: Dispatcher, name: str) -> None:
-    with pytest.raises(ExecutionFailed, match="start_modification is not provided"):
-        dispatcher.run("scaling", name, timeout_seconds=SECONDS)
+    with pytest.raises(ExecutionFailed, match="get_secret of workflows is not provided"):
+        dispatcher.run("secret", name, timeout_seconds=SECONDS)
+
+
+def test_a_function_changes_the_number_of_instances(dispatcher: Dispatcher, name: str) -> None:
+    assert dispatcher.run("scaling", name, timeout_seconds=SECONDS).status is Status.TERMINATED
+    found = view_of(dispatcher, name)
+    web = [each for each in found.instances.values() if each.node == "web"]
+    assert [(each.state, dict(each.system_properties)) for each in web] == [("started", {})] * 2
+    scalable = found.nodes["web"]["capabilities"]["scalable"]["properties"]
+    assert (scalable["current_instances"], scalable["planned_instances"]) == (2, 2)
+
+
+def test_a_function_that_is_called_again_finds_the_modification_that_it_started(
+    dispatcher: Dispatcher, name: str, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    started = dispatcher.start("scaling_in_two_calls", name, {"path": str(gate)})
+    assert dispatcher.wait(started.id, timeout_seconds=SECONDS).status is Status.FAILED
+    gate.touch()
+    dispatcher.resume(started.id)
+    assert dispatcher.wait(started.id, timeout_seconds=SECONDS).status is Status.TERMINATED
+    found = [each for each in view_of(dispatcher, name).instances.values() if each.node == "web"]
+    assert sorted((each.state, len(each.system_properties)) for each in found) == [("started", 0), ("uninitialized", 0)]
+    assert sorted(len(each.runtime_properties.get("notes", [])) for each in found) == [0, 2]
+
+
+def test_lifecycle_steps_of_single_instances_stand_between_tasks_of_the_function(
+    dispatcher: Dispatcher, name: str
+) -> None:
+    dispatcher.run("planned", name, timeout_seconds=SECONDS)
+    found = notes(dispatcher, name)
+    assert found["database"] == ["start"]
+    assert found["web"] == ["between", "start", "establish", "heal", "unlink", "establish"]
+
+
+def test_a_function_stores_properties_of_an_instance_and_reads_its_execution(dispatcher: Dispatcher, name: str) -> None:
+    dispatcher.run("properties", name, timeout_seconds=SECONDS)
+    found = {each.node: each.runtime_properties for each in view_of(dispatcher, name).instances.values()}
+    assert found["web"] == {"found": {"size": 3}}
+
+
+def test_tasks_by_the_name_of_an_operation_or_of_a_function(dispatcher: Dispatcher, name: str) -> None:
+    dispatcher.run("tasks", name, timeout_seconds=SECONDS)
+    assert notes(dispatcher, name)["web"] == ["by task"]
 
 
 def test_a_cancel_reaches_the_function(dispatcher: Dispatcher, name: str, tmp_path: Path) -> None:

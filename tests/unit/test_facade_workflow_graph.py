@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -227,7 +228,54 @@ def test_graph_mode_comes_first() -> None:
         ctx.graph_mode()
 
 
+def test_a_subgraph_may_be_left_to_the_dispatchers_planners() -> None:
+    channel = Channel()
+    ctx = context(channel)
+    graph = ctx.graph_mode()
+    lifecycle = import_module("cloudify.plugins.lifecycle")
+    instance = SimpleNamespace(id="vm_1")
+    installed = lifecycle.install_node_instance_subgraph(instance, graph)
+    after = graph.add_task(operation("after"))
+    graph.add_dependency(after, installed)
+    submitted = graph.submission()
+    assert submitted["planned"] == {
+        installed.id: {"planner": "install", "parameters": {"instances": ["vm_1"]}},
+    }
+    assert submitted["dependencies"][after.id] == [f"{installed.id}.end"]
+
+
+def test_a_modification_is_asked_for_by_name_and_ended_by_its_id() -> None:
+    class Modifying(Channel):
+        def request(self, kind: str, payload: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+            if payload["request"] == "view":
+                instances = [{"id": name, "node": name.partition("_")[0]} for name in ("web_2", "db_1")]
+                return {"nodes": [{"id": "web"}, {"id": "db"}], "scaling_groups": {}, "instances": instances}
+            self.asked.append(payload)
+            sides = {"added": ["web_2"], "added_related": ["db_1"], "removed": [], "removed_related": []}
+            return {"id": "e:modification-1", **sides}
+
+    channel = Modifying()
+    change = context(channel).deployment.start_modification({"web": {"instances": 2}})
+    assert [(each.id, each.modification) for each in change.added.node_instances] == [
+        ("web_2", "added"),
+        ("db_1", None),
+    ]
+    assert [each.id for each in change.added.nodes] == ["web", "db"]
+    change.rollback()
+    assert channel.asked == [
+        {"request": "start_modification", "name": "modification-1", "nodes": {"web": {"instances": 2}}},
+        {"request": "rollback_modification", "id": "e:modification-1"},
+    ]
+
+
+def test_a_task_may_be_a_function_by_its_name() -> None:
+    ctx = context(Channel())
+    assert ctx.execute_task("os.path.basename", kwargs={"p": "/a/b"}).get() == "b"
+    with pytest.raises(NonRecoverableError, match="names the node instance"):
+        ctx.execute_task("any.thing", local=False)
+
+
 def test_what_is_not_provided_is_named() -> None:
     ctx = context(Channel())
-    with pytest.raises(NonRecoverableError, match=r"ctx\.execute_task of workflows is not provided"):
-        ctx.execute_task("x")
+    with pytest.raises(NonRecoverableError, match=r"ctx\.get_secret of workflows is not provided"):
+        ctx.get_secret("x")

@@ -1,15 +1,20 @@
 """`WorkflowContext`: what ``ctx`` is inside a plugin's workflow function."""
 
+from importlib import import_module
+
+from cloudify.state import AttributeDict
+
 from outrider.plugins.sdk.errors import NonRecoverableError
 from outrider_facade.workflow.following import Following
 from outrider_facade.workflow.graph import TaskDependencyGraph, WorkflowTask
+from outrider_facade.workflow.modification import Modifications
 from outrider_facade.workflow.subjects import WorkflowNode, WorkflowNodeInstance
 from outrider_facade.workflow.talk import Talk
 
 #: Parts of the interface that the dispatcher has no counterpart for yet; they say so by name.
 _NOT_PROVIDED = frozenset(
-    {"execute_task", "remote_task", "update_execution_status", "get_execution", "update_node_instance", "get_secret"}
-    | {"start_execution", "list_nodes", "get_operations", "update_operation", "store_operation", "bootstrap_context"}
+    {"update_execution_status", "get_secret", "start_execution", "list_nodes", "get_operations", "update_operation"}
+    | {"store_operation", "bootstrap_context"}
 )
 
 
@@ -104,6 +109,22 @@ class WorkflowContext:
         self.stale = True
         self._look()
 
+    def forget(self):
+        """Look at everything anew, the nodes' numbers included, when it is needed next."""
+        self._nodes, self.stale = None, True
+
+    def update_node_instance(self, node_instance):
+        """Store the runtime properties that were changed in this process; refused if somebody wrote them since."""
+        fields = {"instance": node_instance.id, "version": node_instance.version}
+        self.talk.ask("properties", properties=dict(node_instance.runtime_properties), **fields)
+        self.stale = True
+
+    def get_execution(self, execution_id=None):
+        """Return this execution: ``id``, ``status``, ``workflow_id``, ``deployment_id``, ``parameters``."""
+        if execution_id not in (None, self.execution_id):
+            raise NonRecoverableError("ctx.get_execution of another execution is not provided: use the REST client")
+        return AttributeDict(self.talk.ask("execution"))
+
     # What is done
 
     def graph_mode(self):
@@ -126,6 +147,28 @@ class WorkflowContext:
         return self.dispatch(
             WorkflowTask(named, {"kind": "local"}, info=info, function=lambda: local_task(**arguments))
         )
+
+    def remote_task(self, kwargs, cloudify_context=None, task_id=None, **_settings):  # noqa: ARG002
+        """Run the operation of a node instance that a context names; see `execute_task`."""
+        context = cloudify_context or kwargs.get("__cloudify_context") or {}
+        given = {name: value for name, value in kwargs.items() if name != "__cloudify_context"}
+        instance = self.get_node_instance(context.get("node_id"))
+        operation = (context.get("operation") or {}).get("name")
+        if instance is None or operation is None:
+            raise NonRecoverableError(
+                "a remote task names the node instance (node_id) and the operation ({'name': …}) that it runs: the "
+                "dispatcher runs operations of the blueprint, nothing else"
+            )
+        return instance.execute_operation(operation, kwargs=given, allow_kwargs_override=True)
+
+    def execute_task(
+        self, task_name, local=True, task_queue=None, task_target=None, kwargs=None, node_context=None, **_s
+    ):  # noqa: ARG002
+        """Call a function of an importable module here, or run the operation that `node_context` names."""
+        if not local or node_context:
+            return self.remote_task(kwargs or {}, node_context)
+        module, _, function = task_name.rpartition(".")
+        return self.local_task(getattr(import_module(module), function), kwargs=kwargs, name=task_name)
 
     def dispatch(self, task):
         """Return the task in graph mode; otherwise run it now, and return its result."""
@@ -182,6 +225,7 @@ class WorkflowDeployment:
 
     def __init__(self, ctx):
         self._ctx = ctx
+        self._modifications = Modifications(ctx)
         self.id = ctx._sdk.deployment.id
 
     @property
@@ -190,10 +234,10 @@ class WorkflowDeployment:
         self._ctx._look()
         return self._ctx._scaling_groups
 
-    def start_modification(self, nodes):  # noqa: ARG002 - the interface's argument
-        """Refuse: the dispatcher's workflow `scale` changes the number of instances."""
-        raise NonRecoverableError(
-            "ctx.deployment.start_modification is not provided by Outrider's cloudify interface: use the workflow scale"
-        )
+    def start_modification(self, nodes):
+        """Begin to change the numbers of instances: ``{name: {"instances": 3, …}}``. Returns a `Modification`."""
+        return self._modifications.start(nodes)
 
-    list_started_modifications = start_modification
+    def list_started_modifications(self):
+        """Return the modifications that are neither finished nor rolled back."""
+        return self._modifications.started()

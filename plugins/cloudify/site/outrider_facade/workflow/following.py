@@ -99,7 +99,9 @@ class Following:
             found = results.get(id_)
             if found is None:
                 continue
-            task.value = found["value"]
+            if task.function is None:
+                # What a function of this process returned is known here only.
+                task.value = found["value"]
             if found["state"] in (SUCCEEDED, FAILED):
                 task.set_state(found["state"])
         if failures:

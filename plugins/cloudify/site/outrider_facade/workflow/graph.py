@@ -136,9 +136,11 @@ class Container:
 class SubgraphTask(WorkflowTask, Container):
     """A group of tasks: they begin when it begins, and it ends when all of them have ended."""
 
-    def __init__(self, name):
+    def __init__(self, name, planned=None):
         super().__init__(name, {"kind": "join"})
         self.failed_task = None
+        #: Which of the dispatcher's planners fills it, and with what.
+        self.planned = planned
 
     @property
     def root(self):
@@ -157,7 +159,7 @@ class SubgraphTask(WorkflowTask, Container):
 
     def is_nop(self):
         """Say whether it is without tasks."""
-        return not self.tasks
+        return not self.tasks and self.planned is None
 
     def steps(self):
         """Return the steps that begin and end it."""
@@ -278,4 +280,5 @@ class TaskDependencyGraph(Container):
             for each in self.tasks
             if isinstance(each, SubgraphTask)
         }
-        return {"tasks": tasks, "dependencies": dependencies, "subgraphs": parents}
+        planned = {each.id: each.planned for each in self.tasks if getattr(each, "planned", None) is not None}
+        return {"tasks": tasks, "dependencies": dependencies, "subgraphs": parents, "planned": planned}

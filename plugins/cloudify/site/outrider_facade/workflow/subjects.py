@@ -123,6 +123,9 @@ class WorkflowRelationship:
 class WorkflowNodeInstance:
     """An instance of a node."""
 
+    #: "added" or "removed" by the modification that it was taken from.
+    modification = None
+
     def __init__(self, ctx, record):
         self._ctx = ctx
         self._record = record
@@ -182,7 +185,7 @@ class WorkflowNodeInstance:
 
     @property
     def runtime_properties(self):
-        """Its runtime properties, to be read."""
+        """Its runtime properties; `ctx.update_node_instance` stores what is changed in them."""
         return self._record["runtime_properties"]
 
     @property
