@@ -31,6 +31,8 @@ from outrider.messaging.codec import to_json
 logger = logging.getLogger(__name__)
 
 _TRIES = 5
+#: Imported by runners after a plugin's modules: prepares what the plugin's libraries make slowly.
+_AHEAD = "outrider_facade.ahead"
 
 
 class AlreadyKnown(Exception):
@@ -193,7 +195,7 @@ class Launcher:
         attempt.doing = f"starting the runner of plugin {environment.name} {environment.version}"
         module = attempt.task.operation.rpartition(".")[0]
         try:
-            return self._runners.ensure(spec, tuple(dict.fromkeys((module, *attempt.task.plugin.modules))))
+            return self._runners.ensure(spec, tuple(dict.fromkeys((module, *attempt.task.plugin.modules, _AHEAD))))
         except RunnerError as error:
             self._environments.forget(attempt.task.plugin)
             if spec.mode == "fork":
