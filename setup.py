@@ -81,6 +81,7 @@ DEV = [
     "pytest-timeout>=2.3",
     "requests>=2.31",
     "ruff>=0.5",
+    "schemathesis>=4",
     "setuptools>=77,<81",
     "testcontainers>=4",
     "types-jmespath",

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from outrider.dispatcher.files import files_app
-from outrider.manager_stub import envelope
+from outrider.manager_stub import envelope, openapi
 from outrider.manager_stub.limiting import BodyLimit
 from outrider.manager_stub.observing import Observer
 from outrider.manager_stub.routes import ROUTERS, beyond, file_server, health, system
@@ -35,10 +35,12 @@ def create_app(manager: Manager) -> FastAPI:
         redoc_url=None,
     )
     app.state.manager = manager
-    for routes in ROUTERS:
-        app.include_router(routes, prefix=API)
-    for routes in (system.unversioned, beyond.routes, health.routes, file_server.routes, system.missing):
-        app.include_router(routes)
+    unversioned = (system.unversioned, beyond.routes, health.routes, file_server.routes)
+    served = [*((API, each) for each in ROUTERS), *(("", each) for each in unversioned)]
+    for prefix, routes in served:
+        app.include_router(routes, prefix=prefix)
+    app.include_router(system.missing)
+    openapi.install(app, served)
     if manager.file_tokens is not None:
         app.mount("/files", files_app(manager.content, manager.file_tokens, enrol=manager.enrol))
     app.mount("/", StaticFiles(directory=STATIC, html=True))

@@ -30,6 +30,7 @@ _NEW_COPY = "get a new copy of the archive"
 _BUILD_AGAIN = "build the archive again from a source you trust"
 _RAISE_LIMIT = "raise the limit in the settings if you trust where the archive comes from"
 _UNFIT = re.compile(r"[\x00-\x1f\\]")
+_BLOCK_BYTES = 64 * 1024
 #: What zipfile, tarfile and zlib raise for damaged input.
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -220,6 +221,9 @@ class TarArchive(Archive):
                     if not info.isreg():
                         self._refuse_type(info.name, "neither a file nor a folder")
                     yield Member(info.name, info.size, executable=bool(info.mode & 0o111)), tar.extractfile(info)
+            # What proves that nothing is missing or damaged, gzip's checksum, comes after the archive's last member.
+            while counted.read(_BLOCK_BYTES):
+                pass
 
     def extract(self, names: frozenset[str]) -> Iterator[tuple[Member, IO[bytes]]]:
         left = set(names)

@@ -6,6 +6,7 @@ import base64
 import http.client
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,16 @@ def served(tmp_path: Path) -> Iterator[tuple[Running, Manager]]:
 
 def wagon(tmp_path: Path, name: str = "demo", **fields: Any) -> bytes:
     return WagonMaker(name=name, **fields).write(tmp_path).read_bytes()
+
+
+def link_archive(name: str, target: str) -> bytes:
+    """An archive whose one member is a link to a file of the machine."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = tarfile.SYMTYPE, target
+        archive.addfile(info)
+    return stream.getvalue()
 
 
 def put_blueprint(running: Running, archive: bytes, blueprint_id: str = "bp", **params: Any) -> Any:
@@ -84,6 +95,8 @@ HOSTILE_PLUGINS = {
     "an absolute path": zip_bytes({"/etc/evil.wgn": b"x"}),
     "a wagon that is none": zip_bytes({"demo.wgn": b"no wagon", "plugin.yaml": b""}),
     "a zip without a wagon": zip_bytes({"readme.txt": b"hello"}),
+    "a link": link_archive("demo.wgn", "/etc/passwd"),
+    "a bomb": zip_bytes({"demo.wgn": b"\0" * 200_000_000}),
     "wrong metadata": zip_bytes({"demo/package.json": b"[1, 2"}),
     "too large": b"x" * (LIMIT + 1),
 }
@@ -103,16 +116,52 @@ def test_a_body_that_lies_about_its_length_ends_at_the_limit(served: tuple[Runni
     assert answer.status_code == 413
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(served: tuple[Running, Manager]) -> None:
-    running, _manager = served
+#: How much of an upload arrives before its sender is gone, or before its archive ends.
+CUTS = (0.0, 0.02, 0.3, 0.6, 0.9, 0.999)
+
+
+def broken_off(running: Running, method: str, path: str, body: bytes, content_type: str) -> None:
+    """Announce a body, send nearly all of it, and hang up."""
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
-    connection.putrequest("POST", "/api/v3.1/plugins")
+    connection.putrequest(method, f"/api/v3.1{path}")
     connection.putheader("Authorization", "Basic " + base64.b64encode(f"admin:{PASSWORD}".encode()).decode())
-    connection.putheader("Content-Length", "100000")
+    connection.putheader("Content-Type", content_type)
+    connection.putheader("Content-Length", str(len(body) + 1))
     connection.endheaders()
-    connection.send(b"x" * 5000)
+    connection.send(body)
     connection.close()
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_an_upload_that_breaks_off_leaves_nothing(served: tuple[Running, Manager], tmp_path: Path, cut: float) -> None:
+    running, _manager = served
+    body = zip_bytes({"demo-1.0.wgn": wagon(tmp_path), "plugin.yaml": b"plugins: {}\n"})
+    broken_off(running, "POST", "/plugins", body[: int(len(body) * cut)], "application/json")
+    boundary = "frontier"
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="blueprint_archive"; filename="f"\r\n\r\n'
+    form = head.encode() + tar_bytes({"app/blueprint.yaml": MAIN}) + f"\r\n--{boundary}--\r\n".encode()
+    broken_off(
+        running, "PUT", "/blueprints/bp", form[: int(len(form) * cut)], f"multipart/form-data; boundary={boundary}"
+    )
     assert running.call("GET", "/plugins").json()["items"] == []
+    assert running.call("GET", "/blueprints").json()["items"] == []
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("tar", [False, True])
+def test_an_archive_that_ends_too_early_is_refused_with_a_reason(
+    served: tuple[Running, Manager], tmp_path: Path, cut: float, *, tar: bool
+) -> None:
+    running, _manager = served
+    whole = WagonMaker().write(tmp_path, tar=tar).read_bytes()
+    plugin = running.call("POST", "/plugins", data=whole[: int(len(whole) * cut)])
+    assert 400 <= plugin.status_code < 500, plugin.text
+    assert len(plugin.json()["message"]) > 20
+    archive = tar_bytes({"app/blueprint.yaml": MAIN, "app/big": os.urandom(5000)})
+    blueprint = put_blueprint(running, archive[: int(len(archive) * cut)])
+    assert 400 <= blueprint.status_code < 500, blueprint.text
+    assert running.call("GET", "/plugins").json()["items"] == []
+    assert running.call("GET", "/blueprints").json()["items"] == []
 
 
 def test_a_blueprint_is_read_while_it_is_uploaded(served: tuple[Running, Manager]) -> None:
@@ -143,19 +192,10 @@ def test_a_blueprint_is_read_while_it_is_uploaded(served: tuple[Running, Manager
     assert running.call("DELETE", "/blueprints/bp").status_code == 204
 
 
-def link_archive() -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        info = tarfile.TarInfo("app/blueprint.yaml")
-        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(info)
-    return stream.getvalue()
-
-
 HOSTILE_BLUEPRINTS = {
     "empty": b"",
     "not an archive": b"no archive",
-    "a link": link_archive(),
+    "a link": link_archive("app/blueprint.yaml", "/etc/passwd"),
     "a traversal": tar_bytes({"../evil": b"x"}),
     "a bomb": tar_bytes({"app/blueprint.yaml": b"\0" * 40_000_000}),
     "no main file": tar_bytes({"app/other.yaml": MAIN}),
