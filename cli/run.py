@@ -22,7 +22,7 @@ from outrider.cli.logs import configure_logging
 from outrider.cli.output import console, errors, fail, key_values, print_fields, print_json
 from outrider.cli.plugin import show_progress
 from outrider.cli.progress import display_for
-from outrider.cli.settings import CommandSettings, command_settings
+from outrider.cli.settings import command_settings
 from outrider.cli.waterfall import waterfall
 from outrider.dispatcher.blueprint import BlueprintInvalid
 from outrider.dispatcher.errors import DispatcherError, NotFound
@@ -60,7 +60,7 @@ def run(
     deployment_id = deployment or blueprint.resolve().parent.name
     try:
         with opened(settings, progress=None if json else show_progress) as local:
-            ensure_deployment(local, blueprint, deployment_id, given, settings)
+            ensure_deployment(local, blueprint, deployment_id, given, workflow)
             execution = local.dispatcher.start(
                 workflow,
                 deployment_id,
@@ -80,9 +80,12 @@ def run(
 
 
 def ensure_deployment(
-    local: Local, blueprint: Path, deployment_id: str, inputs: Mapping[str, Any], settings: CommandSettings
+    local: Local, blueprint: Path, deployment_id: str, inputs: Mapping[str, Any], workflow: str
 ) -> None:
-    """Make the deployment, or find it; inputs of one that exists cannot be changed by running it again."""
+    """Make the deployment, or find it; inputs of one that exists cannot be changed by running it again.
+
+    Nothing is made for a workflow that cannot be started here.
+    """
     dispatcher = local.dispatcher
     with dispatcher.database.read() as connection:
         try:
@@ -90,13 +93,15 @@ def ensure_deployment(
         except NotFound:
             found = None
     if found is None:
-        dispatcher.create_blueprint(deployment_id, blueprint, settings=blueprint_settings())
+        created = dispatcher.create_blueprint(deployment_id, blueprint, settings=blueprint_settings())
+        dispatcher.check_hosts(workflow, created)
         dispatcher.create_deployment(deployment_id, deployment_id, inputs=inputs)
         return
     changed = [name for name, value in inputs.items() if found.inputs.get(name) != value]
     if changed:
         raise DispatcherError(
-            f"deployment {deployment_id!r} exists in {settings.home.path} with other values of {', '.join(changed)}: "
+            f"deployment {deployment_id!r} exists in {local.settings.home.path} with other values of "
+            f"{', '.join(changed)}: "
             f"change them (outrider deployment update {deployment_id}), or choose another with --deployment"
         )
 

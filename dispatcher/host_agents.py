@@ -26,7 +26,7 @@ from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.workflows.errors import WorkflowUnavailable
 from outrider.dispatcher.workflows.graph import Task
 from outrider.dispatcher.workflows.topology import AGENT, LIFECYCLE, NO_AGENT, agent_config, install_method, is_host
-from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
+from outrider.dispatcher.workflows.view import InstanceView
 
 Json = Mapping[str, Any]
 
@@ -36,6 +36,7 @@ INSTALLER_ACCESS = f"{RESERVED}installer"
 INIT_SCRIPT = f"{RESERVED}init-script:"
 #: Hosts that run a script at their first boot; of `provided` ones somebody else takes care.
 SCRIPTED = frozenset({"init_script", "plugin"})
+_METHODS = SCRIPTED | {"remote", "provided"}
 #: Workflows that may put an agent on a host, or talk to one.
 NEEDING_AGENTS = frozenset({"install", "reinstall", "scale", "heal", "update", "install_new_agents", "validate_agents"})
 #: While these run, the host is being made: its user data may be asked for.
@@ -62,12 +63,15 @@ def agent_name(node: Json, instance_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", name)[:_LONGEST_NAME]
 
 
-def require_host_agents(workflow: str, view: DeploymentView, host_agents: HostAgents | None) -> None:
-    """Raise `WorkflowUnavailable` if a workflow would need agents on hosts, and there is no broker to reach them by."""
+def require_host_agents(workflow: str, nodes: Mapping[str, Json], host_agents: HostAgents | None) -> None:
+    """Raise `WorkflowUnavailable` if a workflow would need agents on hosts, and there is no broker to reach them by.
+
+    `nodes` are records of the plan by name. A method that is only known once inputs are is left for later.
+    """
     if host_agents is not None or workflow not in NEEDING_AGENTS:
         return
-    wanting = {name: install_method(node) for name, node in view.nodes.items() if is_host(node)}
-    named = ", ".join(f"{name} ({method})" for name, method in sorted(wanting.items()) if method != NO_AGENT)
+    wanting = {name: install_method(node) for name, node in nodes.items() if is_host(node)}
+    named = ", ".join(f"{name} ({method})" for name, method in sorted(wanting.items()) if method in _METHODS)
     if named:
         raise WorkflowUnavailable(
             f"the blueprint wants agents on hosts, and there is no broker to reach them by: {named}. "
@@ -144,8 +148,11 @@ def note_success(connection: Connection, run: Run, task: Task, *, now: float) ->
         if name:
             known = agents.by_ids(connection, [name]).get(name) or Agent(id=name, state="creating", created_at=now)
             agents.save(connection, _described(known, run, node, instance))
-    elif task.operation == f"{AGENT}.delete" and install_method(node) != "provided":
-        agents.delete_of_instance(connection, run.model.key, instance.id)
+    elif task.operation == f"{AGENT}.delete":
+        if install_method(node) == "provided":
+            agents.release_of_instance(connection, run.model.key, instance.id)
+        else:
+            agents.delete_of_instance(connection, run.model.key, instance.id)
 
 
 def _described(agent: Agent, run: Run, node: Json, instance: InstanceView) -> Agent:

@@ -70,12 +70,17 @@ def delete(connection: Connection, agent_id: str) -> None:
 
 def delete_of_instance(connection: Connection, deployment: tuple[str, str], instance: str) -> None:
     """Forget the agent of a node instance; `deployment` is (tenant, id)."""
+    connection.execute(sa.delete(AGENTS).where(_is_of(deployment, instance)))
+
+
+def release_of_instance(connection: Connection, deployment: tuple[str, str], instance: str) -> None:
+    """Keep the agent of a node instance as one that belongs to no deployment."""
+    connection.execute(sa.update(AGENTS).where(_is_of(deployment, instance)).values(deployment_id=None, instance=None))
+
+
+def _is_of(deployment: tuple[str, str], instance: str) -> sa.ColumnElement[bool]:
     tenant, deployment_id = deployment
-    connection.execute(
-        sa.delete(AGENTS).where(
-            AGENTS.c.tenant == tenant, AGENTS.c.deployment_id == deployment_id, AGENTS.c.instance == instance
-        )
-    )
+    return sa.and_(AGENTS.c.tenant == tenant, AGENTS.c.deployment_id == deployment_id, AGENTS.c.instance == instance)
 
 
 def _record(row: Row[Any]) -> Agent:

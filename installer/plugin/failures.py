@@ -52,12 +52,17 @@ _PASSING = (BrokerUnreachable, ConnectionLost, HostUnreachable, MessagingError)
 SETTLING_TRIES = 4
 
 
-def is_final(error: Exception, *, retry_number: int) -> bool:
-    """Tell whether trying again would not help. Pure."""
+def is_final(error: Exception, *, retry_number: int, patient: bool = True) -> bool:
+    """Tell whether trying again would not help. Pure.
+
+    `patient`: a host that cannot be reached is waited for. To one that shall go that is not done for long, because it
+    may be dead, which is often the very reason.
+    """
     reason = reason_of(error)
     if isinstance(reason, _FINAL):
         return True
-    return not isinstance(reason, _PASSING) and retry_number >= SETTLING_TRIES
+    passes = patient and isinstance(reason, _PASSING)
+    return not passes and retry_number >= SETTLING_TRIES
 
 
 def reason_of(error: BaseException) -> BaseException:
@@ -68,13 +73,13 @@ def reason_of(error: BaseException) -> BaseException:
 
 
 @contextlib.contextmanager
-def translated(*, retry_number: int) -> Iterator[None]:
-    """Turn errors of the installer and the broker into those that say how an attempt ends."""
+def translated(*, retry_number: int, patient: bool = True) -> Iterator[None]:
+    """Turn errors of the installer and the broker into those that say how an attempt ends (see `is_final`)."""
     try:
         yield
     except (InstallerError, SshError, MessagingError) as error:
         text = f"{str(error).rstrip('.')}. Once mended, resume the execution"
-        if is_final(error, retry_number=retry_number):
+        if is_final(error, retry_number=retry_number, patient=patient):
             wrong_login = isinstance(reason_of(error), LoginRefused)
             hint = f" (it was tried {retry_number + 1} times)" if wrong_login else ""
             raise NonRecoverableError(f"{text}{hint}") from error

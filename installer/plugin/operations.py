@@ -75,7 +75,7 @@ def start(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
 @operation(resumable=True)
 def stop(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
     """Let the agent finish what it has in hand, then remove it from the host, by SSH."""
-    with translated(retry_number=ctx.operation.retry_number):
+    with translated(retry_number=ctx.operation.retry_number, patient=False):
         wish = _wish(agent_config)
         if wish.method != REMOTE or RECORD not in ctx.instance.runtime_properties:
             return

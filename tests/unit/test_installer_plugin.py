@@ -141,6 +141,13 @@ def test_what_is_tried_again_and_how_often(error: Exception, first: bool, later:
     assert is_final(error, retry_number=SETTLING_TRIES) is later
 
 
+def test_a_host_that_shall_go_is_not_waited_for_as_long_as_one_that_comes() -> None:
+    unreachable = step(HostUnreachable("no answer"))
+
+    assert not is_final(unreachable, retry_number=0, patient=False)
+    assert is_final(unreachable, retry_number=SETTLING_TRIES, patient=False)
+
+
 def test_the_key_that_was_trusted_at_first_use_is_found_again(tmp_path: Path) -> None:
     blob = b"a public key"
     seen = tmp_path / "known_hosts"
