@@ -34,6 +34,8 @@ class Running:
     home: Path
     session: requests.Session = field(default_factory=requests.Session)
     authority: str | None = None
+    #: The manager's process, where it is one of its own.
+    pid: int | None = None
 
     @property
     def port(self) -> int:
@@ -84,6 +86,7 @@ def manager_process(home: Path, *options: str) -> Iterator[Running]:
                 home,
                 session,
                 authority=str(authority) if authority.exists() else None,
+                pid=process.pid,
             )
     finally:
         process.send_signal(signal.SIGTERM)
