@@ -27,7 +27,8 @@ from outrider.dispatcher.blueprint.inputs import complete_parameters
 from outrider.dispatcher.blueprint.instances import Hints, IdMaker, id_maker, reconcile
 from outrider.dispatcher.blueprint.json_schema import json_schema
 from outrider.dispatcher.blueprint.kinds import Kind
-from outrider.dispatcher.blueprint.lint import LintWarning, lint
+from outrider.dispatcher.blueprint.lint import lint
+from outrider.dispatcher.blueprint.lint_warning import LintWarning
 from outrider.dispatcher.blueprint.loading import Blueprint, load
 from outrider.dispatcher.blueprint.plugin_yaml import PluginYaml, read_plugin_yaml
 from outrider.dispatcher.blueprint.scaling import InstanceChanges, scale, update_instances

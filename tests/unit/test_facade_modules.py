@@ -181,9 +181,9 @@ def test_workflow_names_import_and_say_that_they_are_not_there() -> None:
     with pytest.raises(RuntimeError, match="outside a workflow"):
         _ = load("cloudify.workflows").ctx.nodes
     with pytest.raises(
-        load("cloudify.exceptions").NonRecoverableError, match=r"lifecycle\.heal_node_instances is not provided"
+        load("cloudify.exceptions").NonRecoverableError, match=r"lifecycle\.plugins_install_task is not provided"
     ):
-        load("cloudify.plugins.lifecycle").heal_node_instances(None, [])
+        load("cloudify.plugins.lifecycle").plugins_install_task([])
     assert load("cloudify.workflows.api").has_cancel_request() is False
 
 
