@@ -23,9 +23,18 @@ def create(**_: Any) -> None:
         if owned.is_external():
             container = owned.find_external("container", owned.name_of("container"), client.containers.get)
         else:
-            container = _existing(client) or client.containers.create(**_settings(properties))
+            container = _existing(client) or _create(client, _settings(properties))
         owned.remember(container)
         ctx.logger.info("container %s is %s", container.name, container.short_id)
+
+
+def _create(client: docker.DockerClient, settings: Mapping[str, Any]) -> Any:
+    try:
+        return client.containers.create(**settings)
+    except docker.errors.APIError as error:
+        if error.status_code == 409 and "already in use" in str(error):
+            raise owned.taken("container", str(settings["name"])) from error
+        raise
 
 
 @operation(resumable=True)

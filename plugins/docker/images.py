@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
 import docker
 import docker.errors
+from docker.utils import parse_repository_tag
 from outrider.plugins.docker import owned
-from outrider.plugins.docker.client import engine
+from outrider.plugins.docker.client import engine, refusal
 from outrider.plugins.docker.registries import credentials
 from outrider.plugins.sdk import NonRecoverableError, OperationRetry, ctx, operation
 
@@ -19,19 +21,30 @@ def create(**_: Any) -> None:
     properties = ctx.node.properties
     name = _full_name(properties)
     with engine(properties) as client:
-        there_before = _find(client, name) is not None
         if owned.is_external():
             image = owned.find_external("image", name, client.images.get)
-        elif properties.get("build"):
-            image = _build(client, name)
-        elif properties.get("archive"):
-            image = _load(client, name)
         else:
-            image = _pull(client, name)
-        earlier = ctx.instance.runtime_properties.get("was_there_before")
-        # Decided at the first try: a retry finds what the first one brought.
-        owned.remember(image, name=name, was_there_before=there_before if earlier is None else earlier)
+            _note_whether_there(client, name)
+            if properties.get("build"):
+                image = _build(client, name)
+            elif properties.get("archive"):
+                image = _load(client, name)
+            else:
+                image = _pull(client, name)
+        owned.remember(image, name=name)
         ctx.logger.info("image %s is %s", name, image.short_id)
+
+
+def _note_whether_there(client: docker.DockerClient, name: str) -> None:
+    """Note, durably and before anything is brought, whether the image was there.
+
+    A later try finds what this one brought, and could not tell.
+    """
+    noted = ctx.instance.runtime_properties
+    if "was_there_before" not in noted:
+        noted["was_there_before"] = _find(client, name) is not None
+        noted["name"] = name
+        ctx.instance.update()
 
 
 @operation(resumable=True)
@@ -42,17 +55,27 @@ def delete(**_: Any) -> None:
     keep = owned.is_external() or ctx.node.properties.get("keep") or properties.get("was_there_before")
     if name and not keep:
         with engine(ctx.node.properties) as client:
-            try:
-                client.images.remove(name)
-            except docker.errors.ImageNotFound:
-                ctx.logger.info("image %s is gone already", name)
-            except docker.errors.APIError as error:
-                if error.status_code != 409:
-                    raise
-                if "stopped container" in str(error) or "running container" in str(error):
-                    raise OperationRetry(f"image {name} is still used by a container", retry_after=2) from error
-                raise
+            _remove(client, name)
     owned.forget()
+
+
+def _remove(client: docker.DockerClient, name: str) -> None:
+    try:
+        client.images.remove(name)
+    except docker.errors.ImageNotFound:
+        ctx.logger.info("image %s is gone already", name)
+    except docker.errors.APIError as error:
+        if error.status_code != 409:
+            raise
+        users = client.containers.list(all=True, filters={"ancestor": name})
+        others = [str(user.name) for user in users if not _of_us(user)]
+        if not others:
+            raise OperationRetry(f"image {name} is still used by a container", retry_after=2) from error
+        ctx.logger.info("image %s stays, it is used by %s", name, ", ".join(others))
+
+
+def _of_us(container: Any) -> bool:
+    return bool(container.labels.get(owned.DEPLOYMENT_LABEL) == ctx.deployment.id)
 
 
 def _full_name(properties: dict[str, Any]) -> str:
@@ -78,14 +101,19 @@ def _pull(client: docker.DockerClient, name: str) -> Any:
     if present is not None and properties.get("pull", "missing") == "missing":
         return present
     ctx.logger.info("pulling %s", name)
-    return client.images.pull(name, auth_config=credentials(properties.get("registry") or {}))
+    repository, tag = parse_repository_tag(name)
+    account = credentials(properties.get("registry") or {})
+    wrong = _follow(client.api.pull(repository, tag=tag, stream=True, decode=True, auth_config=account))
+    if wrong:
+        raise refusal(f"cannot pull {name}: {wrong}")
+    return client.images.get(name)
 
 
 def _build(client: docker.DockerClient, name: str) -> Any:
     """Build from a folder of the blueprint; what the builder says goes to the log."""
     build = ctx.node.properties["build"]
     folder = ctx.download_directory(build.get("folder") or ".")
-    image, output = client.images.build(
+    output = client.api.build(
         path=folder,
         dockerfile=build.get("dockerfile") or "Dockerfile",
         buildargs={key: str(value) for key, value in (build.get("arguments") or {}).items()},
@@ -93,12 +121,26 @@ def _build(client: docker.DockerClient, name: str) -> Any:
         tag=name,
         rm=True,
         forcerm=True,
+        decode=True,
     )
+    wrong = _follow(output)
+    if wrong:
+        raise NonRecoverableError(f"cannot build {name}: {wrong}")
+    return client.images.get(name)
+
+
+def _follow(output: Iterable[Mapping[str, Any]]) -> str:
+    """Log what a builder says; return what went wrong, which is told in the stream, or an empty text.
+
+    Reads to the end also then: the connection is free again after that only.
+    """
+    wrong = ""
     for entry in output:
-        line = str(entry.get("stream") or "").strip() if isinstance(entry, dict) else ""
+        wrong = str(entry.get("error") or wrong)
+        line = str(entry.get("stream") or "").strip()
         if line:
             ctx.logger.info("%s", line)
-    return image
+    return wrong
 
 
 def _load(client: docker.DockerClient, name: str) -> Any:

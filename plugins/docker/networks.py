@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+import docker
 import docker.errors
 import docker.types
 from outrider.plugins.docker import owned
@@ -19,16 +20,25 @@ def create(**_: Any) -> None:
         if owned.is_external():
             network = owned.find_external("network", owned.name_of("network"), client.networks.get)
         else:
-            network = owned.ours(client.networks.list(filters=owned.only_ours())) or client.networks.create(
-                owned.name_of("network"),
-                driver=properties.get("driver") or "bridge",
-                options=properties.get("driver_options") or None,
-                ipam=_addresses(properties.get("subnet"), properties.get("gateway")),
-                internal=bool(properties.get("internal")),
-                labels=owned.labels(properties.get("labels")),
-            )
+            network = owned.ours(client.networks.list(filters=owned.only_ours())) or _create(client)
         owned.remember(network)
         ctx.logger.info("network %s", network.name)
+
+
+def _create(client: docker.DockerClient) -> Any:
+    properties = ctx.node.properties
+    name = owned.name_of("network")
+    # The engine allows several networks of one name.
+    if any(existing.name == name for existing in client.networks.list(names=[name])):
+        raise owned.taken("network", name)
+    return client.networks.create(
+        name,
+        driver=properties.get("driver") or "bridge",
+        options=properties.get("driver_options") or None,
+        ipam=_addresses(properties.get("subnet"), properties.get("gateway")),
+        internal=bool(properties.get("internal")),
+        labels=owned.labels(properties.get("labels")),
+    )
 
 
 @operation(resumable=True)

@@ -50,6 +50,14 @@ def find_external(kind: str, name: str, get: Callable[[str], Resource]) -> Resou
         ) from error
 
 
+def taken(kind: str, name: str) -> NonRecoverableError:
+    """Return the error for a name that belongs to a resource which the current instance did not make."""
+    return NonRecoverableError(
+        f"the engine already has a {kind} {name!r} that is not this instance's: "
+        "choose another resource_id, or set use_external_resource"
+    )
+
+
 def is_external() -> bool:
     """Tell whether the node's resource belongs to somebody else: it is neither made, changed nor removed."""
     return bool(ctx.node.properties.get("use_external_resource"))

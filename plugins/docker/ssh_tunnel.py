@@ -6,51 +6,32 @@ who may open its socket. Host keys are checked against known hosts or a pinned f
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-import select
 import shutil
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
-from urllib.parse import urlsplit
-
-import paramiko
+from typing import Any
 
 from outrider.plugins.sdk import NonRecoverableError, RecoverableError
+from outrider.plugins.ssh.access import Connection, HostKeys, Limits, SshTarget, connect, parse_target
+from outrider.plugins.ssh.access.errors import CommandTimedOut, ConnectionLost, HostUnreachable, SshError
+from outrider.plugins.ssh.access.forwarding import copy_both_ways
 
 #: Connects its standard input and output to the engine.
 DIAL = "exec docker system dial-stdio"
-_CHUNK = 65_536
-
-
-class PinnedKey(paramiko.MissingHostKeyPolicy):
-    """Accepts the one host key whose SHA-256 fingerprint the blueprint names."""
-
-    def __init__(self, fingerprint: str) -> None:
-        self._fingerprint = fingerprint.removeprefix("SHA256:")
-
-    def missing_host_key(self, _client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Compare; raises `NonRecoverableError` if it is another key."""
-        seen = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
-        if seen != self._fingerprint.rstrip("="):
-            raise NonRecoverableError(
-                f"the host key of {hostname} is SHA256:{seen}, not SHA256:{self._fingerprint}: if the host was "
-                "made anew, correct client_config.ssh.host_key; otherwise somebody is in between"
-            )
+#: How long the end of the tunnel waits for its threads.
+CLOSE_SECONDS = 5.0
 
 
 class SshTunnel:
-    """The open tunnel; `socket_path` is this end of it."""
+    """The open tunnel; `socket_path` is this end of it. Made by `open_tunnel`."""
 
-    def __init__(self, client: paramiko.SSHClient, *, timeout_seconds: float) -> None:
-        self._client = client
-        self._timeout_seconds = timeout_seconds
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._folder = Path(tempfile.mkdtemp(prefix="docker-ssh-"))
         self.socket_path = self._folder / "docker.sock"
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -59,50 +40,15 @@ class SshTunnel:
         self._threads = [threading.Thread(target=self._accept, name="docker-ssh-accept", daemon=True)]
         self._threads[0].start()
 
-    @classmethod
-    @contextmanager
-    def open(cls, url: str, settings: Mapping[str, Any], *, timeout_seconds: float) -> Iterator[SshTunnel]:
-        """Connect to ``ssh://[user@]host[:port]`` for the time of the block."""
-        parts = urlsplit(url)
-        client = paramiko.SSHClient()
-        client.load_system_host_keys()
-        pinned: Optional[str] = settings.get("host_key")
-        client.set_missing_host_key_policy(PinnedKey(pinned) if pinned else paramiko.RejectPolicy())
-        try:
-            client.connect(
-                parts.hostname or "",
-                port=parts.port or 22,
-                username=parts.username or settings.get("user"),
-                password=settings.get("password"),
-                pkey=_private_key(settings),
-                timeout=timeout_seconds,
-                banner_timeout=timeout_seconds,
-                auth_timeout=timeout_seconds,
-            )
-        except paramiko.AuthenticationException as error:
-            raise NonRecoverableError(f"{parts.hostname} does not accept the credentials: {error}") from error
-        except paramiko.SSHException as error:
-            if "not found in known_hosts" in str(error):
-                raise NonRecoverableError(
-                    f"the host key of {parts.hostname} is not known: add it to known_hosts, or pin it as "
-                    "client_config.ssh.host_key"
-                ) from error
-            raise RecoverableError(f"no SSH to {parts.hostname}: {error}") from error
-        tunnel = cls(client, timeout_seconds=timeout_seconds)
-        try:
-            yield tunnel
-        finally:
-            tunnel.close()
-
     def close(self) -> None:
         """End all connections, remove the socket."""
         # A thread in accept() is woken by shutdown, not by close.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._client.close()
+        self._connection.close()
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join(CLOSE_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _accept(self) -> None:
@@ -116,39 +62,58 @@ class SshTunnel:
             thread.start()
 
     def _carry(self, local: socket.socket) -> None:
-        transport = self._client.get_transport()
-        with local:
-            if transport is None:
-                return
+        # Whatever goes wrong, the caller sees its connection end, and reports the engine as not reachable.
+        with local, suppress(SshError, OSError, EOFError), self._connection.piped(DIAL) as remote:
+            copy_both_ways(local, remote)
+
+
+@contextmanager
+def open_tunnel(url: str, settings: Mapping[str, Any], *, timeout_seconds: float) -> Iterator[SshTunnel]:
+    """Connect to ``ssh://[user@]host[:port]`` for the time of the block."""
+    try:
+        target = _target(url.partition("://")[2].rstrip("/"), settings, timeout_seconds)
+        with connect(target) as connection:
+            _require_docker(connection)
+            tunnel = SshTunnel(connection)
             try:
-                remote = transport.open_session(timeout=self._timeout_seconds)
-                remote.exec_command(DIAL)
-            except (paramiko.SSHException, OSError):
-                return  # the caller sees its connection end, and reports the engine as not reachable
-            with remote:
-                _copy_both_ways(local, remote)
+                yield tunnel
+            finally:
+                tunnel.close()
+    except (HostUnreachable, ConnectionLost, CommandTimedOut) as error:
+        raise RecoverableError(str(error)) from error
+    except SshError as error:
+        raise NonRecoverableError(f"client_config.ssh: {error}") from error
 
 
-def _copy_both_ways(local: socket.socket, remote: paramiko.Channel) -> None:
-    while True:
-        readable, _, _ = select.select([local.fileno(), remote.fileno()], [], [], 30)
-        if local.fileno() in readable:
-            data = local.recv(_CHUNK)
-            if not data:
-                return
-            remote.sendall(data)
-        if remote.fileno() in readable:
-            data = remote.recv(_CHUNK)
-            if not data:
-                return
-            local.sendall(data)
+def _target(where: str, settings: Mapping[str, Any], timeout_seconds: float) -> SshTarget:
+    """Return the host and, if `gateway` names one, the way to it."""
+    defaults = SshTarget(
+        "",
+        user=settings.get("user") or "root",
+        key_text=settings.get("private_key"),
+        passphrase=settings.get("passphrase"),
+        password=settings.get("password"),
+        limits=Limits(connect=timeout_seconds, login=timeout_seconds),
+    )
+    target = replace(parse_target(where, defaults), host_keys=HostKeys(fingerprint=settings.get("host_key")))
+    gateway = settings.get("gateway")
+    if not gateway:
+        return target
+    described = {"host": gateway} if isinstance(gateway, str) else gateway
+    way = _target(
+        str(described.get("host")), {**settings, "host_key": None, **described, "gateway": None}, timeout_seconds
+    )
+    return replace(target, jumps=(way,))
 
 
-def _private_key(settings: Mapping[str, Any]) -> Optional[paramiko.PKey]:
-    text: Optional[str] = settings.get("private_key")
-    if not text:
-        return None
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        with suppress(paramiko.SSHException):
-            return kind.from_private_key(io.StringIO(text), password=settings.get("passphrase"))
-    raise NonRecoverableError("client_config.ssh.private_key is not a private key in a known format")
+def _require_docker(connection: Connection) -> None:
+    """Say what is wrong with the host's engine, which the tunnel itself cannot: it has no words of its own."""
+    # Its input is at its end: the command connects to the engine, and ends.
+    answer = connection.run(DIAL)
+    if answer.code == 0:
+        return
+    said = answer.stderr.strip()[-300:] or f"exit code {answer.code}"
+    text = f"{connection.target} does not lead to a Docker Engine: {said}"
+    if "permission denied" in said.lower() or answer.code == 127:
+        raise NonRecoverableError(f"{text}; the user needs the docker command, and has to be in the group docker")
+    raise RecoverableError(text)

@@ -8,7 +8,7 @@ import docker
 import docker.errors
 from outrider.plugins.docker import owned
 from outrider.plugins.docker.client import engine
-from outrider.plugins.sdk import NonRecoverableError, OperationRetry, ctx, operation
+from outrider.plugins.sdk import OperationRetry, ctx, operation
 
 
 @operation(resumable=True)
@@ -30,10 +30,7 @@ def _create(client: docker.DockerClient, name: str) -> Any:
     properties = ctx.node.properties
     # The engine answers "created" for a volume of this name that is there already, whoever's it is.
     if any(existing.name == name for existing in client.volumes.list(filters={"name": name})):
-        raise NonRecoverableError(
-            f"the engine already has a volume {name!r} that is not this instance's: "
-            "choose another resource_id, or set use_external_resource"
-        )
+        raise owned.taken("volume", name)
     return client.volumes.create(
         name,
         driver=properties.get("driver") or "local",

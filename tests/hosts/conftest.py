@@ -2,7 +2,8 @@
 
 from tests.support.agent_bundles import agent_bundle, stand_in_bundle
 from tests.support.blueprint_hosts import fleet_service
-from tests.support.hosts import clean_host, engine, host, host_image, host_login_key, shared_host, start_host
+from tests.support.docker_engine import engine
+from tests.support.hosts import clean_host, host, host_image, host_login_key, shared_host, start_host
 
 __all__ = [
     "agent_bundle",

@@ -24,11 +24,23 @@ import docker
 import docker.errors
 import pytest
 
+from tests.support.certificates import make_certificates
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 NEEDED = ("dockerd", "containerd", "ip")
 MACHINE_SOCKET = Path("/var/run/docker.sock")
 PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class TlsEndpoint:
+    """A TCP address that takes clients with a certificate of its authority only."""
+
+    url: str
+    authority: Path
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True)
@@ -38,11 +50,24 @@ class DockerEngine:
     url: str
     #: The machine's address as containers see it.
     gateway: str
-    private: bool
+    #: Its other address, with TLS on both ends; None where the machine's own engine is used.
+    tls: TlsEndpoint | None = None
+
+    @property
+    def private(self) -> bool:
+        """Whether it was started by the tests."""
+        return self.tls is not None
 
     def client(self) -> docker.DockerClient:
         """Return a new client; the caller closes it."""
         return docker.DockerClient(base_url=self.url, timeout=120)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerEngine]:
+    """Return a Docker Engine, a private one where none runs."""
+    with docker_engine() as running:
+        yield running
 
 
 @contextlib.contextmanager
@@ -75,7 +100,7 @@ def _machine_engine() -> DockerEngine | None:
     except (docker.errors.DockerException, OSError):
         return None
     gateway = config.get("Gateway") or str(next(ipaddress.ip_network(config["Subnet"]).hosts()))
-    return DockerEngine(url=url, gateway=gateway, private=False)
+    return DockerEngine(url=url, gateway=gateway)
 
 
 @contextlib.contextmanager
@@ -88,10 +113,13 @@ def _private_engine() -> Iterator[DockerEngine]:
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         _make_bridge(bridge, f"{gateway}/{network.prefixlen}", cleanup)
         url = f"unix://{folder}/docker.sock"
+        tls = TlsEndpoint(f"https://localhost:{free_port()}", *make_certificates(folder))
         command = [
             "dockerd",
             *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
-            *("-H", url, "--pidfile", str(folder / "pid"), "--bridge", bridge),
+            *("-H", url, "-H", tls.url.replace("https", "tcp"), "--tlsverify"),
+            *("--tlscacert", str(tls.authority), "--tlscert", str(tls.certificate), "--tlskey", str(tls.key)),
+            *("--pidfile", str(folder / "pid"), "--bridge", bridge),
             *("--config-file", _empty_config(folder)),
             # The hosts need no way out; the machine's own rules stay as they are.
             *("--iptables=false", "--ip6tables=false", "--ip-masq=false"),
@@ -106,7 +134,7 @@ def _private_engine() -> Iterator[DockerEngine]:
         )
         cleanup.callback(_stop, process)
         _wait_for_engine(url, process, folder / "log")
-        yield DockerEngine(url=url, gateway=gateway, private=True)
+        yield DockerEngine(url=url, gateway=gateway, tls=tls)
 
 
 def _end_with_us() -> None:

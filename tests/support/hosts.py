@@ -1,7 +1,7 @@
 """Real hosts for tests: containers with systemd, sshd and addresses of their own.
 
-Fixtures: `engine` (a Docker Engine), `host_image`, `start_host` (makes hosts, of any variant), `host` (one host
-of the test's own) and `clean_host` (the run's one host, without an agent).
+Fixtures: `host_image`, `start_host` (makes hosts, of any variant), `host` (one host of the test's own) and `clean_host`
+(the run's one host, without an agent); they need `engine` of `docker_engine.py`.
 A test folder takes them by importing them in its conftest.
 """
 
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import os
 import shlex
 import socket
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import Protocol
 import paramiko
 import pytest
 
-from tests.support.docker_engine import DockerEngine, docker_engine
+from tests.support.docker_engine import DockerEngine
 from tests.support.host_image import ensure_host_image
 from tests.support.waiting import wait_until
 
@@ -100,6 +102,15 @@ class Host:
     def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
         """Write a small file."""
         self.run(f"printf %s {shlex.quote(text)} > {shlex.quote(path)} && chmod {mode:o} {shlex.quote(path)}")
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file of any kind."""
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            member = tarfile.TarInfo(Path(path).name)
+            member.size, member.mode = len(data), 0o755
+            tar.addfile(member, io.BytesIO(data))
+        assert self.container.get_wrapped_container().put_archive(str(Path(path).parent), stream.getvalue())
 
     def authorize(self, user: str, public_key: str) -> None:
         """Let the holder of a key log in."""
@@ -194,13 +205,6 @@ class StartHost(Protocol):
     """Start a host; it is removed when the test ends."""
 
     def __call__(self, *, systemd: bool = True) -> Host: ...
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[DockerEngine]:
-    """Return a Docker Engine, a private one where none runs."""
-    with docker_engine() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,17 @@ class Connection:
                 self.bytes_sent += running.bytes_sent
                 channel.close()
 
+    @contextlib.contextmanager
+    def piped(self, command: str) -> Iterator[paramiko.Channel]:
+        """Start a command whose input and output are one stream; it is ended with the block."""
+        with self._translated():
+            channel = self._transport.open_session(timeout=self.target.limits.login)
+            try:
+                channel.exec_command(command)
+                yield channel
+            finally:
+                channel.close()
+
     def send_file(
         self, data: bytes, path: str, *, name: str = "", progress: Optional[Callable[[int, int], None]] = None
     ) -> int:
