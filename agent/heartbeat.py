@@ -98,6 +98,7 @@ class Heart:
             load={"1m": os.getloadavg()[0]},
             tags=self._tags,
             host=self._host,
+            journal_opened=self._journal.opened,
         )
 
     def _run(self) -> None:

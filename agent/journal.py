@@ -114,6 +114,11 @@ class Journal:
         """Rises with every commit: one that goes back shows a journal restored from an old copy."""
         return self._sequence
 
+    @property
+    def opened(self) -> int:
+        """The sequence that was found in the file; what was written since must not hide that it is an old copy."""
+        return self._opened
+
     def close(self) -> None:
         """Commit what is under way and close; idempotent."""
         if self._closed:
@@ -212,7 +217,7 @@ class Journal:
             meta = {"epoch": uuid.uuid4().hex, "sequence": "0", "machine": self._machine}
             self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
         self._epoch = meta["epoch"]
-        self._sequence = int(meta["sequence"])
+        self._sequence = self._opened = int(meta["sequence"])
 
     def new_epoch(self) -> None:
         """Start a new epoch, as the dispatcher asks after it fenced this journal."""

@@ -46,6 +46,8 @@ class PreviousAttempts:
 
     def _settle(self, attempt: Attempt, entry: Entry) -> None:
         previous_id = entry.attempt_id
+        if entry.verdict == Verdict.NEVER_STARTED.value:
+            return
         if entry.state is State.FINISHED:
             raise Refused(
                 "PreviousHasResult", f"the attempt before it, {previous_id}, has a result, which is being sent"

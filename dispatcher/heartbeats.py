@@ -88,9 +88,12 @@ def _compare(agent: Agent, last: Any, processes: list[str], heartbeat: AgentHear
             f"{name} runs on machine {heartbeat.machine_id} with the journal of machine {last['machine_id']}: "
             "a copied disk; the agent has to begin a new journal"
         )
-    if heartbeat.journal_sequence < agent.journal_sequence:
+    # A process that opened a copy may have written as much to it since as the copy lacked.
+    opened = heartbeat.journal_opened if heartbeat.process_id != last["process_id"] else None
+    sequence = heartbeat.journal_sequence if opened is None else opened
+    if sequence < agent.journal_sequence:
         return Trust.FENCED, (
-            f"the journal of {name} went back from {agent.journal_sequence} to {heartbeat.journal_sequence}: it was "
+            f"the journal of {name} went back from {agent.journal_sequence} to {sequence}: it was "
             "restored from an old copy; the agent has to begin a new journal"
         )
     return Trust.GOOD, ""

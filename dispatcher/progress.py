@@ -206,10 +206,11 @@ class Progress:
                 return None
             bulk.write(turn.connection, attempts.REPLACE, [attempts.replacement(before.attempt_id, late)])
             ending = Ending.stored(Verdict(late["verdict"]), late)
-            if ending.verdict is not Verdict.NEVER_STARTED:
-                before.verdict, before.words = ending.verdict, ending.words
-                return ending
-            before = step_back(turn, run, position)
+            if ending.verdict is Verdict.NEVER_STARTED:
+                before = step_back(turn, run, position)
+                continue
+            before.verdict, before.words = ending.verdict, ending.words
+            return None if self._made_room(run, ending) else ending
         return None
 
     def _after_never_started(self, turn: Turn, run: Run, attempt: OpenAttempt, ending: Ending) -> Consequence:
@@ -291,11 +292,17 @@ class Progress:
             return True
         if graph.states[position] not in (TaskState.RESCHEDULED, TaskState.PENDING):
             return False
-        self._timers.drop((Alarm.RETRY, run.id, position))
         before.verdict, before.words = ending.verdict, ending.words
+        if self._made_room(run, ending):
+            return True
+        self._timers.drop((Alarm.RETRY, run.id, position))
         follows = self._consequence(turn, run, position, ending)
         self._follow(turn, run, position, ending, follows, agent_id=before.agent_id)
         return True
+
+    def _made_room(self, run: Run, ending: Ending) -> bool:
+        """Return whether an attempt was ended by its agent for the sake of the next one: nobody else stopped it."""
+        return ending.verdict is Verdict.CANCELLED and not run.stopping
 
     def retry_now(self, turn: Turn, run: Run, position: int) -> None:
         """The time of a task's next attempt has come."""

@@ -335,6 +335,8 @@ class AgentHeartbeat:
     #: Best wheel tags first; abbreviated to what tells one host from another.
     tags: tuple[str, ...] = ()
     host: Json = field(default_factory=dict)
+    #: The journal's sequence when this process opened it, before it wrote anything itself.
+    journal_opened: Optional[int] = None
 
 
 class ControlKind(str, Enum):

@@ -293,6 +293,29 @@ def test_an_unanswered_successor_that_never_started_leaves_open_what_the_first_d
         assert agent.tasks[2].previous_attempt_id == first.attempt_id
 
 
+def test_an_attempt_that_was_ended_to_make_room_does_not_fail_the_one_it_made_room_for(tmp_path: Path) -> None:
+    def make_room(task: OperationTask) -> OperationResult:
+        if task.attempt_number > 3:
+            return succeeded(task)
+        agent.send(ended(agent.tasks[0], Verdict.CANCELLED))
+        return ended(task, Verdict.NEVER_STARTED, error=OperationError("PreviousHasResult", "it has just ended"))
+
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id, first, second = both_lost(made, agent)
+        agent.send(ended(second, Verdict.NEVER_STARTED))
+        made.until(lambda: made.attempts(execution_id)[1].verdict is Verdict.NEVER_STARTED)
+        with made.database.begin() as connection:
+            tasks.decide(connection, first.task_id, {"kind": "retry", "attempt": 2})
+        agent.answer = make_room
+        resume(made, execution_id)
+        made.until(lambda: made.attempts(execution_id)[0].verdict is Verdict.CANCELLED)
+        made.pass_time(made.settings.resend_first_seconds + 1)
+        assert made.ended(execution_id).status is Status.TERMINATED
+        verdicts = [each.verdict for each in made.attempts(execution_id)]
+        assert verdicts[2:] == [Verdict.NEVER_STARTED, Verdict.SUCCEEDED]
+
+
 def both_lost(made: Bench, agent: ScriptedAgent) -> tuple[str, OperationTask, OperationTask]:
     """Run an attempt into `may have run`, and the one that asks whether it is resumable too."""
     execution_id = made.start()

@@ -142,6 +142,30 @@ def test_a_journal_restored_from_an_old_copy_is_fenced_until_it_begins_a_new_epo
         assert made.ended(again).status is Status.TERMINATED
 
 
+def test_what_an_agent_writes_to_a_restored_journal_does_not_hide_that_it_is_one(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = started(made, agent)
+        heard(made, agent, journal_sequence=6, running=(agent.tasks[0].attempt_id,))
+        heard(made, agent, journal_sequence=8, journal_opened=5, process_id="process-2")
+        assert made.attempts(execution_id)[0].verdict is Verdict.MAY_HAVE_RUN
+        with made.database.read() as connection:
+            assert "went back from 6 to 5" in str(agents.get(connection, "central").fenced)
+
+
+def test_an_agent_that_opens_its_own_journal_again_is_trusted(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = started(made, agent)
+        mine = (agent.tasks[0].attempt_id,)
+        heard(made, agent, journal_sequence=6, running=mine)
+        heard(made, agent, journal_sequence=8, journal_opened=6, process_id="process-2", running=mine)
+        heard(made, agent, journal_sequence=9, journal_opened=6, process_id="process-2", running=mine)
+        assert made.attempts(execution_id)[0].verdict is None
+        with made.database.read() as connection:
+            assert agents.get(connection, "central").fenced is None
+
+
 def test_two_agents_under_one_id_are_noticed(tmp_path: Path) -> None:
     with bench(tmp_path, one_stage(chain(operation("a")))) as made:
         agent = ScriptedAgent(made.transport, answer=silent)
