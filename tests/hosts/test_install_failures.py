@@ -115,6 +115,23 @@ def test_a_full_disk_is_found_by_the_probe(clean_host: Host, stand_in_bundle: Bu
     assert install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None).changed
 
 
+def test_a_wrong_clock_is_found_before_anything_is_sent(clean_host: Host, stand_in_bundle: Bundle) -> None:
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not libraries:
+        pytest.skip("libfaketime (Debian: faketime) is not installed")
+    clean_host.put("/var/tmp/libfaketime.so.1", libraries[0].read_bytes())
+    ahead = '#!/bin/sh\nexport LD_PRELOAD=/var/tmp/libfaketime.so.1 FAKETIME=+10m\nexec /usr/bin/python3 "$@"\n'
+    clean_host.write("/var/tmp/python-ahead", ahead, mode=0o755)
+    wrong = replace(target_of(clean_host), python="/var/tmp/python-ahead")
+    with pytest.raises(StepFailed) as caught:
+        install_agent(wrong, spec_of(), stand_in_bundle, heartbeats=None)
+    assert (caught.value.step, caught.value.cause) == ("probe", "wrong clock")
+    assert "s ahead of this machine's" in str(caught.value)
+    assert "timedatectl set-ntp true" in caught.value.remedy
+    assert not clean_host.exists("/opt/outrider")
+    assert install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None).changed
+
+
 def test_a_host_without_python_is_told_what_is_needed(host: Host, stand_in_bundle: Bundle) -> None:
     host.run("mv /usr/bin/python3 /usr/bin/python3.hidden; mv /usr/bin/python3.11 /usr/bin/hidden")
     with pytest.raises(StepFailed) as caught:
