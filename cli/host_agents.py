@@ -52,7 +52,7 @@ class SettingsHostAgents:
         if self.files_for is None:
             raise DispatcherError("this process serves no files: hosts cannot fetch their agents")
         files = self.files_for(agent_id)
-        if _is_loopback(files.url):
+        if not _reachable(files.url):
             raise DispatcherError(
                 f"hosts cannot fetch their agents from {files.url}: set files_host to an address of this machine that "
                 "they reach (and files_port), or files_url, and start the dispatcher again"
@@ -127,9 +127,11 @@ def host_agents_of(settings: CommandSettings, database: Database, content: Conte
     return SettingsHostAgents(access, database, content, FileTokens(load_key(settings.home.path / "files.key")))
 
 
-def _is_loopback(url: str) -> bool:
+def _reachable(url: str) -> bool:
+    """Tell whether an address may be one for other machines; a name is believed."""
     parts = urlsplit(url)
     try:
-        return parts.scheme == "file" or ip_address(parts.hostname or "").is_loopback
+        address = ip_address(parts.hostname or "")
     except ValueError:
-        return parts.hostname == "localhost"
+        return parts.hostname not in (None, "localhost")
+    return not (address.is_loopback or address.is_unspecified)

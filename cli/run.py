@@ -60,12 +60,10 @@ def run(
     deployment_id = deployment or blueprint.resolve().parent.name
     try:
         with opened(settings, progress=None if json else show_progress) as local:
-            ensure_deployment(local, blueprint, deployment_id, given, workflow)
+            asked = Execution(id="", workflow=workflow, dry_run=dry_run, created_by=getpass.getuser())
+            ensure_deployment(local, blueprint, deployment_id, given, asked)
             execution = local.dispatcher.start(
-                workflow,
-                deployment_id,
-                key_values(parameters or (), what="parameter"),
-                execution=Execution(id="", workflow=workflow, dry_run=dry_run, created_by=getpass.getuser()),
+                workflow, deployment_id, key_values(parameters or (), what="parameter"), execution=asked
             )
             if not json:
                 errors.print(f"{workflow} of {deployment_id}: execution {execution.id}, state in {settings.home.path}")
@@ -80,11 +78,11 @@ def run(
 
 
 def ensure_deployment(
-    local: Local, blueprint: Path, deployment_id: str, inputs: Mapping[str, Any], workflow: str
+    local: Local, blueprint: Path, deployment_id: str, inputs: Mapping[str, Any], asked: Execution
 ) -> None:
     """Make the deployment, or find it; inputs of one that exists cannot be changed by running it again.
 
-    Nothing is made for a workflow that cannot be started here.
+    Nothing is made for an execution that cannot be started here.
     """
     dispatcher = local.dispatcher
     with dispatcher.database.read() as connection:
@@ -94,7 +92,7 @@ def ensure_deployment(
             found = None
     if found is None:
         created = dispatcher.create_blueprint(deployment_id, blueprint, settings=blueprint_settings())
-        dispatcher.check_hosts(workflow, created)
+        dispatcher.check_hosts(asked, created)
         dispatcher.create_deployment(deployment_id, deployment_id, inputs=inputs)
         return
     changed = [name for name, value in inputs.items() if found.inputs.get(name) != value]

@@ -150,13 +150,14 @@ class Dispatcher:
             deployment_id, blueprint_id, inputs=inputs or {}, tenant=self.tenant, details=details
         )
 
-    def check_hosts(self, workflow: str, blueprint: Blueprint) -> None:
-        """Raise `WorkflowUnavailable` if a workflow would put agents on a blueprint's hosts, and none can be reached.
+    def check_hosts(self, execution: Execution, blueprint: Blueprint) -> None:
+        """Raise `WorkflowUnavailable` if an execution would put agents on hosts, and none can be reached.
 
         `start` checks it too; this is for who wants to know before there is a deployment.
         """
         nodes = {node["name"]: node for node in (blueprint.plan or {}).get("nodes") or ()}
-        require_host_agents(workflow, nodes, self._host_agents)
+        if not execution.dry_run:
+            require_host_agents(execution.workflow, nodes, self._host_agents)
 
     def outputs(self, deployment_id: str) -> dict[str, Any]:
         """Return a deployment's outputs, evaluated; one that cannot be evaluated says why in its place."""
@@ -192,7 +193,8 @@ class Dispatcher:
         with self.database.read() as connection:
             model = Model.load(connection, (self.tenant, deployment_id), {})
         view = model.view()
-        require_host_agents(workflow, view.nodes, self._host_agents)
+        if not asked.dry_run:
+            require_host_agents(workflow, view.nodes, self._host_agents)
         allow_custom = bool(asked.details.get("allow_custom_parameters"))
         get_workflow(workflow, parameters or {}, view, allow_custom=allow_custom)
         if not (asked.force or asked.queue or asked.scheduled_for is not None):

@@ -40,6 +40,10 @@ node_templates:
       cloudify.interfaces.lifecycle:
         create: {{implementation: slow.slow.create, inputs: {{marker: {{get_input: marker}}}}}}
 """
+HOST_BLUEPRINT = """tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml]
+node_templates: {vm: {type: cloudify.nodes.Compute, properties: {ip: 10.0.0.5}}}
+"""
 
 
 @pytest.fixture
@@ -127,6 +131,18 @@ def test_a_failing_operation_is_exit_code_1_with_its_reason(outrider: Outrider) 
     assert done.returncode == 1
     assert "7" in done.stderr
     assert "to-standard-error" in done.stdout + done.stderr
+
+
+def test_hosts_that_want_agents_need_a_broker_and_nothing_is_made_without(outrider: Outrider, tmp_path: Path) -> None:
+    blueprint = tmp_path / "blueprint.yaml"
+    blueprint.write_text(HOST_BLUEPRINT)
+
+    done = outrider("run", str(blueprint))
+
+    assert done.returncode == 2
+    assert "vm (remote)" in done.stderr
+    assert "outrider broker setup" in done.stderr
+    assert parsed(outrider("deployment", "list", "--json")) == []
 
 
 def test_exec_returns_what_the_operation_returns(outrider: Outrider) -> None:

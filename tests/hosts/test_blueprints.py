@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from outrider.installer import Bundle
 from tests.support.blueprint_hosts import FleetService
 from tests.support.hosts import Host
-from tests.support.installing import SYSTEM_PATHS, target_of
+from tests.support.installing import SYSTEM_PATHS, service_pid, target_of
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
@@ -20,16 +23,24 @@ def fingerprint_of(host: Host) -> str:
     return str(target_of(host).host_keys.fingerprint)
 
 
+def password_in(configuration: str) -> str:
+    """Return an agent's password at the broker."""
+    found = re.search(r"outrider-agent-[^:]+:([^@]+)@", configuration)
+    assert found, configuration
+    return found[1]
+
+
 def test_a_blueprints_host_gets_its_agent_over_ssh_and_is_clean_after_uninstall(
     fleet_service: FleetService, clean_host: Host
 ) -> None:
-    fleet_service.outrider("secret", "set", "vm_key", "--file", str(clean_host.private_key))
+    key = clean_host.private_key.read_text()
+    fleet_service.set_secret("vm_key", key)
     config = {
         "install_method": "remote",
         "user": "root",
         "key": {"get_secret": "vm_key"},
         "max_workers": 3,
-        "extra": {"host_key": fingerprint_of(clean_host)},
+        "extra": {"accept_new_host_key": True},
     }
     blueprint = fleet_service.blueprint("remote", config)
 
@@ -39,10 +50,19 @@ def test_a_blueprints_host_gets_its_agent_over_ssh_and_is_clean_after_uninstall(
     assert clean_host.read("/var/tmp/greeting") == "hello"
     agent = installed["outputs"]["agent"]
     assert agent["install_method"] == "remote"
+    assert agent["host_key"] == fingerprint_of(clean_host)
     assert fleet_service.knows(agent["name"])
-    assert "slots = 3" in clean_host.read("/etc/outrider/agent.toml")
-    validated = fleet_service.run(blueprint, "validate_agents")
-    assert validated["status"] == "terminated"
+    configuration = clean_host.read("/etc/outrider/agent.toml")
+    assert "slots = 3" in configuration
+
+    fleet_service.run(blueprint, "validate_agents")
+    fleet_service.run(blueprint, "install_new_agents")
+    assert clean_host.read("/etc/outrider/agent.toml") != configuration
+    assert service_pid(clean_host)
+
+    for secret in (key.splitlines()[2], password_in(configuration), fleet_service.node.password):
+        kept = [str(path) for path, data in fleet_service.everything_kept() if secret.encode() in data]
+        assert kept == []
 
     fleet_service.run(blueprint, "uninstall")
 
@@ -50,6 +70,55 @@ def test_a_blueprints_host_gets_its_agent_over_ssh_and_is_clean_after_uninstall(
     assert [path for path in SYSTEM_PATHS if clean_host.exists(path)] == []
     assert fleet_service.on_broker(agent["name"]) == set()
     assert not fleet_service.knows(agent["name"])
+
+
+def test_a_host_that_is_not_up_or_refuses_the_key_is_named_and_a_resume_goes_on(
+    fleet_service: FleetService, clean_host: Host, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True, timeout=30)
+    fleet_service.set_secret("other_key", other.read_text())
+    extra = {"host_key": fingerprint_of(clean_host), "wait_for_ssh": 1}
+    config = {"install_method": "remote", "user": "root", "key": {"get_secret": "other_key"}, "extra": extra}
+    blueprint = fleet_service.blueprint("broken", config)
+
+    clean_host.run("systemctl stop ssh.socket ssh", check=False)
+    try:
+        down = fleet_service.run(blueprint, address=clean_host.address, code=1)
+    finally:
+        clean_host.run("systemctl start ssh")
+    clean_host.wait_until_up()
+    assert f"{clean_host.address} does not answer SSH on port 22" in down["error"]
+
+    refused = fleet_service.resume(down["id"], code=1)
+    assert f"root@{clean_host.address}: step connect failed" in refused["error"]
+    assert "authorized_keys" in refused["error"]
+    assert other.read_text().splitlines()[2] not in refused["error"]
+
+    fleet_service.set_secret("other_key", clean_host.private_key.read_text())
+    assert fleet_service.resume(down["id"])["status"] == "terminated"
+    assert clean_host.read("/var/tmp/greeting") == "hello"
+    fleet_service.run(blueprint, "uninstall")
+
+
+def test_a_provided_agent_is_used_and_stays(
+    fleet_service: FleetService, clean_host: Host, agent_bundle: Bundle
+) -> None:
+    way = [f"root@{clean_host.address}", "--key", str(clean_host.private_key), "--id", "provided-1"]
+    way += ["--fingerprint", fingerprint_of(clean_host), "--bundle", str(agent_bundle.path)]
+    fleet_service.outrider("agent", "install", *way)
+    config = {"install_method": "provided", "service_name": "provided-1"}
+    blueprint = fleet_service.blueprint("provided", config)
+
+    installed = fleet_service.run(blueprint, address=clean_host.address)
+    assert installed["outputs"]["ran_on"] == clean_host.ask("hostname")
+    assert installed["outputs"]["agent"]["name"] == "provided-1"
+
+    fleet_service.run(blueprint, "uninstall")
+    assert service_pid(clean_host)
+    assert not clean_host.exists("/var/tmp/greeting")
+    assert "outrider-agent-provided-1" in fleet_service.on_broker("provided-1")
+    fleet_service.outrider("agent", "uninstall", *way)
 
 
 def test_a_host_brings_its_agent_by_user_data_and_is_clean_after_uninstall(
@@ -72,9 +141,8 @@ def test_a_host_brings_its_agent_by_user_data_and_is_clean_after_uninstall(
     agent = installed["outputs"]["agent"]["name"]
     configuration = clean_host.read("/etc/outrider/agent.toml")
     assert "slots = 2" in configuration
-    password = re.search(f"outrider-agent-{agent}:([^@]+)@", configuration)
-    assert password, configuration
-    kept = [str(path) for path, data in fleet_service.everything_kept() if password[1].encode() in data]
+    password = password_in(configuration).encode()
+    kept = [str(path) for path, data in fleet_service.everything_kept() if password in data]
     assert kept == []
     again = clean_host.run("env -i /var/tmp/user-data", check=False)
     assert again.code != 0
