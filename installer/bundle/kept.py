@@ -19,13 +19,20 @@ BUILD_SECONDS = 600.0
 def ensure_bundle(path: Path) -> Bundle:
     """Return the bundle of a file, which is made now if it is not there. Raises `BundleError`."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Ten hosts at once shall not make it ten times.
-        with path.with_name(f".{path.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists():
-                _build(path)
+        try:
+            _build_once(path)
+        except OSError as error:
+            raise BundleBuildFailed(f"{path} cannot be made: {error}", remedy=_REMEDY) from error
     return Bundle(path)
+
+
+def _build_once(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Ten hosts at once shall not make it ten times.
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            _build(path)
 
 
 def _build(path: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from outrider.installer import Sudo
 from outrider.installer.access import InstallerAccess
 from outrider.installer.errors import AccessFailed, AgentNameTaken, HostUnfit, NoPython, StepFailed
 from outrider.installer.initscript import init_script
+from outrider.installer.onhost import leaving
 from outrider.installer.onhost.bootstrap import hash_password
+from outrider.installer.onhost.layout import my_layout
 from outrider.installer.plugin.failures import SETTLING_TRIES, is_final
 from outrider.installer.plugin.login import Login
 from outrider.installer.plugin.operations import create, delete, renew, stop
 from outrider.installer.plugin.wishes import Wish, WishInvalid, read_wish
 from outrider.messaging.errors import ConnectFailed
+from outrider.plugins.host.operations import stop as leave_host
 from outrider.plugins.sdk.testing import call
 from outrider.plugins.ssh.access.errors import HostKeyUnknown, HostUnreachable, LoginRefused, SudoPasswordWrong
 
@@ -229,3 +233,34 @@ def test_a_password_is_hashed_as_the_broker_does() -> None:
 
     assert raw[4:] == hashlib.sha256(raw[:4] + b"secret").digest()
     assert hash_password("secret") != hash_password("secret")
+
+
+def test_a_provided_agent_is_not_removed_from_its_host() -> None:
+    run = call(leave_host, runtime_properties={"cloudify_agent": {"name": "a", "install_method": "provided"}})
+
+    assert run.error is None
+    assert "it stays" in run.logs[-1].message
+
+
+def test_an_agent_that_no_script_brought_says_how_it_is_removed() -> None:
+    run = call(leave_host, runtime_properties={"cloudify_agent": {"name": "a", "install_method": "init_script"}})
+
+    assert not run.error["recoverable"]
+    assert "outrider agent uninstall" in run.error["message"]
+
+
+def test_an_agent_leaves_only_after_its_last_word_has_arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = my_layout(str(tmp_path))
+    attempt = layout.state / "run" / "attempt-1"
+    attempt.mkdir(parents=True)
+    seen: list[bool] = []
+    # The real one ends processes of this machine.
+    monkeypatch.setattr(leaving, "uninstall", lambda _layout, **_: seen.append(attempt.exists()) or {})
+    removal = threading.Thread(target=leaving.leave, args=(layout, {"attempt": "attempt-1", "wait_seconds": 30}))
+    removal.start()
+    try:
+        assert seen == []
+    finally:
+        attempt.rmdir()
+        removal.join(30)
+    assert seen == [False]
