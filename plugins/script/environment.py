@@ -23,10 +23,12 @@ def script_environment(
     environment.setdefault("TMPDIR", tempfile.gettempdir())
     for name, value in {**inputs, **extra}.items():
         environment[str(name)] = as_text(value)
+    # Last: programs that the plugin's environment brings are found, and hide none of the host's.
+    path = [environment.get("PATH", os.defpath), str(Path(sys.executable).parent)]
     if ctx_url is not None:
-        folder = _command_folder(work_dir)
-        environment["PATH"] = os.pathsep.join([str(folder), environment.get("PATH", os.defpath)])
+        path.insert(0, str(_command_folder(work_dir)))
         environment[CTX_SOCKET_URL] = ctx_url
+    environment["PATH"] = os.pathsep.join(path)
     return environment
 
 

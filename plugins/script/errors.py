@@ -7,11 +7,13 @@ NonRecoverableError
 ├── ScriptSettingsError  the operation's inputs do not say clearly what to run
 ├── ScriptNotFetched     the script's file cannot be fetched
 └── IllegalContextUse    the script ended the operation twice
+RecoverableError
+└── ScriptServerAway     the server that has the script's file does not answer
 """
 
 from __future__ import annotations
 
-from outrider.plugins.sdk.errors import NonRecoverableError
+from outrider.plugins.sdk.errors import NonRecoverableError, RecoverableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +53,10 @@ class ScriptSettingsError(NonRecoverableError):
 
 class ScriptNotFetched(NonRecoverableError):
     """The script's file cannot be fetched; the text names the address and the reason."""
+
+
+class ScriptServerAway(RecoverableError):
+    """The server that has the script's file does not answer, or says that it cannot now."""
 
 
 class IllegalContextUse(NonRecoverableError):

@@ -9,7 +9,7 @@ from textwrap import dedent
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-from outrider.plugins.script.errors import ScriptNotFetched, ScriptSettingsError
+from outrider.plugins.script.errors import ScriptNotFetched, ScriptServerAway, ScriptSettingsError
 
 FETCH_TIMEOUT_SECONDS = 60.0
 
@@ -64,6 +64,7 @@ def _fetch(ctx: Any, path: str, ssl_cert_content: Optional[str]) -> Path:
 def _download(url: str, folder: Path, ssl_cert_content: Optional[str]) -> Path:
     # Slow to import, and most scripts come with the blueprint.
     import ssl
+    from urllib.error import HTTPError
     from urllib.request import urlopen
 
     target = folder / (PurePosixPath(urlsplit(url).path).name or "script")
@@ -74,8 +75,16 @@ def _download(url: str, folder: Path, ssl_cert_content: Optional[str]) -> Path:
                 raise ScriptNotFetched(f"cannot fetch the script {url}: the server answered {answer.status}")
             with target.open("wb") as file:
                 shutil.copyfileobj(answer, file)
+    except HTTPError as error:
+        with error:
+            kind = ScriptServerAway if error.code >= 500 else ScriptNotFetched
+            raise kind(f"cannot fetch the script {url}: the server answered {error.code} {error.reason}") from error
     except (OSError, ValueError) as error:
-        raise ScriptNotFetched(f"cannot fetch the script {url}: {error}") from error
+        final = isinstance(error, ValueError) or isinstance(
+            getattr(error, "reason", None), ssl.SSLCertVerificationError
+        )
+        kind = ScriptNotFetched if final else ScriptServerAway
+        raise kind(f"cannot fetch the script {url}: {error}") from error
     return target
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import ssl
+import sys
+import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +18,7 @@ import pytest
 
 from outrider.plugins.script import process as process_module
 from outrider.plugins.sdk.testing import OperationRun, call, instance_data
+from tests.support.certificates import make_certificates
 
 RUN = "outrider.plugins.script.tasks.run"
 
@@ -175,7 +183,6 @@ def test_without_a_proxy_there_is_no_ctx_address() -> None:
         ({"script_source": "#!/bin/sh\nid", "process": {"cwd": "/no/such"}}, "in /no/such"),
         ({"script_source": "#!/bin/sh\nid", "big": "x" * 3_000_000}, "big (3000000 characters)"),
         ({"script_path": "file:///no/such/script.sh"}, "cannot copy the script"),
-        ({"script_path": "http://127.0.0.1:9/script.sh"}, "cannot fetch the script"),
         ({"script_path": "missing.sh"}, "no resource 'missing.sh'"),
     ],
 )
@@ -221,6 +228,92 @@ def test_a_python_script_ends_by_abort_retry_and_exit() -> None:
 def test_globals_of_a_python_script_do_not_reach_the_next() -> None:
     assert python("left_over = 1").succeeded
     assert python("left_over").failed
+
+
+def test_eval_python_decides_over_the_name() -> None:
+    outside = call(
+        RUN,
+        inputs={"script_path": "a.py", "process": {"eval_python": False, "command_prefix": "python3"}, "WORD": "x"},
+        resources={"a.py": "import os\nprint(os.environ['WORD'], os.getppid())"},
+    )
+    assert outside.messages[0].startswith("<out> x ")
+    inside = call(
+        RUN,
+        inputs={"script_path": "a", "process": {"eval_python": True}},
+        resources={"a": "from outrider.plugins.sdk import ctx\nctx.returns(__name__)"},
+    )
+    assert inside.value_or_raise() == "__main__"
+
+
+def test_programs_of_the_plugins_environment_are_found_last() -> None:
+    path = shell('echo "$PATH"').messages[0].removeprefix("<out> ").split(os.pathsep)
+    assert path[-1] == str(Path(sys.executable).parent)
+    assert path[0].startswith(tempfile.gettempdir())
+
+
+@pytest.mark.parametrize(
+    ("status", "recoverable"),
+    [(404, False), (503, True), (None, True)],
+    ids=["not there", "not now", "no server"],
+)
+def test_a_script_that_cannot_be_fetched_is_tried_again_if_that_may_help(status: int | None, recoverable: bool) -> None:
+    with served({"/a.sh": b"#!/bin/sh\necho fetched\n"}, status=status) as url:
+        run = call(RUN, inputs={"script_path": f"{url}/a.sh"})
+    assert run.error is not None
+    assert run.error["recoverable"] is recoverable
+    assert f"cannot fetch the script {url}/a.sh" in run.error["message"]
+
+
+def test_a_script_is_fetched_by_http() -> None:
+    with served({"/a.sh": b"#!/bin/sh\necho fetched\n"}) as url:
+        assert call(RUN, inputs={"script_path": f"{url}/a.sh?raw=1"}).messages == ["<out> fetched"]
+
+
+def test_a_script_is_fetched_by_https_from_a_server_of_a_given_authority(tmp_path: Path) -> None:
+    authority, certificate, key = make_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with served({"/a.sh": b"#!/bin/sh\necho fetched\n"}, tls=context) as url:
+        inputs = {"script_path": f"{url}/a.sh"}
+        trusted = call(RUN, inputs={**inputs, "ssl_cert_content": authority.read_text()})
+        stranger = call(RUN, inputs=inputs)
+    assert trusted.messages == ["<out> fetched"]
+    assert stranger.error is not None
+    assert not stranger.error["recoverable"]
+    assert "certificate verify failed" in stranger.error["message"]
+
+
+@contextlib.contextmanager
+def served(files: dict[str, bytes], *, status: int | None = 200, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve files for the time of the block; without a status, nobody answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = files[self.path.partition("?")[0]]
+            self.send_response(status or 200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Be quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    url = f"{'https' if tls else 'http'}://localhost:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    if status is None:
+        server.server_close()
+        yield url
+        return
+    thread.start()
+    try:
+        yield url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
 
 
 def test_an_inline_script_is_python_if_it_can_be_and_says_nothing_else() -> None:
