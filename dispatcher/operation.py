@@ -12,7 +12,7 @@ from outrider.dispatcher.run import Run
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.workflows.brought import brought_workflow, is_function
 from outrider.dispatcher.workflows.graph import Side, Task
-from outrider.dispatcher.workflows.topology import NO_AGENT, install_method
+from outrider.dispatcher.workflows.topology import AGENT, NO_AGENT, install_method
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
 
 Json = Mapping[str, Any]
@@ -159,6 +159,9 @@ def agent_of(settings: EngineSettings, run: Run, task: Task, operation: Operatio
         )
     installed = host.runtime_properties.get("cloudify_agent") or {}
     host_node = _node(run, host.node)
+    if task.operation == f"{AGENT}.stop_amqp" and not installed.get("version"):
+        # An agent that never reported cannot stop itself; its queue may not even exist.
+        return settings.central_agent
     if operation.executor == AUTO and not installed and install_method(host_node) == NO_AGENT:
         return settings.central_agent
     return str(installed.get("name") or host.id)

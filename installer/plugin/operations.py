@@ -27,6 +27,7 @@ from outrider.installer.access import InstallerAccess
 from outrider.installer.broker import account_name
 from outrider.installer.bundle.kept import ensure_bundle
 from outrider.installer.errors import AgentNameTaken, NoHeartbeat
+from outrider.installer.plan import Step
 from outrider.installer.plugin.failures import translated
 from outrider.installer.plugin.login import Login, login_of, wait_for_ssh
 from outrider.installer.plugin.talking import questions, wait_until_gone, wait_until_idle
@@ -39,8 +40,8 @@ from outrider.plugins.sdk import NonRecoverableError, RecoverableError, ctx, ope
 RECORD = "cloudify_agent"
 DRAIN_SECONDS = 60.0
 #: A second try of the operation goes on waiting.
-REPORT_SECONDS = 60.0
-GONE_SECONDS = 60.0
+REPORT_SECONDS = 20.0
+GONE_SECONDS = 30.0
 ANSWER_SECONDS = 20.0
 
 
@@ -77,9 +78,11 @@ def stop(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
     """Let the agent finish what it has in hand, then remove it from the host, by SSH."""
     with translated(retry_number=ctx.operation.retry_number, patient=False):
         wish = _wish(agent_config)
-        if wish.method != REMOTE or RECORD not in ctx.instance.runtime_properties:
+        if wish.method != REMOTE or not _recorded().get("reached"):
+            # Nobody ever got onto the host: there is nothing on it, and it may not even exist.
             return
-        _drain(_access(), _name())
+        if ctx.operation.retry_number == 0:
+            _drain(_access(), _name())
         login = _login(wish)
         bundle = ensure_bundle(Path(_access().bundle))
         removed = uninstall_agent(login.target, bundle.host_program, observer=_tell)
@@ -113,7 +116,7 @@ def renew(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
         if wish.method != REMOTE:
             raise NonRecoverableError(
                 f"the agent of {ctx.instance.id} came by {wish.method}: a new one cannot be brought over SSH. "
-                "Run `outrider agent upgrade` for the host, or reinstall the node"
+                f"Run `outrider agent upgrade --on {_name()}`, or reinstall the node"
             )
         _install(wish)
 
@@ -147,7 +150,7 @@ def _install(wish: Wish) -> None:
         account = create_account(access.management, transport, name, vhost=access.vhost)
         urls = tuple(account.url(address) for address in access.addresses)
         spec = access.spec(name, urls, wish.settings, service=wish.service)
-        installed = install_agent(login.target, spec, bundle, heartbeats=heartbeats, observer=_tell)
+        installed = install_agent(login.target, spec, bundle, heartbeats=heartbeats, observer=_tell_of_arrival)
     for notice in installed.notices:
         ctx.logger.warning("%s: %s", login.target.host, notice)
     _note(wish, installed.heartbeat, installed=installed, login=login)
@@ -155,7 +158,7 @@ def _install(wish: Wish) -> None:
 
 def _claim(access: InstallerAccess, name: str, wish: Wish) -> None:
     """Take the name, before there is anything of it: another host's agent must not lose its account to ours."""
-    if ctx.instance.runtime_properties.get(RECORD, {}).get("name") == name:
+    if _recorded().get("name") == name:
         return
     if account_name(name) in access.management.users():
         raise AgentNameTaken(f"the broker has an account of an agent {name} already, which is not this host's")
@@ -196,7 +199,7 @@ def _note(
 ) -> None:
     """Keep what is known of the agent, durably: operations of contained nodes are sent by its name."""
     name = _name()
-    record = dict(ctx.instance.runtime_properties.get(RECORD) or {})
+    record = _recorded()
     record.update({"name": name, "queue": name, "install_method": wish.method})
     if wish.ip:
         record["ip"] = wish.ip
@@ -211,7 +214,7 @@ def _note(
 
 
 def _login(wish: Wish) -> Login:
-    record = ctx.instance.runtime_properties.get(RECORD) or {}
+    record = _recorded()
     return login_of(wish, _work_dir(), pinned=record.get("host_key"), accept_new=_access().accept_new_host_keys)
 
 
@@ -230,12 +233,23 @@ def _access() -> InstallerAccess:
 
 
 def _name() -> str:
-    recorded = (ctx.instance.runtime_properties.get(RECORD) or {}).get("name")
-    return str(recorded or ctx.extras["agent_name"])
+    return str(_recorded().get("name") or ctx.extras["agent_name"])
+
+
+def _recorded() -> dict[str, Any]:
+    return dict(ctx.instance.runtime_properties.get(RECORD) or {})
 
 
 def _work_dir() -> Path:
     return Path(ctx.work_dir)
+
+
+def _tell_of_arrival(event: StepEvent) -> None:
+    """Tell as always, and remember, before anything is put there, that there may be something on the host."""
+    if event.step == Step.CONNECT.value and event.state is StepState.DONE:
+        ctx.instance.runtime_properties[RECORD] = {**_recorded(), "reached": True}
+        ctx.instance.update()
+    _tell(event)
 
 
 def _tell(event: StepEvent) -> None:

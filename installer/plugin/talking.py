@@ -64,7 +64,8 @@ class Questions:
             message = decode(delivery.body)
         except DecodeError:
             return
-        if isinstance(message, ControlReply):
+        # The broker lets an agent write under its own name only: the key proves who answers.
+        if isinstance(message, ControlReply) and delivery.routing_key.startswith(f"{message.agent_id}."):
             with self._changed:
                 self._heard[message.request_id] = message
                 self._changed.notify_all()

@@ -33,6 +33,10 @@ def stop(**_: Any) -> None:
     if record.get("install_method") == "provided":
         ctx.logger.info("the agent was provided: it stays on its host")
         return
+    if not record.get("version"):
+        # On the central agent, in place of the one that never came.
+        ctx.logger.warning("the agent never reported: nothing is removed from its host")
+        return
     program = _program()
     # Out of the folder that will be removed, and of that of this operation.
     folder = Path(tempfile.mkdtemp(prefix="outrider-removal-", dir="/var/tmp"))

@@ -98,7 +98,19 @@ def test_a_host_that_is_not_up_or_refuses_the_key_is_named_and_a_resume_goes_on(
     fleet_service.set_secret("other_key", clean_host.private_key.read_text())
     assert fleet_service.resume(down["id"])["status"] == "terminated"
     assert clean_host.read("/var/tmp/greeting") == "hello"
-    fleet_service.run(blueprint, "uninstall")
+    agent = fleet_service.run(blueprint, "validate_agents")["outputs"]["agent"]["name"]
+
+    # Out of reach for good: the agent cannot be removed, and loses its account all the same.
+    clean_host.run("systemctl stop ssh.socket ssh", check=False)
+    try:
+        stuck = fleet_service.run(blueprint, "uninstall", code=1)
+        assert "does not answer SSH" in stuck["error"] or "connect failed" in stuck["error"]
+        ended = fleet_service.run(blueprint, "uninstall", ignore_failure=True)
+    finally:
+        clean_host.run("systemctl start ssh")
+    clean_host.wait_until_up()
+    assert ended["status"] == "terminated"
+    assert fleet_service.on_broker(agent) == set()
 
 
 def test_a_provided_agent_is_used_and_stays(

@@ -168,12 +168,22 @@ class FleetService:
         path.write_text(BLUEPRINT.replace("CONFIG", json.dumps(config)))
         return path
 
-    def run(self, blueprint: Path, workflow: str = "install", *, address: str = "", code: int = 0) -> dict[str, Any]:
+    def run(
+        self,
+        blueprint: Path,
+        workflow: str = "install",
+        *,
+        address: str = "",
+        code: int = 0,
+        **parameters: bool,
+    ) -> dict[str, Any]:
         """Run a workflow of the deployment that is named like the blueprint's folder; return what `--json` prints.
 
         `address` is that of the host; the user data, if any, comes into the blueprint's folder.
         """
         inputs = ["-i", f"ip={address}", "-i", f"user_data={blueprint.parent / 'user-data'}"] if address else []
+        for name, value in parameters.items():
+            inputs += ["-p", f"{name}={json.dumps(value)}"]
         name = blueprint.parent.name
         done = self.outrider("run", str(blueprint), workflow, "--deployment", name, *inputs, "--json", code=code)
         return parsed(done.stdout)

@@ -201,6 +201,17 @@ def test_a_host_that_goes_is_not_expected_any_more(world: Any) -> None:
         check_enrolment(connection, name)
 
 
+def test_an_agent_that_never_reported_is_stopped_from_the_centre(world: Any) -> None:
+    made = world("init_script")
+    named = {"cloudify_agent": {"name": "never-came"}}
+    made.central.answer = lambda task: succeeded(task, **(named if task.plugin.name == "agent" else {}))
+    made.dispatcher.run("install", "app", {"node_ids": ["vm"]}, timeout_seconds=20)
+
+    made.dispatcher.run("uninstall", "app", timeout_seconds=20)
+
+    assert made.sent("cloudify_agent.stop_amqp").operation == "outrider.plugins.host.operations.stop"
+
+
 @pytest.mark.parametrize("name", [INSTALLER_ACCESS, f"{INIT_SCRIPT}vm"])
 def test_a_blueprint_cannot_name_what_is_reserved(world: Any, name: str) -> None:
     # A function whose name is known only at run time gets past the check of the deployment's secrets.

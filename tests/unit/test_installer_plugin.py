@@ -178,10 +178,18 @@ def test_an_installation_without_access_names_the_settings() -> None:
 
 
 def test_a_host_that_brought_its_agent_gets_no_new_one_over_ssh() -> None:
-    run = call(renew, properties={"agent_config": {"install_method": "init_script"}})
+    properties = {"agent_config": {"install_method": "init_script"}}
+    run = call(renew, properties=properties, runtime_properties={"cloudify_agent": {"name": "vm_1"}})
 
     assert not run.error["recoverable"]
-    assert "outrider agent upgrade" in run.error["message"]
+    assert "outrider agent upgrade --on vm_1" in run.error["message"]
+
+
+def test_a_host_that_nobody_ever_got_onto_is_not_logged_in_to() -> None:
+    # Without access: had it tried anything, it would have failed for want of it.
+    run = call(stop, properties={"ip": "10.0.0.5"}, runtime_properties={"cloudify_agent": {"name": "vm_1"}})
+
+    assert run.error is None
 
 
 def test_access_survives_its_way_and_hides_accounts() -> None:
@@ -242,8 +250,16 @@ def test_a_provided_agent_is_not_removed_from_its_host() -> None:
     assert "it stays" in run.logs[-1].message
 
 
-def test_an_agent_that_no_script_brought_says_how_it_is_removed() -> None:
+def test_an_agent_that_never_reported_need_not_leave() -> None:
     run = call(leave_host, runtime_properties={"cloudify_agent": {"name": "a", "install_method": "init_script"}})
+
+    assert run.error is None
+    assert "never reported" in run.logs[-1].message
+
+
+def test_an_agent_that_no_script_brought_says_how_it_is_removed() -> None:
+    record = {"name": "a", "install_method": "init_script", "version": "0.1.0"}
+    run = call(leave_host, runtime_properties={"cloudify_agent": record})
 
     assert not run.error["recoverable"]
     assert "outrider agent uninstall" in run.error["message"]
