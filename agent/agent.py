@@ -27,6 +27,7 @@ from outrider.agent.launch import Launcher, attempt_folder
 from outrider.agent.lease import Lease
 from outrider.agent.outbox import ResultOutbox
 from outrider.agent.previous import PreviousAttempts
+from outrider.agent.prewarm import Prewarm
 from outrider.agent.questions import Questions
 from outrider.agent.recovery import Recovery
 from outrider.agent.requests import DispatcherRequests
@@ -134,6 +135,7 @@ class Agent:
         self._questions.stop()
         self._control.stop()
         self._heart.close()
+        self._prewarm.close(limit_seconds=limit_seconds)
         self._worker.stop(limit_seconds=limit_seconds)
         try:
             self._journal.forgive()
@@ -175,9 +177,11 @@ class Agent:
         self._questions = Questions(state_dir, attempts, self._requests)
         self._outbox = ResultOutbox(settings.agent_id, transport, journal, lambda a: self._delivered(a, "result"))
         self._updates = UpdateShipper(settings.agent_id, transport, lambda a: self._delivered(a, "updates"))
+        environments = Environments(state_dir)
+        self._prewarm = Prewarm(environments, self._runners)
         launcher = Launcher(
             journal=journal,
-            environments=Environments(state_dir),
+            environments=environments,
             runners=self._runners,
             requests=self._requests,
             updates=self._updates,
@@ -221,7 +225,7 @@ class Agent:
             heart=self._heart,
             journal=journal,
             requests=self._requests,
-            beside=self._beside,
+            beside={ControlKind.PREPARE: self._prewarm.answer, **self._beside},
             grace_seconds=settings.grace_seconds,
         )
 

@@ -53,9 +53,13 @@ class Environments:
 
     def prepare(self, task: OperationTask, say: Say) -> PluginEnvironment:
         """Return the environment of the task's plugin, installed if need be. Raises `PreparationFailed`."""
-        found = self.ready(task.plugin)
+        return self.prepare_plugin(task.plugin, task.files, say)
+
+    def prepare_plugin(self, plugin: PluginRef, files: FilesRef, say: Say) -> PluginEnvironment:
+        """Return a plugin's environment, installed if need be. Raises `PreparationFailed`."""
+        found = self.ready(plugin)
         if found is None:
-            found = self._ready[_key(task.plugin)] = self._install(task.plugin, task.files, say)
+            found = self._ready[_key(plugin)] = self._install(plugin, files, say)
         return found
 
     def _install(self, plugin: PluginRef, files: FilesRef, say: Say) -> PluginEnvironment:

@@ -20,6 +20,7 @@ from outrider.agent.environments import Environments, PluginEnvironment
 from outrider.agent.errors import PreparationFailed, Refused, RunnerError, SecretsUnavailable
 from outrider.agent.journal import Entry, Journal
 from outrider.agent.lease import Lease
+from outrider.agent.prewarm import modules_of
 from outrider.agent.requests import DispatcherRequests
 from outrider.agent.runner import protocol
 from outrider.agent.runner.tree import Tree
@@ -31,8 +32,6 @@ from outrider.messaging.codec import to_json
 logger = logging.getLogger(__name__)
 
 _TRIES = 5
-#: Imported by runners after a plugin's modules: prepares what the plugin's libraries make slowly.
-_AHEAD = "outrider_facade.ahead"
 
 
 class AlreadyKnown(Exception):
@@ -195,7 +194,7 @@ class Launcher:
         attempt.doing = f"starting the runner of plugin {environment.name} {environment.version}"
         module = attempt.task.operation.rpartition(".")[0]
         try:
-            return self._runners.ensure(spec, tuple(dict.fromkeys((module, *attempt.task.plugin.modules, _AHEAD))))
+            return self._runners.ensure(spec, modules_of(attempt.task.plugin, module))
         except RunnerError as error:
             self._environments.forget(attempt.task.plugin)
             if spec.mode == "fork":

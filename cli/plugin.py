@@ -130,14 +130,16 @@ def check(
 
 @app.command()
 def install(
-    path: WagonFile,
+    path: Annotated[Path, typer.Argument(help="A wagon, or a folder or .py file to build one from.", exists=True)],
     yaml: Annotated[list[Path] | None, typer.Option("--yaml", "-y", exists=True, help="plugin.yaml beside it.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Forget what is known of this very version.")] = False,
 ) -> None:
     """Make a plugin known: blueprints may import it as plugin:NAME, agents fetch it when a task needs it."""
     given = {file.name: file.read_text(encoding="utf-8") for file in yaml} if yaml else None
     with closing(open_database()) as database:
         try:
-            plugin = plugin_uploads.register(database, open_files(), path, yamls=given)
+            wagon = path if path.suffix == ".wgn" else wagons.build_source(path, find_home().builds)
+            plugin = plugin_uploads.register(database, open_files(), wagon, yamls=given, replace=replace)
         except (WagonError, DispatcherError) as error:
             fail(str(error))
     console.print(

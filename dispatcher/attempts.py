@@ -49,6 +49,14 @@ class AttemptMaker:
         self._files = files
         self._host_agents = host_agents
 
+    def plugin_of(self, turn: Turn, run: Run, task: Task) -> PluginRef:
+        """Return the plugin version that a task needs; raises `OperationRefused`."""
+        return self._plugin(turn, run, operations.find(run, task))
+
+    def files(self, agent_id: str) -> FilesRef:
+        """Return where an agent fetches files from."""
+        return self._files(agent_id)
+
     def agent_of(self, run: Run, task: Task) -> str:
         """Return which agent a task is for; raises `OperationRefused`."""
         return operations.agent_of(self._settings, run, task, operations.find(run, task))

@@ -108,6 +108,7 @@ class Engine:
             leases=self._leases,
             timers=self._timers,
             ready_again=self._note_ready,
+            dispatcher_id=self.id,
         )
         self._recorder = Recorder(self._progress, self._runs.get, self._wake_owner)
         self._hearing = Hearing(self.id, self._fleet, self._leases, self._recorder, self._progress)

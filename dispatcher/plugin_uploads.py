@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sqlalchemy.engine import Connection
+
 from outrider.dispatcher.errors import AlreadyExists
 from outrider.dispatcher.files.content import ContentStore
-from outrider.dispatcher.store import plugins
+from outrider.dispatcher.store import deployments, plugins
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.plugins import Plugin
 from outrider.messaging.messages import WagonRef
@@ -42,9 +44,11 @@ def register(
     yamls: Mapping[str, str] | None = None,
     tenant: str = "default_tenant",
     details: Mapping[str, Any] | None = None,
+    replace: bool = False,
 ) -> Plugin:
     """Verify a wagon and make its plugin version known; a further wagon of a known version joins it.
 
+    With `replace`, the known version's wagons and descriptions are forgotten instead, for those who edit and try.
     `yamls`: file name → text of the plugin.yaml files; None takes those that lie in the plugin's own wheel.
     Raises `WagonError` if the archive is not sound, `AlreadyExists` if this very archive is registered.
     """
@@ -57,6 +61,9 @@ def register(
             plugin.package_version: plugin
             for plugin in plugins.listed(connection, tenant=tenant, package_name=wagon.name)
         }.get(wagon.version)
+        if known is not None and replace:
+            plugins.delete(connection, known.id)
+            known = None
         if known is not None and any(other.sha256 == reference.sha256 for other in known.wagons):
             raise AlreadyExists("wagon", f"{reference.filename} of plugin {wagon.name} {wagon.version}")
         plugin = Plugin(
@@ -87,6 +94,12 @@ def built_record(wagon: Wagon, reference: WagonRef) -> dict[str, Any]:
             }
         ],
     }
+
+
+def wagons_in_use(connection: Connection) -> set[str]:
+    """Return the hashes of all wagons that a known plugin or a deployment names."""
+    known = {wagon.sha256 for plugin in plugins.listed(connection) for wagon in plugin.wagons}
+    return known | deployments.built_wagons(connection)
 
 
 def yamls_in(wagon: Wagon) -> dict[str, str]:

@@ -350,6 +350,8 @@ class ControlKind(str, Enum):
     EXPLAIN = "explain"
     #: The end of what the agent itself logged.
     LOGS = "logs"
+    #: Install and import a plugin: operations that need it will come.
+    PREPARE = "prepare"
     # Agent → dispatcher.
     REDEEM_SECRETS = "redeem_secrets"
     NEW_EPOCH = "new_epoch"

@@ -109,6 +109,15 @@ def listed(connection: Connection, tenant: str) -> list[Deployment]:
     return [_record(row) for row in connection.execute(query)]
 
 
+def built_wagons(connection: Connection) -> set[str]:
+    """Return the hashes of all wagons that were built for deployments, in every tenant."""
+    found = set()
+    for (details,) in connection.execute(sa.select(DEPLOYMENTS.c.details)):
+        for built in jsontext.load(details).get("built_plugins", {}).values():
+            found.update(each["sha256"] for each in built["wagons"])
+    return found
+
+
 def nodes_of(connection: Connection, key: instances.Key) -> dict[str, Mapping[str, Any]]:
     """Return a deployment's nodes, as the plan describes them, by name."""
     query = sa.select(NODES.c.id, NODES.c.plan).where(NODES.c.tenant == key[0], NODES.c.deployment_id == key[1])
