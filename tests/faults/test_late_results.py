@@ -16,7 +16,7 @@ from tests.support.stack import Installation, Times
 from tests.support.waiting import wait_until
 
 PATIENCE_SECONDS = 60.0
-SHORT = Times(start_window_seconds=10.0, lease_seconds=12.0, grace_seconds=2.0, heartbeat_seconds=0.5)
+SHORT = Times(start_window_seconds=8.0, lease_seconds=12.0, grace_seconds=2.0, heartbeat_seconds=0.5)
 
 
 class Silence:
@@ -27,6 +27,10 @@ class Silence:
         installation.deploy(ledger.blueprint())
         installation.add_dispatcher()
         self.agent: ServiceProcess = installation.add_agent()
+        # The plugin is installed ahead, so that no start window ends meanwhile.
+        look = {"operation": "test.look", "node_ids": ["unit-0"]}
+        first = installation.client.start("execute_operation", "ledger", look)
+        assert installation.ended(first.id, within_seconds=PATIENCE_SECONDS).status is Status.TERMINATED
         ledger.hold([0])
         self.execution_id = installation.client.start("install", "ledger").id
         wait_until(lambda: ledger.held() == 1, PATIENCE_SECONDS, "the operation to run")
