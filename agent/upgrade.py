@@ -115,12 +115,8 @@ def _version_folder() -> Optional[Path]:
 
 def _base_python() -> str:
     """Return the host's own interpreter: that of a version's environment goes away with the version."""
-    with contextlib.suppress(OSError):
-        for line in (Path(sys.prefix) / "pyvenv.cfg").read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition("=")
-            if name.strip() == "base-executable" and Path(value.strip()).exists():
-                return value.strip()
-    return sys.executable
+    # On Linux, all kinds of environments lead to it by a link.
+    return os.path.realpath(sys.executable)
 
 
 def _lives(pid: object) -> bool:

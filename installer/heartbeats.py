@@ -8,7 +8,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Optional, Protocol
+from enum import Enum
+from typing import Optional, Protocol, Union
 
 from outrider.installer.errors import NoHeartbeat
 from outrider.messaging.codec import decode
@@ -22,14 +23,30 @@ logger = logging.getLogger(__name__)
 Accept = Callable[[AgentHeartbeat], bool]
 
 
+class UpToNow(Enum):
+    """Stands for the last heartbeat that was heard when it is asked."""
+
+    UP_TO_NOW = "up to now"
+
+
+UP_TO_NOW = UpToNow.UP_TO_NOW
+#: A heartbeat that was heard, or None if none was.
+Known = Union[AgentHeartbeat, UpToNow, None]
+
+
 class HeartbeatWaiter(Protocol):
     """Whoever hears heartbeats."""
 
     def latest(self, agent_id: str) -> Optional[AgentHeartbeat]:
         """Return the last heartbeat of an agent that was heard, if any."""
 
-    def wait(self, agent_id: str, accept: Accept, timeout_seconds: float) -> AgentHeartbeat:
-        """Return the first heartbeat from now on that `accept` takes; raises `NoHeartbeat`."""
+    def wait(
+        self, agent_id: str, accept: Accept, timeout_seconds: float, *, known: Known = UP_TO_NOW
+    ) -> AgentHeartbeat:
+        """Return the first heartbeat after `known` that `accept` takes; raises `NoHeartbeat`.
+
+        `known` is what `latest` returned at a moment before; without it, heartbeats from now on count.
+        """
 
 
 class BrokerHeartbeats:
@@ -51,11 +68,13 @@ class BrokerHeartbeats:
         with self._changed:
             return self._heard.get(agent_id)
 
-    def wait(self, agent_id: str, accept: Accept, timeout_seconds: float) -> AgentHeartbeat:
-        """Return the first heartbeat from now on that `accept` takes."""
+    def wait(
+        self, agent_id: str, accept: Accept, timeout_seconds: float, *, known: Known = UP_TO_NOW
+    ) -> AgentHeartbeat:
+        """Return the first heartbeat after `known` that `accept` takes."""
         deadline = time.monotonic() + timeout_seconds
         with self._changed:
-            seen = self._heard.get(agent_id)
+            seen = self._heard.get(agent_id) if isinstance(known, UpToNow) else known
             while True:
                 found = self._heard.get(agent_id)
                 if found is not None and found is not seen and accept(found):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -84,15 +84,16 @@ def install_agent(
         bring_version(steps, session, plan)
         with steps.step(Step.CONFIGURATION):
             configured = write_configuration(session, spec, facts)
+        # Before the start: the agent's first heartbeat comes while the service manager still waits for it.
+        known = heartbeats.latest(spec.agent_id) if heartbeats is not None else None
         with steps.step(Step.SERVICE):
             service = start_service(session, spec, plan, restart=configured)
             steps.detail(Step.SERVICE, service["service"])
         heartbeat = None
         if heartbeats is not None:
             with steps.step(Step.HEARTBEAT):
-                heartbeat = heartbeats.wait(
-                    spec.agent_id, lambda beat: beat.version == bundle.version, heartbeat_seconds
-                )
+                accept = reports_anew(known, bundle.version, started=service["started"])
+                heartbeat = heartbeats.wait(spec.agent_id, accept, heartbeat_seconds, known=known)
         session.act("collect", {"keep": [plan.version, service["before"]]})
         session.remove_stage()
         sent = session.bytes_sent
@@ -189,6 +190,16 @@ def write_configuration(session: HostSession, spec: AgentSpec, facts: HostFacts)
     """Write the agent's configuration; returns whether it changed."""
     text = render_configuration(spec, state_dir=facts.state_dir, ca_file=facts.ca_file)
     return bool(session.act("configure", {"text": text, "ca_pem": spec.broker.ca_pem})["changed"])
+
+
+def reports_anew(known: Optional[AgentHeartbeat], version: str, *, started: bool) -> Callable[[AgentHeartbeat], bool]:
+    """Return what tells heartbeats of the version that runs now from the last words of its predecessor (`known`)."""
+
+    def accept(beat: AgentHeartbeat) -> bool:
+        another = known is None or not started or beat.process_id != known.process_id
+        return beat.version == version and another
+
+    return accept
 
 
 def start_service(session: HostSession, spec: AgentSpec, plan: Plan, *, restart: bool) -> dict[str, Any]:

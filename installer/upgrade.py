@@ -20,11 +20,13 @@ from outrider.installer.installation import (
     connected,
     probe_host,
     refuse_unfit,
+    reports_anew,
 )
 from outrider.installer.plan import Plan, Step, plan_installation
 from outrider.installer.progress import Observer, Steps, ignore
 from outrider.installer.ssh import SshTarget
 from outrider.installer.ssh.session import HostSession
+from outrider.messaging.messages import AgentHeartbeat
 
 #: Runs a small operation on the agent and raises `InstallerError` if it does not succeed.
 TestOperation = Callable[[str], None]
@@ -49,10 +51,15 @@ class HealthGate:
     test_operation: Optional[TestOperation] = None
     heartbeat_seconds: float = HEARTBEAT_SECONDS
 
-    def pass_through(self, agent_id: str, version: str) -> None:
-        """Return if the agent is healthy; raises `InstallerError`."""
+    def latest(self, agent_id: str) -> Optional[AgentHeartbeat]:
+        """Return the agent's last heartbeat: ask before the switch, for `pass_through`."""
+        return None if self.heartbeats is None else self.heartbeats.latest(agent_id)
+
+    def pass_through(self, agent_id: str, version: str, *, known: Optional[AgentHeartbeat]) -> None:
+        """Return if the agent is healthy, by what it says after the heartbeat `known`; raises `InstallerError`."""
         if self.heartbeats is not None:
-            self.heartbeats.wait(agent_id, lambda beat: beat.version == version, self.heartbeat_seconds)
+            accept = reports_anew(known, version, started=True)
+            self.heartbeats.wait(agent_id, accept, self.heartbeat_seconds, known=known)
         if self.test_operation is not None:
             self.test_operation(agent_id)
 
@@ -84,11 +91,12 @@ def upgrade_agent(
 
 
 def _switch(steps: Steps, session: HostSession, plan: Plan, *, before: str, agent_id: str, gate: HealthGate) -> None:
+    known = gate.latest(agent_id)
     try:
         with steps.step("switch"):
             _activate(session, plan.version)
         with steps.step("health"):
-            gate.pass_through(agent_id, plan.bundle.version)
+            gate.pass_through(agent_id, plan.bundle.version, known=known)
     except InstallerError as error:
         with steps.step("rollback"):
             _roll_back(session, before, failed=plan.version, reason=error)

@@ -76,9 +76,10 @@ def _activate(layout: Layout, request: Request) -> Request:
     kind = services.installed(layout) if request.get("keep_kind") else request.get("kind")
     answer = services.ensure(layout, kind)
     stale = answer["changed"] or before != request["name"] or request.get("restart", False)
-    if stale or services.state(layout) != "active":
+    start = stale or services.state(layout) != "active"
+    if start:
         services.restart(layout)
-    answer["before"] = before
+    answer |= {"before": before, "started": start}
     services.wait_until_active(layout, request.get("timeout_seconds", 60.0))
     return answer
 

@@ -28,6 +28,10 @@ RECORD = "outrider-version.json"
 CHUNK = 1 << 20
 
 
+#: What every agent loads at its start. The rest (virtualenv and what it needs) is for installing plugins, half of all.
+START_PACKAGES = ("outrider/agent", "outrider/messaging", "pika", "psutil")
+
+
 def installed_versions(layout: Layout) -> dict[str, str]:
     """Return version name -> hash of the bundle that it was made from."""
     found = {}
@@ -142,6 +146,20 @@ def _verify_files(folder: Path) -> None:
 
 
 def _create(part: Path) -> None:
+    """Make an empty environment: by this Python's own `venv`, a matter of milliseconds, where it has that."""
+    try:
+        from venv import EnvBuilder
+    except ImportError:
+        _create_without_venv(part)
+        return
+    builder = EnvBuilder(symlinks=True)
+    # Scripts that activate it would name the folder aside; nobody works in this environment by hand.
+    builder.setup_scripts = lambda _context: None  # type: ignore[assignment]
+    builder.create(part)
+
+
+def _create_without_venv(part: Path) -> None:
+    """Make it by the bundle's virtualenv: some distributions leave `venv` out."""
     # No seed packages: the agent's wheels are all there will be. No activators: they would name the folder aside.
     command = [sys.executable, "-I", str(part / ".bundle" / "virtualenv.pyz"), "--no-seed", "--activators", ""]
     command += ["--no-vcs-ignore", "--no-periodic-update", "--app-data", str(part / ".bundle" / "app-data")]
@@ -194,7 +212,9 @@ def _site_packages() -> str:
 
 
 def _compile(part: Path, target: Path) -> None:
-    """Compile for the final place, so that the first start is quick and tracebacks name the right files."""
+    """Compile for the final place what an agent always loads; the rest is compiled when it is first used."""
+    packages = part / _site_packages()
     # A file that does not compile (a template for another Python) is not used by the agent.
     with contextlib.redirect_stdout(sys.stderr):
-        compileall.compile_dir(str(part / "lib"), quiet=2, stripdir=str(part), prependdir=str(target), workers=1)
+        for name in START_PACKAGES:
+            compileall.compile_dir(str(packages / name), quiet=2, stripdir=str(part), prependdir=str(target), workers=1)

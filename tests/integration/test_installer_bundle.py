@@ -25,12 +25,18 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return build_bundle(tmp_path_factory.mktemp("bundle") / "agent.tar", make_targets(dict.fromkeys(["3.9", PYTHON])))
 
 
-def act(python: str, bundle: Bundle, folder: Path, action: str, **request: object) -> dict[str, object]:
-    """Run an action of the host program as the installer does, below a prefix."""
+def act(
+    python: str, bundle: Bundle, folder: Path, action: str, *, without: str = "", **request: object
+) -> dict[str, object]:
+    """Run an action of the host program as the installer does, below a prefix; `without`: a module that is missing."""
     program = folder / "host.pyz"
     program.write_bytes(bundle.host_program)
+    start = [str(program)]
+    if without:
+        hidden = f"import runpy, sys; sys.modules[{without!r}] = None; sys.argv = sys.argv[1:]"
+        start = ["-c", f"{hidden}; runpy.run_path(sys.argv[0], run_name='__main__')", str(program)]
     answer = subprocess.run(
-        [python, "-I", str(program), action],
+        [python, "-I", *start, action],
         input=json.dumps({"prefix": str(folder / "root"), **request}) + "\n",
         capture_output=True,
         text=True,
@@ -50,9 +56,9 @@ def test_the_same_files_give_the_same_wheel_without_what_hosts_do_not_need(tmp_p
     assert packages == {"outrider/messaging", "outrider/agent", "outrider/plugins"}
 
 
-@pytest.mark.parametrize("version", sorted({"3.9", PYTHON}))
+@pytest.mark.parametrize(("version", "without"), [("3.9", ""), (PYTHON, ""), (PYTHON, "venv")])
 def test_a_bare_python_gets_an_environment_in_which_the_agent_starts(
-    bundle: Bundle, tmp_path: Path, version: str
+    bundle: Bundle, tmp_path: Path, version: str, without: str
 ) -> None:
     python = require_python(version)
     part = bundle.select(Target(version, "linux-x86_64"))
@@ -60,7 +66,7 @@ def test_a_bare_python_gets_an_environment_in_which_the_agent_starts(
     archive.write_bytes(part.data)
     request = {"archive": str(archive), "sha256": part.sha256, "name": part.version}
     assert act(python, bundle, tmp_path, "verify", **request)["ok"]
-    built = act(python, bundle, tmp_path, "environment", **request)
+    built = act(python, bundle, tmp_path, "environment", without=without, **request)
     assert built["ok"], built
     assert built["built"]
     again = act(python, bundle, tmp_path, "environment", **request)

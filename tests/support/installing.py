@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from outrider.installer import AgentSpec, BrokerAccess, HostKeys, SshTarget
-from outrider.installer.heartbeats import Accept
+from outrider.installer.heartbeats import UP_TO_NOW, Accept, Known
 from outrider.installer.progress import StepEvent, StepState
 from outrider.messaging.messages import AgentHeartbeat
 from tests.support.hosts import Host
@@ -52,7 +52,9 @@ class NoHeartbeats:
     def latest(self, agent_id: str) -> AgentHeartbeat | None:
         return None
 
-    def wait(self, agent_id: str, accept: Accept, timeout_seconds: float) -> AgentHeartbeat:
+    def wait(
+        self, agent_id: str, accept: Accept, timeout_seconds: float, *, known: Known = UP_TO_NOW
+    ) -> AgentHeartbeat:
         return AgentHeartbeat(agent_id, "machine", "boot", "process", "0.1.0", "3.11", "linux", 1.0, 5.0, "epoch", 1)
 
 
