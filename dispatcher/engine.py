@@ -27,6 +27,7 @@ from outrider.dispatcher.function_requests import FunctionRequests
 from outrider.dispatcher.hearing import Hearing
 from outrider.dispatcher.host_agents import HostAgents
 from outrider.dispatcher.leases import LeaseBook
+from outrider.dispatcher.prewarming import Prewarming
 from outrider.dispatcher.progress import Alarm, Progress, TimerKey
 from outrider.dispatcher.quarantine import Suspicion
 from outrider.dispatcher.recorder import Finding, Recorder
@@ -101,14 +102,15 @@ class Engine:
         self._timers: Timers[TimerKey] = Timers()
         self._leases = LeaseBook(settings)
         self._fleet = Fleet(settings)
+        maker = AttemptMaker(settings, services.files, services.host_agents)
         self._progress = Progress(
             settings,
-            maker=AttemptMaker(settings, services.files, services.host_agents),
+            maker=maker,
             fleet=self._fleet,
             leases=self._leases,
             timers=self._timers,
             ready_again=self._note_ready,
-            dispatcher_id=self.id,
+            graph_begins=Prewarming(maker, self.id).tell,
         )
         self._recorder = Recorder(self._progress, self._runs.get, self._wake_owner)
         self._hearing = Hearing(self.id, self._fleet, self._leases, self._recorder, self._progress)

@@ -1,6 +1,6 @@
 """Tells agents, when a graph begins, which plugins its later operations need: they install and import them meanwhile.
 
-Called by `progress`. A hint that nobody waits for: what is lost costs an operation the time of an install, as ever.
+Called by the engine. A hint that nobody waits for: what is lost costs an operation the time of an install, as ever.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from outrider.dispatcher.graph_run import GraphRun, is_operation
 from outrider.dispatcher.leases import LeaseBook
 from outrider.dispatcher.model import resources_of
 from outrider.dispatcher.predecessors import step_back
-from outrider.dispatcher.prewarming import Prewarming
 from outrider.dispatcher.retries import (
     UNKNOWN,
     Consequence,
@@ -70,7 +69,7 @@ class Progress:
         leases: LeaseBook,
         timers: Timers[TimerKey],
         ready_again: Callable[[Run], None],
-        dispatcher_id: str,
+        graph_begins: Callable[[Turn, Run], None],
     ) -> None:
         self._settings = settings
         self._maker = maker
@@ -79,7 +78,8 @@ class Progress:
         self._timers = timers
         #: Called with a run that may go on because an agent has room again.
         self._ready_again = ready_again
-        self._prewarming = Prewarming(maker, dispatcher_id)
+        #: Called when a stage's graph is stored, before its first task.
+        self._graph_begins = graph_begins
 
     # -- from ready tasks to attempts ---------------------------------------------------------------------------------
 
@@ -467,7 +467,7 @@ class Progress:
             self.end(turn, run)
             return
         self._store_graph(turn, run, stage.name, plan)
-        self._prewarming.tell(turn, run)
+        self._graph_begins(turn, run)
         if len(stages) > 1:
             narrate.about_execution(turn, run, "workflow_stage", f"Stage {stage.name!r}")
 
