@@ -111,7 +111,7 @@ def listed(connection: Connection, tenant: str) -> list[Deployment]:
 
 def built_wagons(connection: Connection) -> set[str]:
     """Return the hashes of all wagons that were built for deployments, in every tenant."""
-    found = set()
+    found: set[str] = set()
     for (details,) in connection.execute(sa.select(DEPLOYMENTS.c.details)):
         for built in jsontext.load(details).get("built_plugins", {}).values():
             found.update(each["sha256"] for each in built["wagons"])
