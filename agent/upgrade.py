@@ -35,6 +35,14 @@ class Upgrades:
         self._version = _version_folder()
         self._program: Optional[subprocess.Popen[bytes]] = None
 
+    @property
+    def under_way(self) -> bool:
+        """Whether an upgrade is being made: by a program of this agent, or of the one before it."""
+        if self._program is not None and self._program.poll() is None:
+            return True
+        note = self._note()
+        return note.get("phase") in _UNDER_WAY and _lives(note.get("pid"))
+
     def answer(self, request: ControlRequest) -> dict[str, Any]:
         """Do the step that is asked for. Raises `UpgradeRefused`."""
         payload = dict(request.payload)
@@ -52,9 +60,9 @@ class Upgrades:
             raise UpgradeRefused(
                 f"it runs from {sys.prefix}, where no installer put it: upgrade it as it was installed"
             )
-        note = self._note()
-        if note.get("phase") in _UNDER_WAY and _lives(note.get("pid")):
-            raise UpgradeRefused(f"the upgrade {note['id']} is under way ({note['phase']})")
+        if self.under_way:
+            note = self._note()
+            raise UpgradeRefused(f"the upgrade {note.get('id')} is under way ({note.get('phase', 'just begun')})")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             archive = fetch(payload["files"], payload["sha256"], self._folder / f"{payload['sha256']}.tar")
@@ -97,9 +105,6 @@ class Upgrades:
         return {}
 
     def _note(self) -> dict[str, Any]:
-        if self._program is not None:
-            # One that ended without a last word is not to look alive as a zombie.
-            self._program.poll()
         with contextlib.suppress(OSError, ValueError):
             found = json.loads((self._folder / _NOTE).read_text(encoding="utf-8"))
             if isinstance(found, dict):
