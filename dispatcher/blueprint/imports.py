@@ -20,7 +20,7 @@ from outrider.dispatcher.blueprint.problems import Problems
 from outrider.dispatcher.blueprint.resolver import Forbidden, NotResolved, Resolver, Text
 from outrider.dispatcher.blueprint.settings import Settings
 from outrider.dispatcher.blueprint.text import read_tree
-from outrider.dispatcher.blueprint.versions import Version, read_version
+from outrider.dispatcher.blueprint.versions import ANY_VERSION, Version, read_version
 
 PLUGIN_PREFIX, BLUEPRINT_PREFIX = "plugin:", "blueprint:"
 
@@ -148,7 +148,7 @@ class _Gatherer:
         if not isinstance(tree, Map):
             self._problems.add(Kind.YAML, f"{read.name} must be a mapping at its top", at=Mark(source, 1, 1))
             return
-        read_version(tree, self._problems, main=self._version if self._settings.validate_version else (9, 9))
+        read_version(tree, self._problems, main=self._version if self._settings.validate_version else ANY_VERSION)
         self._add(request, read, source, tree)
 
     def _add(self, request: _Request, read: Text, source: Source, tree: Map) -> None:

@@ -21,7 +21,7 @@ def build_inputs(section: Any, values: Values, problems: Problems, *, what: str)
         label = f"{what}.{name}"
         values.check_type_name(schema, "type", what=label)
         _check_presentation(label, schema, section, name, problems)
-        _check_constraints(label, schema, problems)
+        _check_constraints(label, schema, values, problems)
         built[name] = _with_default(label, schema, values, problems)
     return built
 
@@ -38,13 +38,15 @@ def _check_presentation(label: str, schema: Mapping[str, Any], section: Any, nam
         problems.add(Kind.ITEM_TYPE, message, at=key_mark(schema, "item_type"))
 
 
-def _check_constraints(label: str, schema: Mapping[str, Any], problems: Problems) -> None:
+def _check_constraints(label: str, schema: Mapping[str, Any], values: Values, problems: Problems) -> None:
     constraints = schema.get("constraints")
     for index, constraint in enumerate(constraints if isinstance(constraints, list) else ()):
         kind, mistake = constraint_mistake(constraint)
         if mistake:
             at = value_mark(constraints, index)
             problems.add(kind, f"{label}: {mistake}", at=at)
+        elif "error_message" in constraint:
+            values.check_version((1, 5), what=f"error_message of {label}", at=key_mark(constraint, "error_message"))
 
 
 def _with_default(label: str, schema: Mapping[str, Any], values: Values, problems: Problems) -> Mapping[str, Any]:

@@ -31,6 +31,7 @@ from outrider.dispatcher.blueprint.text import read_tree
 from outrider.dispatcher.blueprint.topology import find_hosts, refuse_cycles
 from outrider.dispatcher.blueprint.type_builder import build_data_types, build_node_types, build_relationship_types
 from outrider.dispatcher.blueprint.values import Values
+from outrider.dispatcher.blueprint.versions import ANY_VERSION, Version
 from outrider.dispatcher.blueprint.workflow_builder import build_workflows
 
 
@@ -79,8 +80,9 @@ class _Loader:
         problems = self._problems
         gathered = self._gather(text)
         sections = merge_documents(gathered.documents, gathered.version, problems)
-        check_sections(sections, problems, gathered.version if self._settings.validate_version else (9, 9))
-        model, values = self._model(sections)
+        version = gathered.version if self._settings.validate_version else ANY_VERSION
+        check_sections(sections, problems, version)
+        model, values = self._model(sections, version)
         plan = self._plan(model, values, gathered)
         self._refuse()
         return Blueprint(self._main_file, self._root, gathered.documents, sections, model, plan)
@@ -101,10 +103,10 @@ class _Loader:
         main = Document(tree=tree, source=source, base=self._main_file.parent)
         return gather(main, self._root, self._settings, self._problems)
 
-    def _model(self, sections: Map) -> tuple[Model, Values]:
+    def _model(self, sections: Map, version: Version) -> tuple[Model, Values]:
         problems = self._problems
         types = build_data_types(sections.get("data_types"), problems)
-        values = Values(types, problems)
+        values = Values(types, problems, version)
         node_types = build_node_types(sections.get("node_types"), values, problems)
         relationship_types = build_relationship_types(sections.get("relationships"), values, problems)
         plugins = build_plugins(sections.get("plugins"), values, problems)
@@ -127,7 +129,7 @@ class _Loader:
         group_records = groups.groups()
         policies, scaling_groups = groups.policies()
         workflows = build_workflows(sections.get("workflows"), implementations, values, problems)
-        check_references(model, problems)
+        check_references(model, values, problems)
         check_labels(sections.get("labels"), problems, what="labels", functions=True)
         check_labels(sections.get("blueprint_labels"), problems, what="blueprint_labels", functions=False)
         check_schedules(sections.get("deployment_settings"), problems)

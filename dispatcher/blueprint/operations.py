@@ -168,18 +168,13 @@ def _with_inputs(
     missing: list[str] = []
     for name, schema in schemas.items():
         place = value_mark(given, name) if name in given else (at or key_mark(schemas, name))
-        value, found = values.complete(
-            schema,
-            given,
-            name,
-            what=f"{what}, input {name}",
-            at=place,
-            check_types=False,
-            report_missing=report_missing,
-        )
-        if not found:
-            missing += [name] if schema.get("required", True) else []
+        if name not in given and "default" not in schema:
+            if schema.get("required", True):
+                missing.append(name)
+                if report_missing:
+                    values.report_missing(f"{what}, input {name}", at=place)
             continue
+        value = values.input_of(schema, given, name, place)
         declared_type = schema.get("type")
         if declared_type:
             types[name] = declared_type

@@ -14,6 +14,7 @@ from outrider.dispatcher.blueprint.problems import Problems
 from outrider.dispatcher.blueprint.sections import check_sections
 from outrider.dispatcher.blueprint.text import read_tree
 from outrider.dispatcher.blueprint.values import Values
+from outrider.dispatcher.blueprint.versions import ANY_VERSION
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def read_plugin_yaml(text: str, *, name: str = "plugin.yaml") -> PluginYaml:
             problems.add(Kind.YAML, f"{name} must be a mapping at its top", at=Mark(source, 1, 1))
         raise BlueprintInvalid(problems.errors())
     tree.pop("tosca_definitions_version", None)
-    check_sections(tree, problems, (9, 9))
+    check_sections(tree, problems, ANY_VERSION)
     data_types = tree.get("data_types") or {}
     values = Values({key: (entry or {}).get("properties") or {} for key, entry in data_types.items()}, problems)
     plugins = build_plugins(tree.get("plugins"), values, problems)

@@ -10,13 +10,14 @@ from outrider.dispatcher.blueprint.functions.references import Place, ReferenceC
 from outrider.dispatcher.blueprint.model import Model, NodeTemplate, Relationship
 from outrider.dispatcher.blueprint.operations import Interfaces, Operation
 from outrider.dispatcher.blueprint.problems import Problems
+from outrider.dispatcher.blueprint.values import Values
 
 
-def check_references(model: Model, problems: Problems) -> None:
+def check_references(model: Model, values: Values, problems: Problems) -> None:
     """Record a finding for each function that names what does not exist, or stands where it cannot work."""
     sections = model.sections
     properties = {name: template.type.properties for name, template in model.node_templates.items()}
-    checker = ReferenceChecker(sections.get("inputs") or {}, properties, problems.broken, problems)
+    checker = ReferenceChecker(sections.get("inputs") or {}, properties, values, problems)
     walk = _Walk(checker, problems)
     for name, entry in (sections.get("inputs") or {}).items():
         walk.value((entry or {}).get("default"), Place(f"inputs.{name}"))

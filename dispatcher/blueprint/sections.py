@@ -19,9 +19,9 @@ from outrider.dispatcher.blueprint.shapes import (
     Shape,
     Table,
     Text,
-    Version,
     Whole,
 )
+from outrider.dispatcher.blueprint.versions import Version
 
 ANY = Anything()
 TEXT = Text()
@@ -75,7 +75,7 @@ NODE_TYPE = Record(
         "derived_from": Field(TEXT, "The parent type"),
         "interfaces": Field(TYPE_INTERFACES, "Operations, by interface"),
         "properties": Field(Table(PROPERTY), "Schemas of properties"),
-        "runtime_properties": Field(VALUES, "Runtime properties that operations will set", since=(1, 5)),
+        "runtime_properties": Field(VALUES, "Runtime properties that operations will set"),
     },
 )
 RELATIONSHIP_TYPE = Record(
@@ -289,7 +289,7 @@ SECTIONS: dict[str, Field] = {
     "workflows": Field(Table(Either((TEXT, WORKFLOW))), "Workflows beside the built-in ones"),
     "outputs": Field(Table(VALUE), "Values shown for a deployment"),
     "data_types": Field(Table(DATA_TYPE), "Types of values", since=(1, 2)),
-    "capabilities": Field(Table(VALUE), "Values offered to other deployments", since=(1, 3)),
+    "capabilities": Field(Table(VALUE), "Values offered to other deployments"),
     "labels": Field(LABELS, "Labels that every deployment gets"),
     "blueprint_labels": Field(LABELS, "Labels of the blueprint"),
     "deployment_settings": Field(DEPLOYMENT_SETTINGS, "How deployments are named, grouped and scheduled"),

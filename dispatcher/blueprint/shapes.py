@@ -14,8 +14,7 @@ from typing import Any, Optional, Union
 from outrider.dispatcher.blueprint.kinds import Kind
 from outrider.dispatcher.blueprint.located import Mark, key_mark, value_mark
 from outrider.dispatcher.blueprint.problems import Problems, nearest
-
-Version = tuple[int, int]
+from outrider.dispatcher.blueprint.versions import Version, too_old
 
 
 class _Shape:
@@ -244,9 +243,7 @@ class Checker:
                 self._problems.add(Kind.FORMAT, message, at=key_mark(value, key), suggestion=meant)
                 good = False
             elif known.since > self._version and not _any_version(key_mark(value, key)):
-                since = ".".join(map(str, known.since))
-                message = f"{what}.{key} is available from version {since} on: state tosca_definitions_version: "
-                message += f"cloudify_dsl_{since.replace('.', '_')}"
+                message = too_old(f"{what}.{key}", known.since)
                 self._problems.add(Kind.VERSION_TOO_OLD, message, at=key_mark(value, key))
                 good = False
             elif item is None and not known.required:

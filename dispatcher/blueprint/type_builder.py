@@ -12,7 +12,7 @@ from outrider.dispatcher.blueprint.located import Map, key_mark, value_mark
 from outrider.dispatcher.blueprint.model import NodeType, RelationshipType
 from outrider.dispatcher.blueprint.operations import Interfaces, derive_interfaces, read_interfaces
 from outrider.dispatcher.blueprint.problems import Problems, nearest
-from outrider.dispatcher.blueprint.values import PRIMITIVES, Values
+from outrider.dispatcher.blueprint.values import PRIMITIVES, Values, over_default
 
 
 class Derivation:
@@ -80,9 +80,10 @@ def build_data_types(section: Any, problems: Problems) -> dict[str, Map]:
         else:
             usable.put(name, entry or {}, origin=entries)
     built: dict[str, Map] = {}
+    written = {name: usable[name].get("properties") or {} for name in usable}
     for name in Derivation("data_types", usable, problems).order():
         parent = usable[name].get("derived_from")
-        built[name] = merge_schemas(built.get(parent) if parent else None, usable[name].get("properties"))
+        built[name] = merge_schemas(built.get(parent) if parent else None, usable[name].get("properties"), written)
     values = Values(built, problems)
     _refuse_cycles(built, usable, problems)
     for name, schemas in built.items():
@@ -127,12 +128,12 @@ def merge_schemas(parent: Optional[Map], own: Any, data_types: Mapping[str, Any]
         for name, schema in origin.items():
             written = schema if schema is not None else Map(key_mark(origin, name))
             if name in merged and written.get("type") in data_types:
-                written = _with_parent_default(merged[name], written)
+                written = _with_parent_default(merged[name], written, data_types)
             merged.put(name, written, origin=origin)
     return merged
 
 
-def _with_parent_default(parent: Mapping[str, Any], own: Map) -> Map:
+def _with_parent_default(parent: Mapping[str, Any], own: Map, data_types: Mapping[str, Any]) -> Map:
     """Fill the default of a data type with what the parent's default says beside it."""
     above, default = parent.get("default"), own.get("default")
     if parent.get("type") != own.get("type") or not isinstance(above, dict) or is_function(above):
@@ -142,7 +143,7 @@ def _with_parent_default(parent: Mapping[str, Any], own: Map) -> Map:
     filled = Map(own.mark)
     for key, value in own.items():
         filled.put(key, value, origin=own)
-    filled["default"] = {**above, **(default or {})}
+    filled["default"] = over_default(default or {}, above, own.get("type"), data_types)
     return filled
 
 

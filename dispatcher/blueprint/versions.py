@@ -12,6 +12,8 @@ from outrider.dispatcher.blueprint.problems import Problems, nearest
 Version = tuple[int, int]
 
 NEWEST: Version = (1, 5)
+#: Above all: nothing is too new for it.
+ANY_VERSION: Version = (9, 9)
 KNOWN = {f"cloudify_dsl_1_{minor}": (1, minor) for minor in range(NEWEST[1] + 1)}
 KEY = "tosca_definitions_version"
 
@@ -33,3 +35,8 @@ def read_version(tree: Map, problems: Problems, *, main: Optional[Version]) -> t
         message = f"this import states {raw}, which is newer than the main file's cloudify_dsl_{main[0]}_{main[1]}"
         problems.add(Kind.VERSION_MISMATCH, message, at=at)
     return version, raw
+
+
+def too_old(what: str, since: Version) -> str:
+    """Return the message about a feature that the blueprint's version does not have."""
+    return f"{what} is available from version {since[0]}.{since[1]} on: state {KEY}: cloudify_dsl_{since[0]}_{since[1]}"

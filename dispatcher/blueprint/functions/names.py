@@ -19,6 +19,8 @@ class FunctionInfo:
     #: Whether one plain value may stand in place of a list.
     single: bool = False
     usage: str = ""
+    #: The version of the language that brought it.
+    since: tuple[int, int] = (1, 0)
 
 
 FUNCTIONS: dict[str, FunctionInfo] = {
@@ -34,8 +36,8 @@ FUNCTIONS: dict[str, FunctionInfo] = {
     "get_label": FunctionInfo(at_creation=False, most=2, single=True, usage="KEY or [KEY, INDEX]"),
     "get_sys": FunctionInfo(at_creation=False, least=2, most=2, usage="[tenant, name] or [deployment, FACT]"),
     "get_consumers": FunctionInfo(at_creation=False, most=1, single=True, usage="ids, names or count"),
-    "concat": FunctionInfo(at_creation=True, usage="[PART, …]"),
-    "merge": FunctionInfo(at_creation=True, usage="[MAPPING, …]"),
+    "concat": FunctionInfo(at_creation=True, usage="[PART, …]", since=(1, 1)),
+    "merge": FunctionInfo(at_creation=True, usage="[MAPPING, …]", since=(1, 3)),
     "string_find": FunctionInfo(at_creation=True, least=2, most=2, usage="[TEXT, WORD]"),
     "string_replace": FunctionInfo(at_creation=True, least=3, most=4, usage="[TEXT, OLD, NEW, COUNT]"),
     "string_split": FunctionInfo(at_creation=True, least=2, most=3, usage="[TEXT, SEPARATOR, INDEX]"),

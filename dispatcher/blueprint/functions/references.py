@@ -11,6 +11,7 @@ from outrider.dispatcher.blueprint.functions.names import FUNCTIONS, function_na
 from outrider.dispatcher.blueprint.kinds import Kind
 from outrider.dispatcher.blueprint.located import Map, Mark
 from outrider.dispatcher.blueprint.problems import Problems, nearest
+from outrider.dispatcher.blueprint.values import Values
 
 _OF_NODES = frozenset({"get_property", "get_attribute", "get_attributes_list", "get_attributes_dict"})
 _WORDS = frozenset({"SELF", "SOURCE", "TARGET"})
@@ -37,13 +38,14 @@ class ReferenceChecker:
         self,
         inputs: Collection[str],
         properties: Mapping[str, Collection[str]],
-        broken: Collection[tuple[str, str]],
+        values: Values,
         problems: Problems,
     ) -> None:
         self._inputs = inputs
         #: Node template -> the names of its properties.
         self._properties = properties
-        self._broken = broken
+        self._values = values
+        self._broken = problems.broken
         self._problems = problems
 
     def check(self, value: Any, place: Place, *, at: Optional[Mark] = None) -> None:
@@ -58,6 +60,7 @@ class ReferenceChecker:
 
     def _call(self, name: str, raw: Any, place: Place, at: Optional[Mark]) -> None:
         info, arguments = FUNCTIONS[name], as_list(raw)
+        self._values.check_version(info.since, what=f"{place.what}: {name}", at=at)
         if function_name(raw):
             return
         wrong_form = not isinstance(raw, list) and not info.single
