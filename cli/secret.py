@@ -21,12 +21,11 @@ TENANT = "default_tenant"
 Name = Annotated[str, typer.Argument(help="What get_secret calls it.", metavar="NAME")]
 
 
-@app.command("set")
-def set_secret(
-    name: Name,
-    file: Annotated[Path | None, typer.Option("--file", "-f", exists=True, help="Read the value from here.")] = None,
-) -> None:
-    """Store a value. It is asked for, or read from a pipe or a file: never an argument, which everybody could see."""
+ValueFile = Annotated[Path | None, typer.Option("--file", "-f", exists=True, help="Read the value from here.")]
+
+
+def read_value(name: str, file: Path | None) -> str:
+    """Return a secret's value from a file, a prompt or a pipe; ends the command if there is none."""
     if file is not None:
         value = file.read_text(encoding="utf-8")
     elif sys.stdin.isatty():
@@ -35,6 +34,13 @@ def set_secret(
         value = sys.stdin.read().removesuffix("\n")
     if not value:
         fail(f"the value of {name} is empty; nothing was stored")
+    return value
+
+
+@app.command("set")
+def set_secret(name: Name, file: ValueFile = None) -> None:
+    """Store a value. It is asked for, or read from a pipe or a file: never an argument, which everybody could see."""
+    value = read_value(name, file)
     with closing(open_database()) as database:
         try:
             open_secrets(database).set(SecretInfo(tenant=TENANT, name=name), value)

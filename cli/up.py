@@ -51,6 +51,13 @@ def up(
     tls: Annotated[bool, typer.Option(help="TLS on the loopback address, too.")] = False,
     certificate: Annotated[Path | None, typer.Option(help="PEM; default: one from outrider ca.", exists=True)] = None,
     certificate_key: Annotated[Path | None, typer.Option(help="PEM of its key.", exists=True)] = None,
+    network_imports: Annotated[
+        bool,
+        typer.Option(
+            "--network-imports",
+            help="Fetch what blueprints import by http(s), for everybody who may upload one, from any address.",
+        ),
+    ] = False,
 ) -> None:
     """Start the manager; Ctrl-C stops it, and what runs goes on at the next start."""
     flags = {"broker_urls": ",".join(broker) if broker else None, "database_url": database}
@@ -59,6 +66,7 @@ def up(
     serving = manager_settings(
         settings.home, listen, advertise=advertise, plain_http=plain_http, tls=tls, own=(certificate, certificate_key)
     )
+    serving = replace(serving, imports_over_network=network_imports)
     try:
         with running(settings, serving) as server:
             wait_for_signal()

@@ -15,7 +15,7 @@ import typer
 
 from outrider.agent import settings as agent_settings
 from outrider.cli import settings as cli_settings
-from outrider.cli.app import COMMANDS, application
+from outrider.cli.app import COMMANDS, MANAGED, application
 from outrider.dispatcher import settings as engine_settings
 
 FOLDER = Path(__file__).resolve().parent / "reference"
@@ -102,6 +102,12 @@ def command_page() -> str:
     lines += ["3 cancelled, 5 the store, the broker or the manager cannot be reached.", ""]
     for words, command in walk(root, ["outrider"]):
         lines += [f"## {' '.join(words)}", "", str(command.help or "").strip(), ""]
+        lines += list(parameter_rows(command))
+        lines.append("")
+    lines += ["# The same commands with a manager", ""]
+    lines += ["While a manager is in use (`outrider profile use NAME`), these take the place of those above.", ""]
+    for words, command in walk(typer.main.get_command(application(MANAGED, managed=True)), ["outrider"]):
+        lines += [f"## {' '.join(words)} (manager)", "", str(command.help or "").strip(), ""]
         lines += list(parameter_rows(command))
         lines.append("")
     return "\n".join(lines)

@@ -30,8 +30,10 @@ class ManagerSettings:
     largest_plugin_bytes: int = 4 * 2**30
     largest_blueprint_bytes: int = 256 * 2**20
     largest_body_bytes: int = 16 * 2**20
-    #: Whether blueprints may import files by http and https.
-    imports_over_network: bool = True
+    #: Whether blueprints may import files by http and https. With it, everybody who may upload a blueprint can have the
+    #: manager ask any address that it reaches, those of its own machine and network included. The ecosystem's own
+    #: types come without: their addresses are answered from what Outrider brings.
+    imports_over_network: bool = False
     #: Wrong passwords in a row before an account is locked, and for how long.
     wrong_passwords: int = 10
     lock_seconds: float = 300.0
