@@ -43,6 +43,8 @@ class Farm:
     """Hosts without agents, a broker that is set up, a bundle for them, and a folder for whatever is needed."""
 
     hosts: tuple[Host, ...]
+    #: The ways into the hosts.
+    targets: tuple[SshTarget, ...]
     node: RabbitNode
     #: Connected as the broker's administrator.
     transport: Transport
@@ -55,11 +57,6 @@ class Farm:
     def broker_url(self) -> str:
         """The broker's address for a dispatcher on this machine."""
         return self.node.url_of(VHOST)
-
-    @property
-    def targets(self) -> tuple[SshTarget, ...]:
-        """The ways into the hosts."""
-        return tuple(target_of(host) for host in self.hosts)
 
     def name_of(self, target: SshTarget) -> str:
         """Return the id of a host's agent."""
@@ -102,4 +99,12 @@ def farm(count: int) -> Iterator[Farm]:
         stack.callback(transport.close)
         setup_broker(node.management, transport, vhost=VHOST, account=node.username)
         bundle = build_bundle(folder / "agent.tar", make_targets([HOST_PYTHON]))
-        yield Farm(hosts, node, transport, f"amqp://{engine.gateway}:{port}/{VHOST}", bundle, folder)
+        yield Farm(
+            hosts,
+            tuple(map(target_of, hosts)),
+            node,
+            transport,
+            f"amqp://{engine.gateway}:{port}/{VHOST}",
+            bundle,
+            folder,
+        )

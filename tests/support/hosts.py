@@ -14,7 +14,7 @@ import os
 import shlex
 import socket
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -37,7 +37,7 @@ PASSWORDS = {
     "admin": "admin-pass",
     "guest": "guest-pass",
 }
-#: How often a question to a host is put, and what its complete answer ends with.
+#: How often a question to a host is put, and what its complete answer begins and ends with.
 ATTEMPTS = 5
 MARK = "END-OF-ANSWER"
 #: What takes an agent away by force, for the next test; each part may have nothing to do.
@@ -83,12 +83,12 @@ class Host:
 
     def ask(self, command: str, *, check: bool = True) -> str:
         """Return what a command prints, without blanks around it. It must change nothing: it may be run again."""
-        # The engine loses the output of a command that ends at once, now and then; the mark tells.
+        # The engine loses output of a command that ends at once, now and then, all of it or its beginning; marks tell.
         for _ in range(ATTEMPTS):
-            answer = self.run(f"{command}; code=$?; printf {MARK}; exit $code", check=False)
-            if answer.output.endswith(MARK):
+            answer = self.run(f"printf {MARK}; {command}; code=$?; printf {MARK}; exit $code", check=False)
+            if answer.output.startswith(MARK) and answer.output.endswith(MARK) and answer.output != MARK:
                 assert not check or answer.code == 0, f"{command!r} on {self.address} gave {answer}"
-                return answer.output[: -len(MARK)].strip()
+                return answer.output[len(MARK) : -len(MARK)].strip()
         raise AssertionError(f"no whole answer to {command!r} from {self.address}, {ATTEMPTS} times: {answer}")
 
     def exists(self, path: str) -> bool:
@@ -201,10 +201,13 @@ class Host:
             self._rules.append(rule)
 
 
-class StartHost(Protocol):
-    """Start a host; it is removed when the test ends."""
+NO_FILES: Mapping[str, str] = {}
 
-    def __call__(self, *, systemd: bool = True) -> Host: ...
+
+class StartHost(Protocol):
+    """Start a host; it is removed when the test ends. `files` of the machine appear in it: path there → path here."""
+
+    def __call__(self, *, systemd: bool = True, files: Mapping[str, str] = NO_FILES) -> Host: ...
 
 
 @pytest.fixture(scope="session")
@@ -257,8 +260,10 @@ def running_hosts(engine: DockerEngine, image: str, login_key: Path) -> Iterator
     """Yield a function that starts hosts; they are removed with the block."""
     started: list[DockerContainer] = []
 
-    def start(*, systemd: bool = True) -> Host:
+    def start(*, systemd: bool = True, files: Mapping[str, str] = NO_FILES) -> Host:
         container = _container(engine, image, systemd=systemd)
+        for there, here in files.items():
+            container.with_volume_mapping(here, there, "rw")
         started.append(container)
         container.start()
         container.get_wrapped_container().reload()
