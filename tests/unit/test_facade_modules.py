@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from outrider.plugins.script.environment import CTX_COMMAND
-from outrider.plugins.sdk.testing import call, made_up_context
+from outrider.plugins.sdk.testing import call, instance_data, made_up_context
 from tests.support.facade import facade_on_path
 
 #: What existing plugins import at the top of their modules.
@@ -29,21 +29,22 @@ cloudify.conflict_handlers: simple_merge_handler
 cloudify.constants: NODE_INSTANCE RELATIONSHIP_INSTANCE DEPLOYMENT COMPUTE_NODE_TYPE AGENT_INSTALL_METHODS_SCRIPTS
 cloudify.constants: AGENT_INSTALL_METHOD_NONE BROKER_PORT_SSL CLUSTER_SETTINGS_PATH_KEY
 cloudify.context: CloudifyContext NodeContext NODE_INSTANCE
-cloudify.decorators: operation workflow
+cloudify.decorators: operation workflow serial_operation
 cloudify.exceptions: NonRecoverableError RecoverableError OperationRetry HttpException CommandExecutionException
 cloudify.logs: init_cloudify_logger
-cloudify.manager: get_rest_client DirtyTrackingDict
+cloudify.manager: get_rest_client DirtyTrackingDict get_node_instance update_node_instance
 cloudify.mocks: MockCloudifyContext MockNodeContext MockNodeInstanceContext MockRelationshipContext MockContext
 cloudify.plugins.lifecycle: install_node_instances uninstall_node_instances reinstall_node_instances is_host_node
 cloudify.plugins.workflows: execute_operation
 cloudify.proxy.client: ScriptException CTX_SOCKET_URL
 cloudify.proxy.server: HTTPCtxProxy
-cloudify.state: ctx_parameters current_ctx
+cloudify.state: ctx_parameters current_ctx workflow_ctx workflow_parameters
 cloudify.utils: exception_to_error_cause id_generator get_tenant_name LocalCommandRunner _get_current_context internal
 cloudify.workflows: ctx parameters
 cloudify.workflows.api: has_cancel_request ExecutionCancelled
 cloudify.workflows.local: init_env
-cloudify.workflows.tasks: TASK_SUCCEEDED HandlerResult
+cloudify.workflows.tasks: TASK_SUCCEEDED HandlerResult task_config
+cloudify.workflows.workflow_context: CloudifyWorkflowContext task_config
 cloudify.workflows.tasks_graph: make_or_get_graph forkjoin
 cloudify_rest_client: CloudifyClient
 cloudify_rest_client.constants: VisibilityState
@@ -51,7 +52,7 @@ cloudify_rest_client.exceptions: CloudifyClientError DeploymentEnvironmentCreati
 cloudify_rest_client.responses: ListResponse
 cloudify_rest_client.secrets: Secret
 cloudify_types.component.polling: poll_with_timeout
-dsl_parser.constants: HOST_AGENT
+dsl_parser.constants: HOST_AGENT HOST_AGENT_PLUGINS_TO_INSTALL
 script_runner.tasks: ProcessException ILLEGAL_CTX_OPERATION_ERROR UNSUPPORTED_SCRIPT_FEATURE_ERROR POLL_LOOP_INTERVAL
 script_runner.tasks: POLL_LOOP_LOG_ITERATIONS _get_process_environment process_ctx_request start_ctx_proxy run
 """
@@ -228,7 +229,8 @@ class _Manager(BaseHTTPRequestHandler):
             code = "deployment_environment_creation_pending_error"
             return 400, {"message": "wait", "error_code": code, "server_traceback": None}
         if self.command == "GET" and "node-instances?" in self.path:
-            return 200, {"items": [{"id": "a_1"}], "metadata": {"pagination": {"total": 1, "size": 1000, "offset": 0}}}
+            items = [{"id": "a_1", "index": 1, "state": "started"}]
+            return 200, {"items": items, "metadata": {"pagination": {"total": 1, "size": 1000, "offset": 0}}}
         return 200, {"key": "k", "value": "v", "id": "x"}
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _answer
@@ -296,12 +298,26 @@ def test_the_client_of_an_operation_uses_its_token_and_tenant(manager: Any, monk
     assert (headers["Execution-Token"], headers["Tenant"]) == ("tok", "mine")
 
 
-def test_a_serial_operation_can_be_imported_and_refuses_to_run() -> None:
-    serial = load("cloudify.decorators").serial_operation(threshold=1)(test_polling_ends)
-    error = call(serial).error
-    assert error is not None
-    assert "serial_operation" in error["message"]
-    assert error["recoverable"] is False
+def test_a_serial_operation_waits_for_the_instances_before_its_own(
+    manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manager knows one instance, `a_1`, with index 1 and state started."""
+    for name, value in (("HOST", "127.0.0.1"), ("PORT", str(manager.port)), ("PROTOCOL", "http"), ("TOKEN", "tok")):
+        monkeypatch.setenv(f"REST_{name}", value)
+    decorate = load("cloudify.decorators").serial_operation
+
+    def turn(index: int, **settings: Any) -> Any:
+        node = instance_data(node="a", instance=f"a_{index}", index=index)
+        return call(decorate(**settings)(lambda **_: "done"), node=node)
+
+    assert turn(2).value == "done"
+    assert turn(1, states=["elsewhere"]).value == "done"
+    waiting = turn(2, states=["elsewhere"])
+    assert waiting.rescheduled
+    assert "a_2 waits for a_1" in waiting.error["message"]
+    assert turn(2, states=["elsewhere"], threshold=2).value == "done"
+    assert turn(2, states=["elsewhere"], workflows=["heal"]).value == "done"
+    assert manager.asked[0][3]["Authentication-Token"] == "tok"
 
 
 def test_polling_ends() -> None:

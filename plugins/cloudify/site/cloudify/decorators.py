@@ -1,6 +1,7 @@
-"""Decorators of operations and workflows: they set attributes and return the function itself, unwrapped."""
+"""Decorators of operations and workflows: they set attributes and return the function itself, unwrapped.
 
-from outrider.plugins.sdk.errors import NonRecoverableError
+Only a serial operation is wrapped, for it may have to wait.
+"""
 
 
 def operation(func=None, resumable=False, **_ignored):
@@ -24,19 +25,12 @@ def workflow(func=None, system_wide=False, resumable=False, **_ignored):
     return mark if func is None else mark(func)
 
 
-def serial_operation(func=None, **_settings):
-    """Mark an operation that would wait for its turn among the instances of a node, by asking the manager.
-
-    That is not provided; the plugin can be imported, and such an operation says so when it is called.
-    """
+def serial_operation(func=None, threshold=0, workflows=None, states=None, **_ignored):
+    """Mark an operation that waits for its turn among the instances of a node; see `outrider_facade.serial`."""
 
     def mark(function):
-        def refuse(*_args, **_kwargs):
-            raise NonRecoverableError(
-                f"{function.__name__} is a serial_operation, which Outrider's cloudify interface does not provide"
-            )
+        from outrider_facade.serial import serial
 
-        refuse.__name__, refuse.__module__ = function.__name__, function.__module__
-        return refuse
+        return serial(function, threshold=threshold, workflows=workflows, states=states)
 
     return mark if func is None else mark(func)

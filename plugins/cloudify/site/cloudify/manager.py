@@ -26,7 +26,8 @@ def get_rest_client(tenant=None, api_token=None):
     if not host:
         raise NonRecoverableError(
             "this operation runs without a manager, so there is no REST API to ask: "
-            "neither the task nor the variable REST_HOST names one"
+            "neither the task nor the variable REST_HOST names one; set it, REST_PORT, REST_PROTOCOL and REST_TOKEN "
+            "in the agent's environment"
         )
     headers = {}
     if api_token is None and context.get("execution_token"):
@@ -39,9 +40,31 @@ def get_rest_client(tenant=None, api_token=None):
         port=int(port) if port else None,
         protocol=os.environ.get("REST_PROTOCOL", "https"),
         cert=os.environ.get("LOCAL_REST_CERT_FILE"),
-        token=api_token or (None if headers.get("Execution-Token") else context.get("rest_token")),
+        **_account(context, api_token, headers),
         tenant=tenant or get_tenant_name(),
         headers=headers,
+    )
+
+
+def _account(context, api_token, headers):
+    """Return who asks: a token that was given, else the execution, else who the agent's environment names."""
+    if api_token is not None:
+        return {"token": api_token}
+    if "Execution-Token" in headers:
+        return {}
+    if context.get("rest_token"):
+        return {"token": context["rest_token"]}
+    names = {"token": "REST_TOKEN", "username": "REST_USERNAME", "password": "REST_PASSWORD"}
+    return {name: os.environ[variable] for name, variable in names.items() if variable in os.environ}
+
+
+def update_node_instance(node_instance, client=None):
+    """Save a node instance's runtime properties and state at the manager; raises CloudifyClientError on a conflict."""
+    return (client or get_rest_client()).node_instances.update(
+        node_instance.id,
+        state=node_instance.state,
+        runtime_properties=node_instance.runtime_properties,
+        version=node_instance.version,
     )
 
 

@@ -137,5 +137,14 @@ class Proxy:
             return "<nothing outside an operation>"
 
 
+def __getattr__(name):
+    """Give ``workflow_ctx`` and ``workflow_parameters`` without importing the workflow side for everybody (PEP 562)."""
+    if name not in ("workflow_ctx", "workflow_parameters"):
+        raise AttributeError(f"cloudify.state.{name} is not provided by Outrider's cloudify interface")
+    from cloudify import workflows
+
+    return getattr(workflows, name)
+
+
 ctx = Proxy(current_ctx.get_ctx)
 ctx_parameters = Proxy(current_ctx.get_parameters)

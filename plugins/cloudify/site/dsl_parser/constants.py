@@ -19,6 +19,10 @@ CONTAINED_IN_REL_TYPE = "cloudify.relationships.contained_in"
 CONNECTED_TO_REL_TYPE = "cloudify.relationships.connected_to"
 DEPENDS_ON_REL_TYPE = "cloudify.relationships.depends_on"
 
+DEPLOYMENT_PLUGINS_TO_INSTALL = "deployment_plugins_to_install"
+WORKFLOW_PLUGINS_TO_INSTALL = "workflow_plugins_to_install"
+HOST_AGENT_PLUGINS_TO_INSTALL = "host_agent_plugins_to_install"
+
 NODES = "nodes"
 OUTPUTS = "outputs"
 INPUTS = "inputs"

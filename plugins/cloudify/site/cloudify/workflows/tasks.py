@@ -24,6 +24,16 @@ TERMINATED_STATES = [TASK_RESCHEDULED, TASK_FAILED, TASK_SUCCEEDED]
 DISPATCH_TASK = "cloudify.dispatch.dispatch"
 
 
+def task_config(fn=None, **settings):
+    """Mark a function for `ctx.local_task`: ``total_retries``, ``retry_interval`` … that its task gets."""
+
+    def mark(function):
+        function.workflow_task_config = settings
+        return function
+
+    return mark if fn is None else mark(fn)
+
+
 class HandlerResult:
     """What a task's handler decides."""
 
