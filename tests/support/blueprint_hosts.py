@@ -143,8 +143,10 @@ class FleetService:
         assert self._dispatcher.running, self._dispatcher.log.read_text()
 
     def close(self) -> None:
-        self._dispatcher.terminate()
-        self.node.close()
+        try:
+            self._dispatcher.terminate()
+        finally:
+            self.node.close()
         left = processes_naming(str(self.folder))
         assert not left, f"processes are left: {left}"
 

@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from outrider.cli.home import Home
 from outrider.cli.host_agents import SettingsHostAgents, host_agents_of
 from outrider.cli.settings import CommandSettings, ConnectionSettings
+from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import DispatcherError
-from outrider.dispatcher.files import ContentStore, EnrolmentDelayed, EnrolmentRefused, FileTokens, SubjectKind
+from outrider.dispatcher.files import ContentStore, EnrolmentDelayed, EnrolmentRefused, FileTokens, Subject, SubjectKind
+from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.store import agents
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.store.database import Database
 from outrider.installer.access import InstallerAccess
+from outrider.manager_stub import Manager, ManagerServer, ManagerSettings
+from outrider.messaging.embedded import EmbeddedBroker
 from outrider.messaging.messages import FilesRef
 from tests.support.waiting import wait_until
 
@@ -95,3 +100,23 @@ def test_agents_need_a_broker_that_can_be_managed(
         access = InstallerAccess.from_json(found.installer_access())
         assert access.lease_seconds == 8.0
         assert access.bundle.startswith(str(tmp_path / "bundles"))
+
+
+def test_a_manager_answers_hosts_too(made: SettingsHostAgents, database: Database, tmp_path: Path) -> None:
+    tokens = made._tokens
+    transport = EmbeddedBroker().transport()
+    dispatcher = Dispatcher(database=database, files=tmp_path / "files", transport=transport)
+    secrets = SecretStore(DatabaseTable(database), KeyRing(tmp_path / "secret.key"))
+    settings = ManagerSettings(port=0, work=tmp_path / "uploads")
+    manager = Manager(dispatcher, secrets, settings, file_tokens=tokens, enrol=made.enrol)
+    token = tokens.issue(Subject(kind=SubjectKind.ENROLMENT, id="vm-1"), lifetime_seconds=60)
+    try:
+        with ManagerServer(manager) as server:
+            answered = requests.post(
+                f"{server.url}/files/agents", json={}, headers={"Authorization": f"Bearer {token}"}, timeout=20
+            )
+    finally:
+        transport.close()
+
+    assert answered.status_code == 403
+    assert "no host is expected" in answered.text

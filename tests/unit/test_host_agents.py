@@ -38,6 +38,7 @@ node_templates:
       cloudify.interfaces.lifecycle:
         create: {implementation: cloud.tasks.create, inputs: INPUTS}
         delete: cloud.tasks.delete
+      cloudify.interfaces.cloudify_agent: AGENT
   app:
     type: cloudify.nodes.Root
     interfaces: {cloudify.interfaces.lifecycle: {create: app.tasks.create}}
@@ -59,9 +60,11 @@ class Access:
 class World:
     """A dispatcher with the access, a central agent, and one host's agent that appears once it is installed."""
 
-    def __init__(self, folder: Path, *, host_agents: Access | None, method: str, inputs: str = "{}") -> None:
+    def __init__(
+        self, folder: Path, *, host_agents: Access | None, method: str, inputs: str = "{}", agent: str = "{}"
+    ) -> None:
         (folder / "blueprint").mkdir()
-        text = BLUEPRINT.replace("METHOD", method).replace("INPUTS", inputs)
+        text = BLUEPRINT.replace("METHOD", method).replace("INPUTS", inputs).replace("AGENT", agent)
         (folder / "blueprint" / "blueprint.yaml").write_text(text)
         self.broker = EmbeddedBroker()
         self.transport, self.agents_transport = self.broker.transport(), self.broker.transport()
@@ -220,6 +223,13 @@ def test_a_blueprint_cannot_name_what_is_reserved(world: Any, name: str) -> None
     with pytest.raises(ExecutionFailed, match="names of secrets cannot begin with 'outrider:'"):
         made.dispatcher.run("install", "app", timeout_seconds=20)
     assert made.central.tasks == []
+
+
+def test_the_installers_operations_are_for_the_central_agent_only(world: Any) -> None:
+    made = world(agent="{create: {executor: host_agent}}")
+
+    with pytest.raises(ExecutionFailed, match="runs on the central agent, not on"):
+        made.dispatcher.run("install", "app", timeout_seconds=20)
 
 
 def test_without_a_broker_the_workflow_is_refused_and_the_remedy_named(world: Any) -> None:
