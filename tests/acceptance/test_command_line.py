@@ -75,6 +75,7 @@ def test_the_files_of_init_install_show_outputs_and_uninstall(outrider: Outrider
     assert "create" in shown.stdout
     assert "queue" in shown.stdout
     assert "Hello, test!" in outrider("deployment", "show", "hello").stdout
+    assert "create" in outrider("events", installed["id"][:8]).stdout
     refused = outrider("deployment", "delete", "hello")
     assert refused.returncode == 2
     assert "uninstall it first" in refused.stderr
