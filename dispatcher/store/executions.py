@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -199,16 +200,19 @@ def request_resume(connection: Connection, execution_id: str) -> Execution:
     return get(connection, execution_id)
 
 
-#: Changes nothing, and locks the row: what every turn of the engine begins with.
-_CONFIRM_OWNER = (
-    sa.update(EXECUTIONS)
-    .where(
-        EXECUTIONS.c.id == sa.bindparam("b_id"),
-        EXECUTIONS.c.owner == sa.bindparam("b_owner"),
-        EXECUTIONS.c.owner_epoch == sa.bindparam("b_epoch"),
-    )
-    .values(owner_epoch=sa.bindparam("b_epoch"))
+_UPDATE_OWNED = sa.update(EXECUTIONS).where(
+    EXECUTIONS.c.id == sa.bindparam("b_id"),
+    EXECUTIONS.c.owner == sa.bindparam("b_owner"),
+    EXECUTIONS.c.owner_epoch == sa.bindparam("b_epoch"),
 )
+#: Changes nothing, and locks the row: what every turn of the engine begins with.
+_CONFIRM_OWNER = _UPDATE_OWNED.values(owner_epoch=sa.bindparam("b_epoch"))
+
+
+@functools.cache
+def _write_owned(names: tuple[str, ...]) -> sa.Update:
+    """Return the statement that writes these columns: the engine writes few different sets of them, all the time."""
+    return _UPDATE_OWNED.values({name: sa.bindparam(f"v_{name}") for name in names})
 
 
 def update_owned(connection: Connection, execution: Execution, values: Mapping[str, Any]) -> bool:
@@ -216,16 +220,11 @@ def update_owned(connection: Connection, execution: Execution, values: Mapping[s
 
     Locks the row until the end of the transaction, so that everything else written in it is as safe.
     """
+    owner = {"b_id": execution.id, "b_owner": execution.owner, "b_epoch": execution.owner_epoch}
     if not values:
-        owner = {"b_id": execution.id, "b_owner": execution.owner, "b_epoch": execution.owner_epoch}
         return bulk.change(connection, _CONFIRM_OWNER, owner) == 1
-    statement = (
-        sa.update(EXECUTIONS)
-        .where(EXECUTIONS.c.id == execution.id)
-        .where(EXECUTIONS.c.owner == execution.owner, EXECUTIONS.c.owner_epoch == execution.owner_epoch)
-        .values(**values)
-    )
-    return connection.execute(statement).rowcount == 1
+    named = {f"v_{name}": value for name, value in values.items()}
+    return bulk.change(connection, _write_owned(tuple(values)), {**owner, **named}) == 1
 
 
 def cancel_requests(connection: Connection, owner: str) -> dict[str, Cancel]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from outrider.dispatcher.store import bulk
 from outrider.dispatcher.store.database import upsert
 from outrider.dispatcher.store.executions import ACTIVE, Status
 from outrider.dispatcher.store.schema import DISPATCHERS, EXECUTIONS
@@ -85,16 +86,14 @@ def fail(connection: Connection, execution_id: str, *, owner: str, error: str, n
 
 def release_waiting(connection: Connection, *, now: float) -> None:
     """Make scheduled executions whose time has come, and queued ones whose deployment is free, pending."""
-    held = EXECUTIONS.alias("held")
-    earlier = EXECUTIONS.alias("earlier")
-    active = [status.value for status in ACTIVE]
-    connection.execute(
-        sa.update(EXECUTIONS)
-        .where(EXECUTIONS.c.status == Status.SCHEDULED.value, EXECUTIONS.c.scheduled_for <= now)
-        .values(status=Status.QUEUED.value)
-    )
+    bulk.change(connection, _QUEUE_DUE, {"b_now": now})
+    bulk.change(connection, _RELEASE_FREE, {})
+
+
+def _release_free() -> sa.Update:
+    held, earlier = EXECUTIONS.alias("held"), EXECUTIONS.alias("earlier")
     same = (EXECUTIONS.c.tenant == held.c.tenant) & (EXECUTIONS.c.deployment_id == held.c.deployment_id)
-    busy = sa.exists().where(same, held.c.status.in_(active))
+    busy = sa.exists().where(same, sa.or_(*(held.c.status == status.value for status in ACTIVE)))
     before = sa.exists().where(
         earlier.c.tenant == EXECUTIONS.c.tenant,
         earlier.c.deployment_id == EXECUTIONS.c.deployment_id,
@@ -104,9 +103,18 @@ def release_waiting(connection: Connection, *, now: float) -> None:
             sa.and_(earlier.c.created_at == EXECUTIONS.c.created_at, earlier.c.id < EXECUTIONS.c.id),
         ),
     )
-    connection.execute(
+    return (
         sa.update(EXECUTIONS)
         .where(EXECUTIONS.c.status == Status.QUEUED.value)
         .where(sa.or_(EXECUTIONS.c.force, ~busy & ~before))
         .values(status=Status.PENDING.value)
     )
+
+
+# The engine runs these at every look into the store, and they are long: made and compiled once.
+_QUEUE_DUE = (
+    sa.update(EXECUTIONS)
+    .where(EXECUTIONS.c.status == Status.SCHEDULED.value, EXECUTIONS.c.scheduled_for <= sa.bindparam("b_now"))
+    .values(status=Status.QUEUED.value)
+)
+_RELEASE_FREE = _release_free()
