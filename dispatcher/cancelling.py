@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable
 
 from outrider.dispatcher import control, narrate
-from outrider.dispatcher.progress import Alarm, TimerKey
+from outrider.dispatcher.alarms import Alarm, TimerKey
 from outrider.dispatcher.recorder import Finding
 from outrider.dispatcher.run import Run
 from outrider.dispatcher.settings import EngineSettings

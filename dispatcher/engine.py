@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from outrider.dispatcher import cancelling, control, dead_letters, narrate, quarantine
+from outrider.dispatcher.alarms import Alarm, TimerKey
 from outrider.dispatcher.attempts import AttemptMaker, Files, outgoing
 from outrider.dispatcher.clock import Clock
 from outrider.dispatcher.consumers import Consumers
@@ -28,7 +29,7 @@ from outrider.dispatcher.hearing import Hearing
 from outrider.dispatcher.host_agents import HostAgents
 from outrider.dispatcher.leases import LeaseBook
 from outrider.dispatcher.prewarming import Prewarming
-from outrider.dispatcher.progress import Alarm, Progress, TimerKey
+from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.quarantine import Suspicion
 from outrider.dispatcher.recorder import Finding, Recorder
 from outrider.dispatcher.recovery import Planner, Restored, restore
@@ -47,6 +48,7 @@ from outrider.dispatcher.signals import (
     Signal,
     UpdateArrived,
 )
+from outrider.dispatcher.stages import Stages
 from outrider.dispatcher.store import attempts, executions, ownership
 from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.database import Database
@@ -103,19 +105,20 @@ class Engine:
         self._leases = LeaseBook(settings)
         self._fleet = Fleet(settings)
         maker = AttemptMaker(settings, services.files, services.host_agents)
+        self._stages = Stages(self._fleet, self._timers, graph_begins=Prewarming(maker, self.id).tell)
         self._progress = Progress(
             settings,
             maker=maker,
             fleet=self._fleet,
             leases=self._leases,
             timers=self._timers,
+            stages=self._stages,
             ready_again=self._note_ready,
-            graph_begins=Prewarming(maker, self.id).tell,
         )
         self._recorder = Recorder(self._progress, self._runs.get, self._wake_owner)
         self._hearing = Hearing(self.id, self._fleet, self._leases, self._recorder, self._progress)
         self._consumers = Consumers(services.transport, self.inbox, services.clock, self.id)
-        self._functions = FunctionRequests(self._progress, self._runs.get, self._note_ready)
+        self._functions = FunctionRequests(self._stages, self._runs.get, self._note_ready)
         self._suspicion = Suspicion()
         self._turn: Turn | None = None
         self._look_at, self._renew_at = 0.0, 0.0

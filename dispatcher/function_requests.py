@@ -16,8 +16,8 @@ from typing import Any
 from outrider.dispatcher import control, modifications, narrate
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.graph_run import GraphRun
-from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.run import Run
+from outrider.dispatcher.stages import Stages
 from outrider.dispatcher.store import attempts, jsontext
 from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.store.tasks import DONE, TaskState
@@ -46,10 +46,8 @@ class _Held:
 class FunctionRequests:
     """The questions of workflow functions."""
 
-    def __init__(
-        self, progress: Progress, run_of: Callable[[str], Run | None], note_ready: Callable[[Run], None]
-    ) -> None:
-        self._progress = progress
+    def __init__(self, stages: Stages, run_of: Callable[[str], Run | None], note_ready: Callable[[Run], None]) -> None:
+        self._stages = stages
         self._run_of = run_of
         self._note_ready = note_ready
         self._held: list[_Held] = []
@@ -129,7 +127,7 @@ class FunctionRequests:
             raise SubmissionRefused(f"a graph cannot be named {name!r}: the name is not empty and has no '/'")
         stored = name in graph.subgraphs
         if not stored and run.model is not None:
-            self._progress.extend(turn, run, submitted_graph(name, payload, run.model.view()))
+            self._stages.extend(turn, run, submitted_graph(name, payload, run.model.view()))
         return {"stored": stored}
 
 

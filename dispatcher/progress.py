@@ -1,4 +1,4 @@
-"""Moves executions: what follows when an attempt ends, when a task is ready, when a stage is over.
+"""Moves executions: what follows when a task is ready, and when an attempt ends.
 
 Everything here works in memory and on the turn's transaction; nothing is published or awaited.
 """
@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
 from typing import Any
 
-from outrider.dispatcher import host_agents, model_changes, narrate
+from outrider.dispatcher import host_agents, narrate
 from outrider.dispatcher import operation as operations
+from outrider.dispatcher.alarms import Alarm, TimerKey
 from outrider.dispatcher.attempts import AttemptMaker
-from outrider.dispatcher.errors import DispatcherError, OperationRefused
+from outrider.dispatcher.errors import OperationRefused
 from outrider.dispatcher.fleet import Fleet
-from outrider.dispatcher.graph_run import GraphRun, is_operation
+from outrider.dispatcher.graph_run import is_operation
 from outrider.dispatcher.leases import LeaseBook
-from outrider.dispatcher.model import resources_of
 from outrider.dispatcher.predecessors import step_back
 from outrider.dispatcher.retries import (
     UNKNOWN,
@@ -30,31 +29,19 @@ from outrider.dispatcher.retries import (
 )
 from outrider.dispatcher.run import OpenAttempt, Predecessor, Run, Unstarted
 from outrider.dispatcher.settings import EngineSettings
-from outrider.dispatcher.store import attempts, bulk, graphs, tasks
+from outrider.dispatcher.stages import Stages
+from outrider.dispatcher.store import attempts, bulk
 from outrider.dispatcher.store.attempts import AttemptState
-from outrider.dispatcher.store.executions import Status
-from outrider.dispatcher.store.graphs import GraphState, StoredGraph
-from outrider.dispatcher.store.tasks import StoredTask, TaskState
+from outrider.dispatcher.store.tasks import TaskState
+from outrider.dispatcher.subgraphs import Subgraphs
 from outrider.dispatcher.timers import Timers
 from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.brought import is_function
-from outrider.dispatcher.workflows.errors import WorkflowError
-from outrider.dispatcher.workflows.graph import ChangeKind, Record, Stage, StagePlan, Task, TaskGraph, TaskKind
+from outrider.dispatcher.workflows.graph import Record, Task, TaskKind
 from outrider.dispatcher.workflows.topology import AGENT
 from outrider.messaging.messages import OperationError, PropertyChange, Verdict
 
 log = logging.getLogger(__name__)
-
-
-class Alarm(str, Enum):
-    """What a timer is about."""
-
-    RETRY = "retry"
-    GIVE_UP = "give_up"
-    REPEAT_CANCEL = "repeat_cancel"
-
-
-TimerKey = tuple[Alarm, str, int]
 
 
 class Progress:
@@ -68,18 +55,18 @@ class Progress:
         fleet: Fleet,
         leases: LeaseBook,
         timers: Timers[TimerKey],
+        stages: Stages,
         ready_again: Callable[[Run], None],
-        graph_begins: Callable[[Turn, Run], None],
     ) -> None:
         self._settings = settings
         self._maker = maker
         self._fleet = fleet
         self._leases = leases
         self._timers = timers
+        self._stages = stages
+        self._subgraphs = Subgraphs(settings, timers, stages)
         #: Called with a run that may go on because an agent has room again.
         self._ready_again = ready_again
-        #: Called when a stage's graph is stored, before its first task.
-        self._graph_begins = graph_begins
 
     # -- from ready tasks to attempts ---------------------------------------------------------------------------------
 
@@ -88,13 +75,13 @@ class Progress:
         made = 0
         while not run.ended:
             if run.graph is None:
-                self._next_stage(turn, run)
+                self._stages.begin_next(turn, run)
                 continue
-            self._recover_subgraphs(turn, run)
+            self._subgraphs.replace_failed(turn, run)
             made += self._release(turn, run, budget - made)
-            if not self._stage_over(run):
+            if not self._stages.over(run):
                 break
-            self._end_stage(turn, run)
+            self._stages.finish(turn, run)
         return made
 
     def _release(self, turn: Turn, run: Run, budget: int) -> int:
@@ -375,7 +362,7 @@ class Progress:
         graph.move(position, TaskState.FAILED)
         turn.save_task(run, position, error=reason)
         narrate.about_task(turn, run, task, "task_failed", reason, causes=causes)
-        if may_recover and self._hold_for_recovery(run, position):
+        if may_recover and self._subgraphs.hold(run, position):
             return
         if position and graph.function_lives:
             # The workflow function hears of it, and decides.
@@ -395,203 +382,3 @@ class Progress:
             before = {} if instance is None else instance.system_properties.get(task.record.value, {})
             found = {**before, str(task.target): found}
         run.model.set_system_property(task.instance, task.record.value, found)
-
-    # -- subgraphs ----------------------------------------------------------------------------------------------------
-
-    def _hold_for_recovery(self, run: Run, position: int) -> bool:
-        """Arrange that the subgraph of a failed task is replaced once nothing of it runs; False = it cannot be."""
-        if run.workflow.recover is None or run.cancel is not None:
-            return False
-        config = {} if run.model is None else run.model.config
-        limit = int(config.get("subgraph_retries", self._settings.subgraph_retries))
-        subgraph = run.current.recoverable(position, limit if limit >= 0 else 1_000_000)
-        if subgraph is None:
-            return False
-        run.recovering[subgraph.id] = subgraph
-        run.held.update(run.current.members(subgraph.id))
-        return True
-
-    def _recover_subgraphs(self, turn: Turn, run: Run) -> None:
-        graph = run.current
-        for subgraph in list(run.recovering.values()):
-            if run.cancel is not None or run.workflow.recover is None or run.model is None:
-                return
-            members = graph.members(subgraph.id)
-            if any(graph.states[each] is TaskState.SENDING for each in members):
-                continue
-            del run.recovering[subgraph.id]
-            try:
-                replacement = run.workflow.recover(subgraph.recovery or "", subgraph, run.model.view())
-            except WorkflowError as error:
-                run.failures.append(f"subgraph {subgraph.id!r} cannot be recovered: {error}")
-                run.failed_at = run.failed_at or turn.now
-                continue
-            for each in members:
-                self._timers.drop((Alarm.RETRY, run.id, each))
-            new, changed = graph.replace(subgraph, replacement)
-            self._store_tasks(turn, run, new)
-            for each in members:
-                turn.save_task(run, each)
-            tasks.set_dependencies(turn.connection, {graph.task_id(each): graph.dependencies[each] for each in changed})
-            graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
-            narrate.about_execution(turn, run, "workflow_event", f"Recovering subgraph {subgraph.id!r}")
-
-    def extend(self, turn: Turn, run: Run, added: TaskGraph) -> None:
-        """Add what a workflow function submitted."""
-        graph = run.current
-        self._store_tasks(turn, run, graph.extend(added))
-        graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
-
-    # -- stages -------------------------------------------------------------------------------------------------------
-
-    def _next_stage(self, turn: Turn, run: Run) -> None:
-        stages = run.workflow.stages
-        following = range(run.stage + 1, len(stages))
-        found = next((each for each in following if stages[each].on_failure == run.stage_failed), None)
-        if found is None or run.cancel is not None:
-            self.end(turn, run)
-            return
-        run.stage = found
-        stage = stages[found]
-        plan = self._plan(run, stage)
-        if plan is None:
-            run.stage_failed = True
-            self.end(turn, run)
-            return
-        try:
-            if run.model is not None and not run.execution.dry_run:
-                model_changes.apply(turn.connection, run.model, plan.before, now=turn.stored_now)
-        except DispatcherError as error:
-            run.failures.append(f"stage {stage.name!r} cannot change the deployment: {error}")
-            run.stage_failed = True
-            self.end(turn, run)
-            return
-        self._store_graph(turn, run, stage.name, plan)
-        self._graph_begins(turn, run)
-        if len(stages) > 1:
-            narrate.about_execution(turn, run, "workflow_stage", f"Stage {stage.name!r}")
-
-    def _plan(self, run: Run, stage: Stage) -> StagePlan | None:
-        """Return what a stage does; None, with the reason among the failures, if it cannot be planned."""
-        try:
-            return stage.plan(_view(run))
-        except WorkflowError as error:
-            run.failures.append(f"stage {stage.name!r} cannot be planned: {error}")
-        except Exception as error:
-            # A planner's defect fails its own execution; raised, it would end every turn and stop all the others.
-            log.exception("execution %s: planning stage %r failed", run.id, stage.name, extra={"action": "plan"})
-            run.failures.append(f"stage {stage.name!r} cannot be planned (a defect): {type(error).__name__}: {error}")
-        return None
-
-    def _store_graph(self, turn: Turn, run: Run, name: str, plan: StagePlan) -> None:
-        graph = run.graph = GraphRun.new(f"{run.id}-{run.stage}", plan.graph)
-        run.after = () if run.execution.dry_run else plan.after
-        stored = StoredGraph(
-            id=graph.id,
-            execution_id=run.id,
-            name=name,
-            position=run.stage,
-            state=GraphState.RUNNING,
-            subgraphs=graph.stored_subgraphs(),
-            after=model_changes.stored(run.after),
-            created_at=turn.stored_now,
-        )
-        graphs.insert(turn.connection, stored)
-        self._store_tasks(turn, run, range(len(graph.tasks)))
-
-    def _store_tasks(self, turn: Turn, run: Run, positions: range) -> None:
-        graph = run.current
-        for start in range(positions.start, positions.stop, _INSERT_ROWS):
-            chunk = range(start, min(start + _INSERT_ROWS, positions.stop))
-            tasks.insert(turn.connection, [tasks.row_of(_stored(run, graph, each)) for each in chunk])
-        run.total_operations += sum(is_operation(graph.tasks[each]) for each in positions)
-        turn.save_execution(run, {"total_operations": run.total_operations})
-
-    def _stage_over(self, run: Run) -> bool:
-        graph = run.current
-        if graph.finished:
-            return True
-        if run.given_up:
-            return True
-        if run.open:
-            return False
-        if run.cancel is not None:
-            return True
-        if run.recovering or graph.ready or graph.count(TaskState.RESCHEDULED) or self._fleet.has_waiting(run):
-            return False
-        if not run.failures:
-            waiting = [graph.tasks[each].id for each in graph.positions(TaskState.PENDING)[:5]]
-            run.failures.append(f"tasks wait for each other and none can start: {', '.join(waiting)} …")
-        return True
-
-    def _end_stage(self, turn: Turn, run: Run) -> None:
-        graph = run.current
-        succeeded = graph.finished
-        if succeeded and run.model is not None:
-            model_changes.apply(turn.connection, run.model, run.after, now=turn.stored_now)
-            if any(change.kind is ChangeKind.REPLACE_PLAN for change in run.after):
-                # Another plan may name other versions of plugins, and come with other files.
-                run.plugins.clear()
-                run.resources = resources_of(turn.connection, run.model)
-        for position in graph.positions(TaskState.RESCHEDULED):
-            self._timers.drop((Alarm.RETRY, run.id, position))
-            graph.move(position, TaskState.CANCELLED)
-            turn.save_task(run, position, error="its next attempt was not made: the execution ended")
-        graphs.set_state(turn.connection, graph.id, GraphState.SUCCEEDED if succeeded else GraphState.FAILED)
-        self._fleet.forget_waiting(run)
-        run.graph, run.after = None, ()
-        run.operations.clear()
-        run.policies.clear()
-        run.unstarted.clear()
-        run.recovering.clear()
-        run.held.clear()
-        run.edits.clear()
-        run.predecessors.clear()
-        if not succeeded:
-            run.stage_failed = True
-
-    def end(self, turn: Turn, run: Run) -> None:
-        """Write how the execution ended, its last events first."""
-        name, error = run.execution.workflow, "\n".join(run.failures) or None
-        if run.cancel is not None:
-            status, event_type, text = Status.CANCELLED, "workflow_cancelled", f"{name!r} workflow execution cancelled"
-        elif run.stage_failed or run.failures:
-            status, event_type = Status.FAILED, "workflow_failed"
-            text = f"{name!r} workflow execution failed: {error}"
-        else:
-            status, event_type, text = Status.TERMINATED, "workflow_succeeded", f"{name!r} workflow execution succeeded"
-        narrate.about_execution(turn, run, event_type, text)
-        turn.save_execution(
-            run,
-            {
-                "status": status.value,
-                "error": error,
-                "ended_at": turn.stored_now,
-                "finished_operations": run.finished_operations,
-            },
-        )
-        for alarm in (Alarm.GIVE_UP, Alarm.REPEAT_CANCEL):
-            self._timers.drop((alarm, run.id, 0))
-        run.ended = True
-
-
-#: Rows of one insert: keeps the memory of a graph of a hundred thousand tasks flat.
-_INSERT_ROWS = 2000
-
-
-def _stored(run: Run, graph: GraphRun, position: int) -> StoredTask:
-    return StoredTask(
-        id=graph.task_id(position),
-        graph_id=graph.id,
-        execution_id=run.id,
-        position=position,
-        task=graph.tasks[position],
-        dependencies=graph.dependencies[position],
-    )
-
-
-def _view(run: Run) -> Any:
-    """Return what planners look at; an execution without a deployment plans from nothing."""
-    if run.model is not None:
-        return run.model.view()
-    return operations.EMPTY_VIEW

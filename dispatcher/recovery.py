@@ -14,6 +14,7 @@ from outrider.dispatcher.model import Model, resources_of
 from outrider.dispatcher.predecessors import remember
 from outrider.dispatcher.run import OpenAttempt, Run
 from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.stages import stored_task
 from outrider.dispatcher.store import attempts, executions, graphs, tasks
 from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.store.executions import Execution, Status
@@ -169,20 +170,7 @@ def _prepare_resume(turn: Turn, run: Run, row: StoredTask) -> None:
     waited_for = {each for new in added for each in graph.dependencies[new]}
     last = tuple(new for new in added if new not in waited_for)
     graph.wait_for(position, (*graph.dependencies[position], *last))
-    rows = [
-        tasks.row_of(
-            StoredTask(
-                id=graph.task_id(new),
-                graph_id=graph.id,
-                execution_id=run.id,
-                position=new,
-                task=graph.tasks[new],
-                dependencies=graph.dependencies[new],
-            )
-        )
-        for new in added
-    ]
-    tasks.insert(turn.connection, rows)
+    tasks.insert(turn.connection, [tasks.row_of(stored_task(run, graph, new)) for new in added])
     tasks.set_dependencies(turn.connection, {graph.task_id(position): graph.dependencies[position]})
     graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
 
