@@ -133,10 +133,17 @@ class AttemptMaker:
             if installer:
                 raise OperationRefused(f"{operation.implementation} runs on the central agent, not on {agent_id!r}")
             return {}
-        extras = host_agents.extras_for(task, operation, installer=installer, host_agents=self._host_agents)
-        if "agent_init_script" in extras:
-            host_agents.expect(turn.connection, run, operation, now=turn.stored_now)
-        return extras
+        asked = None if self._host_agents is None else host_agents.wanted(task, operation, installer=installer)
+        if asked is None:
+            return {}
+        if host_agents.claim(turn, run, operation, asked, lease_seconds=self._settings.lease_seconds):
+            return asked.extras
+        if asked.removes:
+            # Of this host's agent there is nothing: it never got its name.
+            return {"agent_name_taken": True}
+        raise OperationRefused(
+            f"the name {asked.name!r} is that of another host's agent: choose another service_name in agent_config"
+        )
 
     def _inputs(
         self, run: Run, task: Task, position: int, operation: operations.Operation, facts: ModelFacts | None

@@ -11,20 +11,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.blueprint.functions.markers import secret_marker
-from outrider.dispatcher.errors import OperationRefused
+from outrider.dispatcher.errors import NotFound, OperationRefused
 from outrider.dispatcher.files.errors import EnrolmentRefused
 from outrider.dispatcher.operation import Operation
 from outrider.dispatcher.run import Run
-from outrider.dispatcher.store import agents
+from outrider.dispatcher.store import agents, instances
 from outrider.dispatcher.store.agents import Agent
+from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.errors import WorkflowUnavailable
 from outrider.dispatcher.workflows.graph import Task
+from outrider.dispatcher.workflows.lifecycle import DELETED, UNINITIALIZED
 from outrider.dispatcher.workflows.topology import AGENT, LIFECYCLE, NO_AGENT, agent_config, install_method, is_host
 from outrider.dispatcher.workflows.view import InstanceView
 
@@ -41,8 +43,11 @@ _METHODS = SCRIPTED | {"remote", "provided"}
 NEEDING_AGENTS = frozenset({"install", "reinstall", "scale", "heal", "update", "install_new_agents", "validate_agents"})
 #: While these run, the host is being made: its user data may be asked for.
 MAKING = frozenset(f"{LIFECYCLE}.{name}" for name in ("precreate", "create", "configure", "start"))
+_CREATING = frozenset(f"{LIFECYCLE}.{name}" for name in ("precreate", "create"))
 #: What of a host's configuration the agent that it brings itself is told.
 _TOLD = ("max_workers", "log_level", "process_management")
+#: The installer's operations that take an agent away.
+_REMOVING = frozenset(f"cloudify_agent.installer.operations.{name}" for name in ("stop", "delete"))
 _LONGEST_NAME = 100
 
 
@@ -87,19 +92,42 @@ def refuse_reserved(names: Collection[str]) -> None:
         raise OperationRefused(f"names of secrets cannot begin with {RESERVED!r}: {', '.join(found)}")
 
 
-def extras_for(task: Task, operation: Operation, *, installer: bool, host_agents: HostAgents | None) -> dict[str, Any]:
-    """Return what an operation's context gets on top: references to what its agent redeems.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an operation has to do with the agent of its host."""
 
-    `installer`: it is one of the installer's own operations, on the central agent.
+    name: str
+    #: An operation of the installer, and which; None: one that makes the host, which may ask for its user data.
+    installs: str | None
+    #: It makes the machine: an agent of this name that was heard of before was that of the one which this replaces.
+    anew: bool = False
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """What the operation's context gets on top: references to what its agent redeems."""
+        if self.installs is None:
+            return {"agent_init_script": secret_marker(f"{INIT_SCRIPT}{self.name}", [])}
+        return {"agent_name": self.name, "installer_access": secret_marker(INSTALLER_ACCESS, [])}
+
+    @property
+    def removes(self) -> bool:
+        """Whether it takes the agent away."""
+        return self.installs in _REMOVING
+
+
+def wanted(task: Task, operation: Operation, *, installer: bool) -> Wanted | None:
+    """Return what an operation on the central agent has to do with its host's agent; None: nothing.
+
+    `installer`: it is one of the installer's own operations.
     """
-    if host_agents is None or operation.node is None or operation.instance is None or not is_host(operation.node):
-        return {}
+    if operation.node is None or operation.instance is None or not is_host(operation.node):
+        return None
     name = agent_name(operation.node, operation.instance.id)
     if installer:
-        return {"agent_name": name, "installer_access": secret_marker(INSTALLER_ACCESS, [])}
+        return Wanted(name, operation.implementation)
     if install_method(operation.node) in SCRIPTED and task.operation in MAKING:
-        return {"agent_init_script": secret_marker(f"{INIT_SCRIPT}{name}", [])}
-    return {}
+        return Wanted(name, None, anew=task.operation in _CREATING)
+    return None
 
 
 def redeem_reserved(host_agents: HostAgents | None, names: Iterable[str]) -> dict[str, Any]:
@@ -115,16 +143,33 @@ def redeem_reserved(host_agents: HostAgents | None, names: Iterable[str]) -> dic
     return found
 
 
-def expect(connection: Connection, run: Run, operation: Operation, *, now: float) -> None:
-    """Record that a host will bring its agent: only such an agent may enrol (`check_enrolment`)."""
+def claim(turn: Turn, run: Run, operation: Operation, asked: Wanted, *, lease_seconds: float) -> bool:
+    """Record that an agent is to be that of an instance; False: it is another host's, and nothing may be done to it.
+
+    Only a recorded agent may enrol (`check_enrolment`). An agent that somebody provided belongs to nobody.
+    """
     node, instance = operation.node, operation.instance
-    if node is None or instance is None or run.model is None:
-        return
-    name = agent_name(node, instance.id)
-    known = agents.by_ids(connection, [name]).get(name)
-    if known is None or (known.tenant, known.deployment_id, known.instance) == (*run.model.key, instance.id):
-        # One that was heard of before belongs to the machine that this one replaces.
-        agents.save(connection, _described(Agent(id=name, state="creating", created_at=now), run, node, instance))
+    if node is None or instance is None or run.model is None or install_method(node) == "provided":
+        return True
+    known = agents.by_ids(turn.connection, [asked.name]).get(asked.name)
+    ours = known is not None and (known.tenant, known.deployment_id, known.instance) == (*run.model.key, instance.id)
+    if known is not None and not ours and _is_taken(turn, known, lease_seconds):
+        return False
+    if not asked.removes and (not ours or asked.anew):
+        fresh = Agent(id=asked.name, state="creating", created_at=turn.stored_now)
+        agents.save(turn.connection, _described(fresh, run, node, instance))
+    return True
+
+
+def _is_taken(turn: Turn, known: Agent, lease_seconds: float) -> bool:
+    """Tell whether an agent belongs to an instance that lives, or, where it belongs to none, is alive itself."""
+    if known.instance is not None and known.deployment_id is not None:
+        try:
+            owner = instances.get(turn.connection, (known.tenant, known.deployment_id), known.instance)
+        except NotFound:
+            return False
+        return owner.state not in (UNINITIALIZED, DELETED)
+    return known.last_seen_at is not None and turn.stored_now - known.last_seen_at < lease_seconds
 
 
 def check_enrolment(connection: Connection, agent_id: str) -> Agent:

@@ -78,7 +78,7 @@ def stop(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
     """Let the agent finish what it has in hand, then remove it from the host, by SSH."""
     with translated(retry_number=ctx.operation.retry_number, patient=False):
         wish = _wish(agent_config)
-        if wish.method != REMOTE or not _recorded().get("reached"):
+        if wish.method != REMOTE or not _recorded().get("reached") or _is_anothers():
             # Nobody ever got onto the host: there is nothing on it, and it may not even exist.
             return
         if ctx.operation.retry_number == 0:
@@ -94,7 +94,8 @@ def delete(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
     """Remove what the agent had at the broker, and forget it."""
     with translated(retry_number=ctx.operation.retry_number):
         wish = _wish(agent_config)
-        if wish.method in (REMOTE, INIT_SCRIPT, PLUGIN) and RECORD in ctx.instance.runtime_properties:
+        own = wish.method in (REMOTE, INIT_SCRIPT, PLUGIN) and not _is_anothers()
+        if own and RECORD in ctx.instance.runtime_properties:
             access, name = _access(), _name()
             if not wait_until_gone(access.management, name, timeout_seconds=GONE_SECONDS):
                 ctx.logger.warning("agent %s still has a connection to the broker; it is closed", name)
@@ -234,6 +235,11 @@ def _access() -> InstallerAccess:
 
 def _name() -> str:
     return str(_recorded().get("name") or ctx.extras["agent_name"])
+
+
+def _is_anothers() -> bool:
+    """Tell whether the dispatcher knows the name as that of another host's agent."""
+    return bool(ctx.extras.get("agent_name_taken"))
 
 
 def _recorded() -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_a_provided_agent_is_used_and_stays(
     config = {"install_method": "remote", "service_name": "provided-1", "key": {"get_secret": "vm_key"}, "extra": extra}
     thief = fleet_service.blueprint("thief", config)
     refused = fleet_service.run(thief, address=clean_host.address, code=1)
-    assert "an account of an agent provided-1 already" in refused["error"]
+    assert "the name 'provided-1' is that of another host's agent" in refused["error"]
     fleet_service.run(thief, "uninstall")
 
     fleet_service.run(blueprint, "uninstall")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from outrider.dispatcher.errors import ExecutionFailed, OperationRefused
 from outrider.dispatcher.files import EnrolmentRefused
 from outrider.dispatcher.host_agents import INIT_SCRIPT, INSTALLER_ACCESS, agent_name, check_enrolment
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
-from outrider.dispatcher.store import agents, plugins
+from outrider.dispatcher.store import agents, instances, plugins
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.store.plugins import Plugin
 from outrider.dispatcher.workflows import WorkflowUnavailable
@@ -230,6 +231,40 @@ def test_the_installers_operations_are_for_the_central_agent_only(world: Any) ->
 
     with pytest.raises(ExecutionFailed, match="runs on the central agent, not on"):
         made.dispatcher.run("install", "app", timeout_seconds=20)
+
+
+@pytest.mark.parametrize("method", ["remote", "init_script"])
+@pytest.mark.parametrize("owner", ["a host of another deployment", "nobody, but it is alive"])
+def test_another_hosts_name_is_not_to_be_had_and_stays_what_it_is(world: Any, method: str, owner: str) -> None:
+    made = world(f"{method}, service_name: web")
+    database = made.dispatcher.database
+    made.dispatcher.create_deployment("other", "app")
+    with database.begin() as connection:
+        now = database.now(connection)
+        row = Agent(id="web", created_at=now, last_seen_at=now)
+        if owner != "nobody, but it is alive":
+            view = next(iter(instances.of_deployment(connection, ("default_tenant", "other")).values()))
+            instances.save(connection, ("default_tenant", "other"), [replace(view, state="started")])
+            row = replace(row, deployment_id="other", instance=view.id, last_seen_at=None)
+        agents.save(connection, row)
+
+    with pytest.raises(ExecutionFailed, match="the name 'web' is that of another host's agent"):
+        made.dispatcher.run("install", "app", timeout_seconds=20)
+    made.dispatcher.run("uninstall", "app", timeout_seconds=20)
+
+    assert made.agent("web") == row
+    removing = [task for task in made.central.tasks if task.context.operation.endswith("cloudify_agent.delete")]
+    assert all("installer_access" not in task.context.extras for task in removing)
+
+
+def test_the_name_of_an_agent_that_is_gone_is_free(world: Any) -> None:
+    made = world("remote, service_name: web")
+    with made.dispatcher.database.begin() as connection:
+        agents.save(connection, Agent(id="web", deployment_id="gone", instance="vm_1", created_at=1.0))
+
+    made.dispatcher.run("install", "app", timeout_seconds=20)
+
+    assert made.agent("web").deployment_id == "app"
 
 
 def test_without_a_broker_the_workflow_is_refused_and_the_remedy_named(world: Any) -> None:
