@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from outrider.dispatcher.workflows import TaskKind, get_workflow
 from outrider.dispatcher.workflows.preview import changed, planned_stages
+from outrider.dispatcher.workflows.update_diff import update_steps
 from tests.support.deployments import deployment, node, relationship
 from tests.support.graphs import ancestors, run_order
 
@@ -129,3 +131,36 @@ def test_scaling_out_and_in_again_is_where_it_started(view, data):
     assert set(back.instances) == set(view.instances)
     for instance_id, instance in view.instances.items():
         assert set(back.instances[instance_id].relationships) == set(instance.relationships)
+
+
+def plan_of(view):
+    """Return a deployment's plan, in which each node has one instance."""
+    numbers = {"current_instances": 1, "min_instances": 0, "max_instances": -1}
+    nodes = {name: with_numbers(each, numbers) for name, each in view.nodes.items()}
+    return {"nodes": [{"id": name, "name": name, **each} for name, each in nodes.items()]}
+
+
+def updated(view, plan):
+    """Return the deployment after an update in which everything goes well."""
+    *_, last = planned_stages(get_workflow("update", {"plan": plan}, view), view)
+    return started(last.view)
+
+
+def shape(view):
+    """Return what two deployments have in common whose instances have different ids."""
+    return Counter(
+        (each.node, tuple(sorted((link.type, link.target_node, link.index) for link in each.relationships)))
+        for each in view.instances.values()
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(topologies(), topologies())
+def test_an_update_there_and_back_again_is_where_it_started(here, there):
+    nodes = {each["id"]: each for each in plan_of(here)["nodes"]}
+    begin = started(deployment(nodes))
+    away = updated(begin, plan_of(there))
+    assert set(away.nodes) == set(there.nodes) == {each.node for each in away.instances.values()}
+    back = updated(away, plan_of(here))
+    assert shape(back) == shape(begin)
+    assert update_steps({"nodes": list(back.nodes.values())}, plan_of(here)) == []
