@@ -15,7 +15,7 @@ from tests.support.hosts import Host
 from tests.support.installing import SYSTEM_PATHS, service_pid, target_of
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 
 def fingerprint_of(host: Host) -> str:

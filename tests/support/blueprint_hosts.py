@@ -154,7 +154,7 @@ class FleetService:
         """Run the command."""
         command = [sys.executable, "-m", "outrider.cli", *arguments]
         done = subprocess.run(
-            command, env=self._environment, input=text, capture_output=True, text=True, timeout=200, check=False
+            command, env=self._environment, input=text, capture_output=True, text=True, timeout=300, check=False
         )
         said = f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         assert done.returncode == code, f"{said}\n{self._dispatcher.log.read_text()[-3000:]}"
