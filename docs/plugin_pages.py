@@ -26,7 +26,7 @@ def pages() -> dict[Path, str]:
 
 def page(file: Path) -> str:
     """Return the page of one plugin."""
-    described = yaml.safe_load(file.read_text(encoding="utf-8"))
+    described = yaml.safe_load(_newest(file).read_text(encoding="utf-8"))
     name = file.parent.name
     package = next(iter(described["plugins"].values()))["package_name"]
     introduction = file.with_name("README.md")
@@ -35,6 +35,12 @@ def page(file: Path) -> str:
         parts.append(introduction.read_text(encoding="utf-8").strip())
     parts += [f"Import it as `plugin:{package}`.", *_sections(described)]
     return "\n\n".join(parts) + "\n"
+
+
+def _newest(file: Path) -> Path:
+    """Return the description for newer blueprints, which says more, if there is one."""
+    newer = file.with_name("plugin_1_5.yaml")
+    return newer if newer.exists() else file
 
 
 def _sections(described: Mapping[str, Any]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Connects to a Docker Engine: local socket, TCP with TLS, or SSH; and translates its errors.
 
-The engine is named by the node's `client_config`, else by the plugin's property of the same name, else by the
-environment of the agent (``DOCKER_HOST``), else it is the local socket.
+The engine is named by the node's `client_config`, else by the environment of the agent (``DOCKER_HOST``), else it is
+the local socket.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import docker
 import docker.errors
 import docker.tls
 from outrider.plugins.docker.ssh_tunnel import open_tunnel
-from outrider.plugins.sdk import NonRecoverableError, RecoverableError, ctx
+from outrider.plugins.sdk import NonRecoverableError, RecoverableError
 
 DEFAULT_TIMEOUT_SECONDS = 60
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
@@ -36,10 +36,7 @@ _FINAL_WORDS = (
 
 def configuration(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the engine's connection settings for a node with these properties."""
-    declared = (ctx.plugin.properties or {}).get("client_config") or {}
-    from_plugin = declared.get("value") or declared.get("default") or {}
-    own = {key: value for key, value in (properties.get("client_config") or {}).items() if value is not None}
-    return {**from_plugin, **own}
+    return {key: value for key, value in (properties.get("client_config") or {}).items() if value is not None}
 
 
 @contextmanager

@@ -6,8 +6,6 @@ environment of its own when the first operation needs it.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +20,9 @@ from outrider.dispatcher.plugin_uploads import register
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.store.executions import Status
 from outrider.manager_stub.catalogue import TenantPlugins
-from outrider.plugins.wagons import build
 from tests.support.aws import Moto
+from tests.support.shipped_wagons import shipped_wagon
 
-ROOT = Path(__file__).resolve().parents[2]
 BLUEPRINT = """\
 tosca_definitions_version: cloudify_dsl_1_3
 imports: [cloudify/types/types.yaml, "plugin:outrider-plugin-aws"]
@@ -141,31 +138,14 @@ PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGS2rWv1rfKgE0XlNLYc1nWYvYtVXF
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module")
-def wagon(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plugin's wagon; skips where no package index answers."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "jmespath"],
-        cwd="/",
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    if answer.returncode != 0:
-        pytest.skip("pip's index does not answer, and the wagon needs boto3 from it")
-    folder = tmp_path_factory.mktemp("wagon")
-    build(ROOT / "plugins" / "aws", output_dir=folder)
-    return next(folder.glob("*.wgn"))
-
-
 @pytest.fixture
-def local(tmp_path: Path, wagon: Path) -> Iterator[Local]:
+def local(tmp_path: Path) -> Iterator[Local]:
     """Dispatcher and agent in this process, with the plugin registered."""
     home = Home(tmp_path / "home")
     engine = EngineSettings(max_retries=20, retry_interval_seconds=1.0)
     settings = CommandSettings(home, ConnectionSettings(), engine, {})
     with opened(settings) as running:
-        register(running.dispatcher.database, ContentStore(home.files), wagon)
+        register(running.dispatcher.database, ContentStore(home.files), shipped_wagon("aws"))
         yield running
 
 
