@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from docs.api_page import api_page
 from outrider.agent import settings as agent_settings
 from outrider.cli import settings as cli_settings
 from outrider.cli.app import COMMANDS, MANAGED, application
@@ -137,7 +138,7 @@ def parameter_rows(command: Any) -> Iterator[str]:
         yield f"| {names} | {about} |"
 
 
-PAGES = {"settings.md": settings_page, "command-line.md": command_page}
+PAGES = {"settings.md": settings_page, "command-line.md": command_page, "api.md": lambda: api_page(NOTICE)}
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ function box(node, { x, y }, instances) {
     s("rect", { x: left, y, width: WIDTH, height: HEIGHT, rx: 9 }),
     s("rect", { x: left, y: y + 9, width: 4, height: HEIGHT - 18, rx: 2, class: "stripe" }),
     s("text", { x: left + 15, y: y + 22 }, clip(node.id, 21) + count),
-    s("text", { x: left + 15, y: y + 39, class: "type" }, clip(node.type.replace("cloudify.nodes.", ""), 26)),
+    s("text", { x: left + 15, y: y + 39, class: "type" }, clip(node.type.replace("cloudify.nodes.", ""), 23)),
   );
 }
 

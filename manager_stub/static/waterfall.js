@@ -16,13 +16,18 @@ export function waterfall(data) {
   for (const line of lines.slice(0, MOST)) grid.append(...drawn(line, total));
   const used = STAGES.map((stage) => [stage, sum(lines, stage)]).filter(([, spent]) => spent > 0);
   const legend = used.map(([stage, spent]) => h("span", {}, h("i", { class: `st-${stage}` }), `${stage} ${duration(spent)}`));
+  for (const [stage, words] of [["retry", "asked to be called again"], ["bad", "failed"]]) {
+    const count = lines.filter((line) => line.parts.some(([name]) => name === stage)).length;
+    if (count) legend.push(h("span", {}, h("i", { class: `st-${stage}` }), `${count} ${words}`));
+  }
   if (data.running.length) legend.push(h("span", {}, h("i", { class: "st-open" }), `${data.running.length} under way`));
   if (lines.length > MOST) legend.push(h("span", {}, `the first ${MOST} of ${lines.length}`));
   return h("div", {}, grid, h("div", { class: "legend" }, ...legend));
 }
 
 function parts(attempt) {
-  if (attempt.verdict !== "succeeded") return [["bad", attempt.ends - attempt.begins]];
+  // An operation that asked to be called again has not failed.
+  if (attempt.verdict !== "succeeded") return [[attempt.verdict === "rescheduled" ? "retry" : "bad", attempt.ends - attempt.begins]];
   const stages = STAGES.map((stage) => [stage, attempt.stages[stage] || 0]);
   const told = stages.reduce((all, [, seconds]) => all + seconds, 0);
   // What the agent did not measure is the way to it and back.
