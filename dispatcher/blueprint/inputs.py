@@ -22,9 +22,15 @@ def complete_inputs(
 ) -> dict[str, Any]:
     """Return all inputs of a deployment with their values; findings go to `errors`."""
     schemas: Mapping[str, Any] = plan.get("inputs") or {}
+    # Functions can read every declared input; one that may be absent is null then.
+    absent = {
+        name: None
+        for name, schema in schemas.items()
+        if schema and name not in given and "default" not in schema and not schema.get("required", True)
+    }
     return complete_parameters(
         schemas,
-        given,
+        {**absent, **given},
         errors,
         data_types=plan.get("data_types") or {},
         what="the input",
@@ -89,7 +95,7 @@ def _checked(
     for found in problems.errors():
         kind = Kind.INPUT_TYPE if found.kind is Kind.VALUE_TYPE else found.kind
         errors.append(BlueprintError(kind=kind, message=found.message, suggestion=found.suggestion))
-    if not problems:
+    if not problems and value is not None:
         errors += [
             BlueprintError(kind=Kind.INPUT_CONSTRAINT, message=f"{what} {message}")
             for message in violations(value, schema)

@@ -176,17 +176,17 @@ class Values:
         there.
         """
         default = schema.get("default")
+        fields = self.data_types.get(schema.get("type", ""))
         if name in given:
             value = given[name]
             if value is None:
                 return None, True
             return self.check(self._over_default(value, schema), schema, what=what, at=at), True
-        if "default" in schema:
+        if "default" in schema and not (default is None and fields):
             findings = Findings.NONE if optional else Findings.MISSING
             return default if default is None else self.check(
                 default, schema, what=what, at=at, findings=findings
             ), True
-        fields = self.data_types.get(schema.get("type", ""))
         required = schema.get("required", True)
         if fields and not optional:
             # A data type's properties may all have defaults: then the value exists without being written.
