@@ -125,7 +125,7 @@ def check(
         console.print(f"note: {requirement}", soft_wrap=True)
     if reasons:
         raise typer.Exit(ExitCode.FAILED)
-    console.print(f"{path.name} installs on {target}", soft_wrap=True)
+    console.print(f"{path.name} installs on {target.description}", soft_wrap=True)
 
 
 @app.command()
