@@ -112,7 +112,8 @@ class Deployer:
             present = deployments.get(connection, (tenant, deployment_id))
             blueprint = blueprints.get(connection, tenant, blueprint_id or present.blueprint_id)
         declared = (blueprint.plan or {}).get("inputs") or {}
-        kept = {name: value for name, value in present.inputs.items() if name in declared}
+        # An input that was absent is null; the new blueprint may have a default for it.
+        kept = {name: value for name, value in present.inputs.items() if name in declared and value is not None}
         plan = self._prepare(blueprint, {**kept, **inputs})
         # The workflow finds the instances itself: as many of the present ones as fit stay.
         plan.pop("node_instances")

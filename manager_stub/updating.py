@@ -41,7 +41,9 @@ def initiate(call: Call, deployment_id: str, body: UpdateBody) -> str:
         target = blueprints.get(connection, call.tenant, body.blueprint_id or now.blueprint_id)
     if target.plan is None:
         raise BadRequest(f"blueprint {target.id!r} is {target.state}: it has no plan to update to")
-    known = {name: value for name, value in now.inputs.items() if name in (target.plan.get("inputs") or {})}
+    declared = target.plan.get("inputs") or {}
+    # An input that was absent is null; the new blueprint may have a default for it.
+    known = {name: value for name, value in now.inputs.items() if name in declared and value is not None}
     inputs = {**known, **(body.inputs or {})}
     secrets = {each.name for each in call.manager.secrets.list(call.tenant)}
     plan = dict(prepare_deployment(target.plan, inputs=inputs, secrets=secrets))
