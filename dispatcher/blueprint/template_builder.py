@@ -209,7 +209,7 @@ class TemplateBuilder:
                 if _WAITS_FOR_OPERATION not in relationship.type.hierarchy or relationship.target not in built:
                     continue
                 operation = relationship.properties.get("operation")
-                known = built[relationship.target].type.interfaces.get(LIFECYCLE, {})
+                known = built[relationship.target].interfaces.get(LIFECYCLE, {})
                 if not operation:
                     message = f"node_templates.{template.name}: {relationship.type.name} lacks the property operation"
                     self._problems.add(Kind.LIFECYCLE_OPERATION_MISSING, message, at=relationship.at)
