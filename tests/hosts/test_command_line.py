@@ -35,6 +35,7 @@ def outrider(engine: DockerEngine, tmp_path: Path) -> Iterator[Outrider]:
         "OUTRIDER_BROKER_URLS": node.url_of("fleet"),
         "OUTRIDER_BROKER_MANAGEMENT_URL": node.management_url,
         "OUTRIDER_HOSTS_BROKER_URLS": f"amqp://{engine.gateway}:{port}/fleet",
+        "OUTRIDER_FILES_HOST": engine.gateway,
     }
 
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -68,6 +69,19 @@ def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
 
     done = outrider("exec", "hostname; ctx returns $(hostname)", "--on", agent_id, "--json")
     assert json.loads(done.stdout)["value"] == host.ask("hostname")
+
+    everywhere = outrider("exec", "hostname; exit 3", "--all", code=1)
+    assert f"{agent_id}  {host.ask('hostname')}" in everywhere.stdout
+    assert [line.split()[:3] for line in everywhere.stdout.splitlines()][-1] == [agent_id, "failed", "3"]
+
+    assert "its lease ends in" in outrider("agent", "show", agent_id).stdout
+    assert "taking tasks from" in outrider("agent", "logs", agent_id).stdout
+    assert "taking tasks from" in outrider("agent", "logs", "--ssh", *way, *bundle).stdout
+    assert "is drained" in outrider("agent", "drain", agent_id).stdout
+    assert "takes operations again" in outrider("agent", "drain", agent_id, "--undo").stdout
+    upgraded = outrider("agent", "upgrade", "--all", *bundle)
+    assert "had it already" in upgraded.stdout
+    assert "1 of 1 agents run the bundle's version" in upgraded.stdout
 
     outrider("agent", "uninstall", *way, *bundle)
     assert not host.exists("/opt/outrider")
