@@ -37,6 +37,13 @@ class Capture:
         """Say where the output goes; what comes before that is thrown away (a waiting child prints nothing)."""
         self._path = path
 
+    def go_on(self, path: str) -> None:
+        """Go on with a file in place of a reader that died."""
+        self._path = Path(path)
+        with contextlib.suppress(OSError):
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._size = os.fstat(self._file).st_size
+
     def drain(self) -> bool:
         """Read all that is there now; returns False at the pipe's end."""
         while unread_bytes(self.descriptor):

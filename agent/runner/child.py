@@ -26,6 +26,7 @@ from outrider.agent.runner.capture import unread_bytes
 from outrider.agent.runner.cgroups import Group
 from outrider.agent.runner.channel import FileChannel
 from outrider.agent.runner.config import RunnerConfig
+from outrider.agent.runner.orphaned import OwnOutput
 from outrider.agent.runner.protocol import (
     MARKER,
     RESULT_NAME,
@@ -57,6 +58,8 @@ class Place(NamedTuple):
     #: To the runner: which attempt this child runs; and back: that its output is drained.
     control: socket.socket
     group: Optional[Group]
+    #: The reading ends of its own standard output and error (see `orphaned`).
+    pipes: tuple[int, int]
 
 
 class _Stopped(BaseException):
@@ -143,11 +146,15 @@ class _Operation:
         self._task: dict[str, Any] = request["task"] if "task" in request else json.loads(request["envelope"])["body"]
         self._environment: dict[str, str] = request.get("environment") or {}
         self._stop = _Stop()
+        self._output = OwnOutput(
+            place.control, place.pipes, self._directory, limit_bytes=place.config.output_limit_bytes
+        )
 
     def run(self) -> int:
         """Run the operation; returns the exit status."""
         self._announce()
         self._prepare_process()
+        self._output.watch()
         # Who it is, for an agent whose journal does not know it any more.
         write_new(f"{self._directory}/{STARTED_NAME}", self._identity)
         began = time.monotonic()
@@ -228,6 +235,9 @@ class _Operation:
             for descriptor, name in ((1, "stdout"), (2, "stderr"))
         )
         if not printed:
+            return
+        if self._output.orphaned:
+            self._output.settle(_FLUSH_SECONDS)
             return
         with contextlib.suppress(OSError):
             self._place.control.settimeout(_FLUSH_SECONDS)

@@ -184,10 +184,10 @@ class Runner:
         own_pid = os.getpid()
         # Listed here: the child would have to copy the memory that it takes.
         foreign = {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208 - names suffice
-        foreign -= {0, 1, 2, self._listener.fileno(), theirs.fileno()}
+        foreign -= {0, 1, 2, self._listener.fileno(), theirs.fileno(), out_read, err_read}
         pid = os.fork()
         if pid == 0:
-            place = Place(self._config, self._listener, theirs, group)
+            place = Place(self._config, self._listener, theirs, group, (out_read, err_read))
             self._become_child(own_pid, place, (out_write, err_write), foreign)
         os.close(out_write)
         os.close(err_write)

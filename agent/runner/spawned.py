@@ -15,7 +15,7 @@ from outrider.agent.runner.config import RunnerConfig
 
 def become_fresh(place: Place, boot: str) -> NoReturn:
     """Replace this process, already in its own space, by a fresh interpreter that serves the same place."""
-    for descriptor in (place.listener.fileno(), place.control.fileno()):
+    for descriptor in (place.listener.fileno(), place.control.fileno(), *place.pipes):
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - the library's signature
     argument = json.dumps(
         {
@@ -23,6 +23,7 @@ def become_fresh(place: Place, boot: str) -> NoReturn:
             "listener": place.listener.fileno(),
             "control": place.control.fileno(),
             "group": place.group.describe() if place.group else None,
+            "pipes": place.pipes,
         }
     )
     os.execv(sys.executable, [sys.executable, boot, "child", argument])  # noqa: S606 - that is the purpose
@@ -34,4 +35,8 @@ def run_child(argument: str) -> NoReturn:
     listener, control = socket.socket(fileno=data["listener"]), socket.socket(fileno=data["control"])
     listener.set_inheritable(False)
     control.set_inheritable(False)
-    serve(Place(RunnerConfig.from_json(data["config"]), listener, control, group_from(data["group"])))
+    out, err = data["pipes"]
+    for descriptor in (out, err):
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - as above
+    group = group_from(data["group"])
+    serve(Place(RunnerConfig.from_json(data["config"]), listener, control, group, (out, err)))

@@ -327,6 +327,20 @@ def test_a_runner_that_is_killed_leaves_its_operations_running(stage: Stage, tmp
     assert stage.dispatcher.result_of(attempt).value == "saw it"
 
 
+@pytest.mark.parametrize("mode", [Mode.FORK, Mode.SPAWN])
+def test_an_operation_may_print_after_its_runner_was_killed(stage: Stage, tmp_path: Path, mode: Mode) -> None:
+    inputs = {"started": str(tmp_path / "started"), "path": str(tmp_path / "go"), "lines": 20_000}
+    plugin = PluginRef("tested", "1.0", builtin=True, mode=mode)
+    attempt = stage.dispatcher.send(make_task("print_before_and_after", inputs=inputs, plugin=plugin))
+    wait_until((tmp_path / "started").exists, 20, "the operation")
+    for folder in (tmp_path / "state" / "runners").iterdir():
+        os.kill(json.loads((folder / "state.json").read_text())["pid"], signal.SIGKILL)
+    (tmp_path / "go").touch()
+    result = stage.dispatcher.result_of(attempt)
+    assert (result.verdict, result.error) == (Verdict.SUCCEEDED, None)
+    assert result.stdout_tail.splitlines()[-2:] == ["line 19999", "by a process of its own"]
+
+
 def test_an_operation_killed_with_its_runner_is_result_lost(stage: Stage, tmp_path: Path) -> None:
     started = tmp_path / "started"
     attempt = stage.dispatcher.send(

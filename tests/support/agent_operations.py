@@ -101,6 +101,16 @@ def wait_for(path, started=None, **_):
 
 
 @operation
+def print_before_and_after(started, path, lines, **_):
+    """Print on both sides of `wait_for`; more than a pipe holds, and through another process too."""
+    print("before")
+    wait_for(path, started)
+    for number in range(lines):
+        print(f"line {number}")
+    subprocess.run(["echo", "by a process of its own"], check=True)
+
+
+@operation
 def ignore_sigterm(started, **_):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     Path(started).write_text(str(os.getpid()))
