@@ -79,9 +79,11 @@ def _serve(settings: Settings, recent_log: RecentLog) -> int:
         manager.ready("connecting to the broker")
         if not _await_broker(settings, transport, manager, stop):
             return 0
-        beside = {ControlKind.LOGS: recent_log.answer, ControlKind.UPGRADE: Upgrades(settings.state_dir).answer}
+        upgrades = Upgrades(settings.state_dir)
+        beside = {ControlKind.LOGS: recent_log.answer, ControlKind.UPGRADE: upgrades.answer}
         agent = Agent(settings, transport, beside=beside)
         agent.start()
+        upgrades.go_on()
         try:
             _watch(agent, manager, stop)
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -20,9 +21,13 @@ from outrider.agent.runner.fetch import FetchError, fetch
 from outrider.messaging.messages import ControlRequest
 from outrider.messaging.version import __version__
 
+logger = logging.getLogger(__name__)
+
 #: As in `outrider.installer.onhost.upgrading`.
 _FOLDER, _NOTE, _DECISION = "upgrade", "note.json", "decision.json"
 _UNDER_WAY = ("installing", "switched")
+#: What the program was started for, so that it can be started again.
+_REQUEST = "request.json"
 _LOG = "log"
 
 
@@ -34,6 +39,17 @@ class Upgrades:
         # Now, because the link that this process was started through leads to the new version later.
         self._version = _version_folder()
         self._program: Optional[subprocess.Popen[bytes]] = None
+
+    def go_on(self) -> None:
+        """Have the word waited for again if the host was restarted before it was given; called at the agent's start."""
+        note, begun = self._note(), _read(self._folder / _REQUEST)
+        if note.get("phase") != "switched" or begun.get("id") != note.get("id") or self.under_way:
+            return
+        logger.warning("the upgrade to %s was interrupted: it is rolled back unless it is confirmed", note["version"])
+        try:
+            self._start(Path(begun.pop("program")), {**begun, "before": note["before"], "name": note["version"]})
+        except UpgradeRefused as error:
+            logger.error("nothing will roll %s back: %s", note["version"], error)  # noqa: TRY400 - the text says it all
 
     @property
     def under_way(self) -> bool:
@@ -70,7 +86,9 @@ class Upgrades:
         except FetchError as error:
             raise UpgradeRefused(f"the bundle cannot be fetched: {error}") from error
         passed_on = ("id", "sha256", "version", "gate_seconds")
-        self._start(program, {**{name: payload[name] for name in passed_on}, "archive": str(archive)})
+        begun = {**{name: payload[name] for name in passed_on}, "archive": str(archive)}
+        self._write(_REQUEST, {**begun, "program": str(program)})
+        self._start(program, begun)
         return {"before": self._version.name, "version": __version__}
 
     def _start(self, program: Path, request: dict[str, Any]) -> None:
@@ -99,17 +117,25 @@ class Upgrades:
         if note.get("id") != payload.get("id"):
             raise UpgradeRefused(f"the upgrade {payload.get('id')} is not known here")
         decision = {"id": note["id"], "keep": bool(payload.get("keep")), "reason": str(payload.get("reason", ""))}
-        aside = self._folder / f"{_DECISION}.{os.getpid()}.part"
-        aside.write_text(json.dumps(decision), encoding="utf-8")
-        aside.replace(self._folder / _DECISION)
+        self._write(_DECISION, decision)
         return {}
 
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        aside = self._folder / f"{name}.{os.getpid()}.part"
+        aside.write_text(json.dumps(content), encoding="utf-8")
+        aside.replace(self._folder / name)
+
     def _note(self) -> dict[str, Any]:
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads((self._folder / _NOTE).read_text(encoding="utf-8"))
-            if isinstance(found, dict):
-                return found
-        return {}
+        return _read(self._folder / _NOTE)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a file's JSON object; an empty one if it is not there, or is none."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def _version_folder() -> Optional[Path]:

@@ -47,17 +47,23 @@ class Note:
 def upgrade(layout: Layout, request: dict[str, Any], *, activate: Activate) -> dict[str, Any]:
     """Install the bundle's version beside the active one, switch to it, and keep it if it is said to work."""
     note = Note(layout, request["id"])
-    note.write(INSTALLING)
-    try:
-        before, name = _install(layout, request)
-    except HostError as error:
-        note.write(FAILED, error=error.message)
-        raise
-    if before == name:
-        note.write(DONE, before=before, version=name)
-        return {"phase": DONE, "before": before, "version": name}
-    note.write(SWITCHED, before=before, version=name)
-    problem = _switch(layout, request, name, activate)
+    if "before" in request:
+        # The host was restarted after the switch: all that is left is to wait for the word, and perhaps to go back.
+        before, name = request["before"], request["name"]
+        note.write(SWITCHED, before=before, version=name)
+        problem = _word(layout, request)
+    else:
+        note.write(INSTALLING)
+        try:
+            before, name = _install(layout, request)
+        except HostError as error:
+            note.write(FAILED, error=error.message)
+            raise
+        if before == name:
+            note.write(DONE, before=before, version=name)
+            return {"phase": DONE, "before": before, "version": name}
+        note.write(SWITCHED, before=before, version=name)
+        problem = _switch(layout, request, name, activate)
     if problem is None:
         note.write(DONE)
         remove_unused(layout, {name, before})
@@ -92,6 +98,11 @@ def _switch(layout: Layout, request: dict[str, Any], name: str, activate: Activa
         activate(name)
     except HostError as error:
         return error.message
+    return _word(layout, request)
+
+
+def _word(layout: Layout, request: dict[str, Any]) -> Optional[str]:
+    """Wait for somebody's word about the new version; return why it is not kept, None if it is."""
     path = layout.state / FOLDER / DECISION
     deadline = time.monotonic() + request["gate_seconds"]
     while time.monotonic() < deadline:

@@ -57,6 +57,20 @@ def test_begin_fetches_bundle_and_program_and_starts_it_with_the_request(upgrade
     assert passed == {"id": "u1", "sha256": archive, "version": "0.2.0", "gate_seconds": 5.0}
 
 
+def test_an_upgrade_that_a_reboot_interrupted_goes_on_with_the_way_back(upgrades: Upgrades, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    (tmp_path / "program.pyz").write_text(PROGRAM.format(place=str(told)))
+    upgrades.go_on()
+    note(tmp_path, id="u1", phase="switched", before="0.0.9", version="0.1.0", pid=2**22 + 1)
+    begun = {"id": "u1", "program": str(tmp_path / "program.pyz"), "gate_seconds": 5.0}
+    (tmp_path / "state" / "upgrade" / "request.json").write_text(json.dumps(begun))
+    upgrades.go_on()
+    wait_until(lambda: told.exists() and told.read_text().endswith("\n"), 20, "the program to be started")
+    wait_until(lambda: not upgrades.under_way, 20, "the program to end")
+    passed = json.loads(told.read_text().partition(" ")[2])
+    assert passed == {"id": "u1", "gate_seconds": 5.0, "before": "0.0.9", "name": "0.1.0"}
+
+
 def test_a_bundle_that_cannot_be_fetched_is_refused_with_the_address(upgrades: Upgrades, tmp_path: Path) -> None:
     with pytest.raises(UpgradeRefused, match=f"cannot be fetched: .*{tmp_path}"):
         ask(upgrades, "begin", files={"url": f"file://{tmp_path}"}, sha256="ab" * 32, program="cd" * 32)

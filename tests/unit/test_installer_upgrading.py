@@ -39,13 +39,14 @@ class Host:
         if said is not None:
             (self.layout.state / FOLDER / DECISION).write_text(json.dumps(said))
 
-    def upgrade(self, version: str = "0.2.0") -> dict[str, Any]:
+    def upgrade(self, version: str = "0.2.0", **more: str) -> dict[str, Any]:
         request = {
             "id": "u1",
             "archive": str(self.layout.state / "none.tar"),
             "sha256": f"sha-{version}",
             "version": version,
             "gate_seconds": 0.5,
+            **more,
         }
         return upgrade(self.layout, request, activate=self.activate)
 
@@ -105,6 +106,12 @@ def test_two_versions_that_do_not_start_are_said_to_be_stuck(host: Host) -> None
         host.upgrade()
     assert host.note["phase"] == STUCK
     assert "0.1.0 does not start either" in host.note["error"]
+
+
+def test_after_a_reboot_the_word_is_waited_for_again_and_the_way_back_is_open(host: Host) -> None:
+    switch_link(host.layout.current, "versions/0.2.0")
+    assert host.upgrade(before="0.1.0", name="0.2.0")["phase"] == ROLLED_BACK
+    assert (host.active, host.activated) == ("0.1.0", ["0.1.0"])
 
 
 def test_the_active_version_is_not_touched(host: Host) -> None:
