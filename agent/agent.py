@@ -177,7 +177,7 @@ class Agent:
         self._questions = Questions(state_dir, attempts, self._requests)
         self._outbox = ResultOutbox(settings.agent_id, transport, journal, lambda a: self._delivered(a, "result"))
         self._updates = UpdateShipper(settings.agent_id, transport, lambda a: self._delivered(a, "updates"))
-        environments = Environments(state_dir)
+        environments = self._environments = Environments(state_dir)
         self._prewarm = Prewarm(environments, self._runners)
         launcher = Launcher(
             journal=journal,
@@ -264,6 +264,7 @@ class Agent:
                 if time.monotonic() > prune_at:
                     prune_at = time.monotonic() + _PRUNE_SECONDS
                     self._journal.prune(older_than_seconds=self.settings.journal_keep_seconds)
+                    self._environments.collect(unused_seconds=self.settings.environment_keep_seconds)
             except (MessagingError, JournalError, OSError) as error:
                 logger.warning("housekeeping: %s", error)
 

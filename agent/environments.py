@@ -5,8 +5,12 @@ The only place where the agent meets `outrider.plugins.wagons`, whose errors bec
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -15,6 +19,8 @@ from outrider.agent.errors import PreparationFailed
 from outrider.agent.runner.fetch import FetchError, NotThere, WrongContent, fetch
 from outrider.messaging.codec import to_json
 from outrider.messaging.messages import FilesRef, OperationTask, PluginRef, WagonRef
+
+logger = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 
@@ -61,6 +67,41 @@ class Environments:
         if found is None:
             found = self._ready[_key(plugin)] = self._install(plugin, files, say)
         return found
+
+    def used(self, environment: PluginEnvironment) -> None:
+        """Note that a runner is started in an environment: see `collect`."""
+        if not environment.builtin:
+            from outrider.plugins.wagons.environment import MARKER
+
+            with contextlib.suppress(OSError):
+                os.utime(Path(environment.folder) / MARKER)
+
+    def collect(self, *, unused_seconds: float) -> tuple[Path, ...]:
+        """Remove environments that no runner was started in for so long, and none lives in; returns their folders."""
+        # Imported late, as above; and psutil, because an agent that has no environments needs it for nothing.
+        from outrider.plugins.wagons.environment import MARKER
+        from outrider.plugins.wagons.errors import WagonError
+
+        if not (self._state_dir / "plugins").is_dir():
+            return ()
+        store = self._open_store()
+        oldest = time.time() - unused_seconds
+        going = {each.path for each in store.list() if (each.path / MARKER).stat().st_mtime < oldest}
+        if going:
+            going -= _lived_in(going)
+        if not going:
+            return ()
+        self._ready = {key: each for key, each in self._ready.items() if Path(each.folder) not in going}
+        try:
+            removed: tuple[Path, ...] = store.gc(
+                [each.path for each in store.list() if each.path not in going]
+            ).environments
+        except (WagonError, OSError) as error:
+            logger.warning("unused environments cannot be removed: %s", error)
+            return ()
+        for path in removed:
+            logger.info("removed the unused environment %s", path)
+        return removed
 
     def _install(self, plugin: PluginRef, files: FilesRef, say: Say) -> PluginEnvironment:
         # Imported late: an agent that runs builtin plugins only never pays for the installer's modules.
@@ -114,6 +155,14 @@ class Environments:
             raise PreparationFailed("WagonNotFound", _where(plugin, error), recoverable=False) from error
         except FetchError as error:
             raise PreparationFailed("FetchError", _where(plugin, error), recoverable=True) from error
+
+
+def _lived_in(folders: set[Path]) -> set[Path]:
+    """Return those of the folders that a process's command line names: a runner's is its environment's Python."""
+    import psutil
+
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return {folder for folder in folders if any(str(folder) in command for command in commands)}
 
 
 def _environment_of(plugin: PluginRef, environment: Any) -> PluginEnvironment:

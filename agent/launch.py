@@ -190,6 +190,7 @@ class Launcher:
         runner = self._runners.live(spec)
         if runner is not None:
             return runner
+        self._environments.used(environment)
         self.accept(attempt)
         attempt.doing = f"starting the runner of plugin {environment.name} {environment.version}"
         module = attempt.task.operation.rpartition(".")[0]

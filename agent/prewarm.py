@@ -47,6 +47,7 @@ class Prewarm:
             began = time.monotonic()
             try:
                 environment = self._environments.prepare_plugin(plugin, files, lambda _text: None)
+                self._environments.used(environment)
                 # A runner that knows no module would only have to learn each, one after the other.
                 if plugin.modules and not self._closed:
                     self._runners.ensure(self._runners.spec(environment, plugin.mode.value), modules_of(plugin))
