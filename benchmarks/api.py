@@ -29,7 +29,7 @@ from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.workflows.view import InstanceView
-from outrider.manager_stub import Manager, ManagerServer, ManagerSettings
+from outrider.manager_stub import Manager, ManagerServer, ManagerSettings, collect_rarely
 from outrider.messaging.embedded import EmbeddedBroker
 
 #: Name of a route → path. Pages of 100, as clients follow executions by.
@@ -81,6 +81,7 @@ def serve(folder: str, pipe: Connection, event_count: int, instance_count: int) 
     manager.first_admin()
     token = fill(manager, event_count=event_count, instance_count=instance_count)
     with ManagerServer(manager) as server:
+        collect_rarely()
         pipe.send((server.port, token))
         with contextlib.suppress(EOFError):
             pipe.recv()

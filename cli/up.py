@@ -28,7 +28,15 @@ from outrider.dispatcher.files import FileTokens, Subject, SubjectKind
 from outrider.dispatcher.keyfile import load_key
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.store import ownership
-from outrider.manager_stub import WILDCARDS, CannotServe, Manager, ManagerServer, ManagerSettings, listen
+from outrider.manager_stub import (
+    WILDCARDS,
+    CannotServe,
+    Manager,
+    ManagerServer,
+    ManagerSettings,
+    collect_rarely,
+    listen,
+)
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import FilesRef
 from outrider.plugins.wagons import WagonError
@@ -99,6 +107,7 @@ def running(settings: CommandSettings, serving: ManagerSettings) -> Iterator[Man
         )
         password = manager.first_admin()
         with ManagerServer(manager, listener) as server:
+            collect_rarely()
             greet(home, serving, password)
             yield server
 

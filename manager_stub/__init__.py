@@ -4,8 +4,8 @@
 """
 
 from outrider.manager_stub.errors import CannotServe
-from outrider.manager_stub.server import ManagerServer, listen
+from outrider.manager_stub.server import ManagerServer, collect_rarely, listen
 from outrider.manager_stub.service import Manager
 from outrider.manager_stub.settings import WILDCARDS, ManagerSettings
 
-__all__ = ["WILDCARDS", "CannotServe", "Manager", "ManagerServer", "ManagerSettings", "listen"]
+__all__ = ["WILDCARDS", "CannotServe", "Manager", "ManagerServer", "ManagerSettings", "collect_rarely", "listen"]

@@ -16,18 +16,15 @@ _AHEAD = re.compile(r"\+\s*(\d+)\s*(s|sec|second|m|min|minute|h|hour|d|day|w|wee
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
+@functools.lru_cache(maxsize=16_384)
 def time_text(moment: float | None) -> str | None:
-    """Return seconds since the epoch as ``2026-11-22T23:00:00.123Z``."""
+    """Return seconds since the epoch as ``2026-11-22T23:00:00.123Z``.
+
+    Remembered, because a page has hundreds of times, and is asked for again and again.
+    """
     if moment is None:
         return None
-    seconds, milliseconds = divmod(int(moment * 1000), 1000)
-    return f"{_second_text(seconds)}.{milliseconds:03d}Z"
-
-
-@functools.lru_cache(maxsize=4096)
-def _second_text(seconds: int) -> str:
-    # Pages have hundreds of times, most of them in the same few seconds.
-    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_time(text: str, *, now: float) -> float:

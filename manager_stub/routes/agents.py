@@ -13,8 +13,9 @@ from outrider.dispatcher.store.agents import Agent
 from outrider.manager_stub.bodies import AgentBody
 from outrider.manager_stub.calls import Call, Operator, Reader
 from outrider.manager_stub.errors import Forbidden, Missing
-from outrider.manager_stub.listing import Listing, written
-from outrider.manager_stub.resource import fetch_one, fetch_page
+from outrider.manager_stub.listing import Listing
+from outrider.manager_stub.paging import answer_page
+from outrider.manager_stub.resource import fetch_one
 from outrider.manager_stub.resources import AGENT
 from outrider.manager_stub.wire import checked_id
 
@@ -24,9 +25,9 @@ _DETAILS = ("ip", "install_method", "system", "version")
 
 
 @routes.get("/agents")
-def list_agents(call: Reader, listing: Listing) -> Response:
+async def list_agents(call: Reader, listing: Listing) -> Response:
     """List agents."""
-    return written(fetch_page(call, AGENT, listing))
+    return await answer_page(call, AGENT, listing)
 
 
 @routes.get("/agents/{name}")

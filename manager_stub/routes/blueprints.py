@@ -22,8 +22,9 @@ from outrider.manager_stub.bodies import MetadataBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Reader, Writer
 from outrider.manager_stub.downloads import content_response
 from outrider.manager_stub.errors import BadRequest, Missing
-from outrider.manager_stub.listing import Listing, truth, written
-from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
+from outrider.manager_stub.listing import Listing, truth
+from outrider.manager_stub.paging import answer_page
+from outrider.manager_stub.resource import fetch_one, own_row
 from outrider.manager_stub.resources import BLUEPRINT
 from outrider.manager_stub.uploads import work_folder
 from outrider.manager_stub.wire import checked_id, checked_visibility, labels_stored
@@ -32,9 +33,9 @@ routes = APIRouter(tags=["blueprints"])
 
 
 @routes.get("/blueprints")
-def list_blueprints(call: Reader, listing: Listing) -> Response:
+async def list_blueprints(call: Reader, listing: Listing) -> Response:
     """List blueprints, without their plans."""
-    return written(fetch_page(call, BLUEPRINT, listing))
+    return await answer_page(call, BLUEPRINT, listing)
 
 
 @routes.put("/blueprints/{blueprint_id}", status_code=201)

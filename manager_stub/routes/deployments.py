@@ -16,8 +16,9 @@ from outrider.dispatcher.store.schema import EVENTS
 from outrider.manager_stub.bodies import DeploymentBody, MetadataBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Reader, Writer
 from outrider.manager_stub.errors import BadRequest
-from outrider.manager_stub.listing import Listing, truth, written
-from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
+from outrider.manager_stub.listing import Listing, truth
+from outrider.manager_stub.paging import answer_page
+from outrider.manager_stub.resource import fetch_one, own_row
 from outrider.manager_stub.resources import BLUEPRINT, DEPLOYMENT
 from outrider.manager_stub.wire import checked_id, checked_visibility, labels_stored
 
@@ -34,9 +35,9 @@ _EXISTING = frozenset({"uninitialized", "deleted"})
 
 
 @routes.get("/deployments")
-def list_deployments(call: Reader, listing: Listing) -> Response:
+async def list_deployments(call: Reader, listing: Listing) -> Response:
     """List deployments."""
-    return written(fetch_page(call, DEPLOYMENT, listing))
+    return await answer_page(call, DEPLOYMENT, listing)
 
 
 @routes.put("/deployments/{deployment_id}", status_code=201)

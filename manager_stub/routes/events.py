@@ -16,8 +16,9 @@ from outrider.dispatcher.store.schema import EVENTS
 from outrider.manager_stub.bodies import EventsBody
 from outrider.manager_stub.calls import Operator, Reader, Writer
 from outrider.manager_stub.errors import BadRequest, Forbidden
-from outrider.manager_stub.listing import ListCall, Listing, page_of, written
-from outrider.manager_stub.resource import fetch_page, own_row
+from outrider.manager_stub.listing import ListCall, Listing, page_of
+from outrider.manager_stub.paging import answer_page
+from outrider.manager_stub.resource import own_row
 from outrider.manager_stub.resources import EVENT, EXECUTION
 
 routes = APIRouter(tags=["events"])
@@ -32,9 +33,9 @@ LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 
 
 @routes.get("/events")
-def list_events(call: Reader, listing: Listing) -> Response:
+async def list_events(call: Reader, listing: Listing) -> Response:
     """List events and log lines, in the order of their storing."""
-    return written(fetch_page(call, EVENT, listing, where=_ranges(listing)))
+    return await answer_page(call, EVENT, listing, where=_ranges(listing))
 
 
 @routes.post("/events", status_code=201)

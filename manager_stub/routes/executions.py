@@ -15,8 +15,9 @@ from outrider.dispatcher.workflows import availability
 from outrider.manager_stub.bodies import ActionBody, ExecutionBody, ExecutionStateBody
 from outrider.manager_stub.calls import Call, Operator, Reader, Writer
 from outrider.manager_stub.errors import AtOdds, BadRequest, Forbidden
-from outrider.manager_stub.listing import Listing, written
-from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
+from outrider.manager_stub.listing import Listing
+from outrider.manager_stub.paging import answer_page
+from outrider.manager_stub.resource import fetch_one, own_row
 from outrider.manager_stub.resources import EXECUTION
 from outrider.manager_stub.system_executions import SYSTEM_WORKFLOWS
 from outrider.manager_stub.wire import parse_time
@@ -28,10 +29,10 @@ WAIT_AFTER_FAIL_SECONDS = 600.0
 
 
 @routes.get("/executions")
-def list_executions(call: Reader, listing: Listing) -> Response:
+async def list_executions(call: Reader, listing: Listing) -> Response:
     """List executions; the manager's own only on demand."""
     hidden = [] if listing.flag("_include_system_workflows") else [EXECUTIONS.c.workflow.not_in(SYSTEM_WORKFLOWS)]
-    return written(fetch_page(call, EXECUTION, listing, where=hidden))
+    return await answer_page(call, EXECUTION, listing, where=hidden)
 
 
 @routes.get("/executions/{execution_id}")

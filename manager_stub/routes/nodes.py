@@ -12,7 +12,8 @@ from outrider.manager_stub.bodies import InstanceBody
 from outrider.manager_stub.calls import Call, Operator, Reader
 from outrider.manager_stub.errors import Missing
 from outrider.manager_stub.evaluating import Evaluation
-from outrider.manager_stub.listing import Listing, truth, written
+from outrider.manager_stub.listing import ListCall, Listing, truth, written
+from outrider.manager_stub.paging import in_turn
 from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
 from outrider.manager_stub.resources import NODE, NODE_INSTANCE
 
@@ -23,8 +24,12 @@ _EXACT = ("deployment_id", "id")
 
 
 @routes.get("/nodes")
-def list_nodes(call: Reader, listing: Listing) -> Response:
+async def list_nodes(call: Reader, listing: Listing) -> Response:
     """List nodes; with ``_evaluate_functions``, their properties are evaluated."""
+    return await in_turn(lambda: _nodes(call, listing))
+
+
+def _nodes(call: Call, listing: ListCall) -> Response:
     page = fetch_page(call, NODE, listing)
     if not page["items"] and all(len(listing.filters.get(name, ())) == 1 for name in _EXACT):
         # Clients that ask for one node by this list call do not expect it to be empty.
@@ -35,8 +40,12 @@ def list_nodes(call: Reader, listing: Listing) -> Response:
 
 
 @routes.get("/node-instances")
-def list_node_instances(call: Reader, listing: Listing) -> Response:
+async def list_node_instances(call: Reader, listing: Listing) -> Response:
     """List node instances."""
+    return await in_turn(lambda: _node_instances(call, listing))
+
+
+def _node_instances(call: Call, listing: ListCall) -> Response:
     page = fetch_page(call, NODE_INSTANCE, listing)
     if listing.flag("_evaluate_functions"):
         _evaluate(call, page["items"], "runtime_properties")

@@ -20,8 +20,9 @@ from outrider.manager_stub.bodies import ForceBody, PluginActionBody, PluginBody
 from outrider.manager_stub.calls import Call, Operator, Reader, Writer
 from outrider.manager_stub.downloads import content_response, full_plugin_response
 from outrider.manager_stub.errors import BadRequest, InUse, Missing
-from outrider.manager_stub.listing import Listing, truth, whole_list, written
-from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
+from outrider.manager_stub.listing import Listing, truth, whole_list
+from outrider.manager_stub.paging import answer_page
+from outrider.manager_stub.resource import fetch_one, own_row
 from outrider.manager_stub.resources import PLUGIN
 from outrider.manager_stub.uploads import open_plugin, received, work_folder
 from outrider.manager_stub.wire import checked_visibility
@@ -34,9 +35,9 @@ _SETTLED = frozenset({"installed", "error", "uninstalled"})
 
 
 @routes.get("/plugins")
-def list_plugins(call: Reader, listing: Listing) -> Response:
+async def list_plugins(call: Reader, listing: Listing) -> Response:
     """List plugins."""
-    return written(fetch_page(call, PLUGIN, listing))
+    return await answer_page(call, PLUGIN, listing)
 
 
 @routes.post("/plugins", status_code=201)

@@ -11,8 +11,9 @@ from outrider.dispatcher.secrets import SecretInfo, Visibility
 from outrider.manager_stub.bodies import SecretBody, SecretChangeBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Operator, Reader, Writer
 from outrider.manager_stub.errors import Forbidden
-from outrider.manager_stub.listing import Listing, written
-from outrider.manager_stub.resource import fetch_one, fetch_page
+from outrider.manager_stub.listing import Listing
+from outrider.manager_stub.paging import answer_page
+from outrider.manager_stub.resource import fetch_one
 from outrider.manager_stub.resources import SECRET
 from outrider.manager_stub.wire import checked_id, checked_visibility
 
@@ -20,9 +21,9 @@ routes = APIRouter(tags=["secrets"])
 
 
 @routes.get("/secrets")
-def list_secrets(call: Reader, listing: Listing) -> Response:
+async def list_secrets(call: Reader, listing: Listing) -> Response:
     """List secrets without their values."""
-    return written(fetch_page(call, SECRET, listing))
+    return await answer_page(call, SECRET, listing)
 
 
 @routes.get("/secrets/{key}")

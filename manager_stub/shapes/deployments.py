@@ -131,20 +131,26 @@ def _state(latest: _Latest | None, *, active: bool) -> Json:
 def _latest_executions(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[Key, _Latest]:
     found: dict[Key, _Latest] = {}
     for tenant, ids in _ids_by_tenant(rows).items():
-        table = EXECUTIONS.c
-        same = EXECUTIONS.alias()
-        newest = (
-            sa.select(sa.func.max(same.c.created_at))
-            .where(same.c.tenant == tenant, same.c.deployment_id == table.deployment_id)
-            .scalar_subquery()
-        )
-        query = sa.select(*(table[name] for name in _Latest._fields)).where(
-            table.tenant == tenant, table.deployment_id.in_(ids), table.created_at == newest
-        )
-        for row in connection.execute(query).all():
+        for row in connection.execute(_NEWEST, {"wanted_tenant": tenant, "wanted_ids": ids}).all():
             latest = _Latest(*row)
             found[tenant, latest.deployment_id] = latest
     return found
+
+
+def _newest() -> sa.Select[Any]:
+    table, same = EXECUTIONS.c, EXECUTIONS.alias().c
+    newest = sa.select(sa.func.max(same.created_at)).where(
+        same.tenant == table.tenant, same.deployment_id == table.deployment_id
+    )
+    return sa.select(*(table[name] for name in _Latest._fields)).where(
+        table.tenant == sa.bindparam("wanted_tenant"),
+        table.deployment_id.in_(sa.bindparam("wanted_ids", expanding=True)),
+        table.created_at == newest.scalar_subquery(),
+    )
+
+
+#: Built once: it is part of every page.
+_NEWEST = _newest()
 
 
 def _ids_by_tenant(rows: Sequence[Row[Any]]) -> Mapping[str, list[str]]:
