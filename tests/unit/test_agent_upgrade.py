@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -12,9 +13,8 @@ import pytest
 
 from outrider.agent.errors import UpgradeRefused
 from outrider.agent.upgrade import Upgrades
-from outrider.dispatcher.files import ContentStore, local_ref
 from outrider.messaging.codec import to_json
-from outrider.messaging.messages import ControlKind, ControlRequest
+from outrider.messaging.messages import ControlKind, ControlRequest, FilesRef
 from outrider.messaging.version import __version__
 from tests.support.waiting import wait_until
 
@@ -36,17 +36,25 @@ def ask(upgrades: Upgrades, step: str, **payload: Any) -> dict[str, Any]:
     return upgrades.answer(request)
 
 
+def keep(folder: Path, content: bytes) -> str:
+    """Put a file where a dispatcher on this machine has it; returns its hash."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    (folder / sha256[:2]).mkdir(parents=True, exist_ok=True)
+    (folder / sha256[:2] / sha256).write_bytes(content)
+    return sha256
+
+
 def note(folder: Path, **said: Any) -> None:
     (folder / "state" / "upgrade").mkdir(parents=True, exist_ok=True)
     (folder / "state" / "upgrade" / "note.json").write_text(json.dumps(said))
 
 
 def test_begin_fetches_bundle_and_program_and_starts_it_with_the_request(upgrades: Upgrades, tmp_path: Path) -> None:
-    store, told = ContentStore(tmp_path / "files"), tmp_path / "told"
-    archive = store.put_bytes(b"the bundle").sha256
-    program = store.put_bytes(PROGRAM.format(place=str(told)).encode()).sha256
+    files, told = tmp_path / "files", tmp_path / "told"
+    archive = keep(files, b"the bundle")
+    program = keep(files, PROGRAM.format(place=str(told)).encode())
     request = {"id": "u1", "sha256": archive, "program": program, "version": "0.2.0", "gate_seconds": 5.0}
-    answer = ask(upgrades, "begin", files=to_json(local_ref(store)), **request)
+    answer = ask(upgrades, "begin", files=to_json(FilesRef(files.as_uri())), **request)
     assert answer == {"before": "0.1.0", "version": __version__}
     wait_until(lambda: told.exists() and told.read_text().endswith("\n"), 20, "the program to be started")
     wait_until(lambda: not upgrades.under_way, 20, "the program to end")
