@@ -93,6 +93,20 @@ DEV = [
     "types-requests",
 ]
 
+#: Files of packages that are not modules.
+package_data = {
+    "outrider.plugins.cloudify": ["site/**/*"],
+    "outrider.plugins.script": ["bin/*"],
+    "outrider.dispatcher.blueprint": ["*.yaml", "**/*.yaml", "*.json"],
+    "outrider.dispatcher.store": ["alembic.ini", "migrations/*.mako", "migrations/**/*.py", "*.sql"],
+    "outrider.installer": ["templates/*", "files/*"],
+    "outrider.manager_stub": ["static/**/*", "templates/**/*"],
+    "outrider.cli": ["templates/**/*"],
+}
+for name, place in package_dir.items():
+    if (ROOT / place / "py.typed").exists():
+        package_data.setdefault(name, []).append("py.typed")
+
 setup(
     name="outrider",
     version=version_match.group(1),
@@ -105,16 +119,7 @@ setup(
     packages=sorted(package_dir),
     package_dir=package_dir,
     include_package_data=False,
-    package_data={
-        "outrider.plugins.cloudify": ["site/**/*"],
-        "outrider.plugins.script": ["bin/*"],
-        "outrider.dispatcher.blueprint": ["*.yaml", "**/*.yaml", "*.json"],
-        "outrider.dispatcher.store": ["alembic.ini", "migrations/*.mako", "migrations/**/*.py", "*.sql"],
-        "outrider.installer": ["templates/*", "files/*"],
-        "outrider.manager_stub": ["static/**/*", "templates/**/*"],
-        "outrider.cli": ["templates/**/*"],
-        **{name: ["py.typed"] for name in package_dir if name.count(".") == 1},
-    },
+    package_data=package_data,
     install_requires=AGENT,
     extras_require={
         "manager": MANAGER,
