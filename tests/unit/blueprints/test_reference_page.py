@@ -22,6 +22,7 @@ from outrider.dispatcher.blueprint import (
     load,
     prepare_deployment,
 )
+from outrider.dispatcher.blueprint import lint_warning as lint_module
 from outrider.dispatcher.blueprint.constraints import OPERATORS
 from outrider.dispatcher.blueprint.functions.names import FUNCTIONS
 from outrider.dispatcher.blueprint.sections import SECTIONS
@@ -107,3 +108,12 @@ def test_the_scaling_example_makes_what_the_page_says(tmp_path: Path) -> None:
     path.write_text(HEAD + text, encoding="utf-8")
     names = [item["node_id"] for item in prepare_deployment(load(path).plan)["node_instances"]]
     assert (names.count("host"), names.count("app")) == (4, 4)
+
+
+def test_the_page_names_every_warning() -> None:
+    folder = Path(lint_module.__file__).parent
+    code = "".join(path.read_text(encoding="utf-8") for path in folder.glob("lint*.py"))
+    rules = set(re.findall(r'warning_at\(\s*"([a-z-]+)"', code))
+    text = PAGE.read_text(encoding="utf-8")
+    assert len(rules) > 10
+    assert [rule for rule in sorted(rules) if f"`{rule}`" not in text] == []
