@@ -63,8 +63,7 @@ def _record_type(table: sa.Table) -> Any:
 
 def fetch_page(call: Call, resource: Resource, listing: ListCall, *, where: Where = ()) -> dict[str, Any]:
     """Return one page as the list envelope; raises BadRequest for unknown fields."""
-    conditions = [*_seen_by(resource, call.caller, all_tenants=listing.all_tenants), *where]
-    conditions += _filters(resource, listing)
+    conditions = [*conditions_of(call, resource, listing), *where]
     limit = LARGEST_PAGE * 100 if listing.all_results else listing.size
     query = sa.select(resource.table).where(*conditions).order_by(*_order(resource, listing))
     with call.read() as connection:
@@ -75,6 +74,12 @@ def fetch_page(call: Call, resource: Resource, listing: ListCall, *, where: Wher
             total = connection.execute(count).scalar_one()
         items = resource.shape(connection, rows, listing)
     return page_of([only(item, listing.include) for item in items], total, listing)
+
+
+def conditions_of(call: Call, resource: Resource, listing: ListCall) -> list[sa.ColumnElement[bool]]:
+    """Return what a row must fulfil to be seen by the caller and meant by the filters; raises BadRequest."""
+    seen = _seen_by(resource, call.caller, all_tenants=listing.all_tenants)
+    return [*seen, *_filters(resource, listing)]
 
 
 def fetch_one(

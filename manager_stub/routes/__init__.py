@@ -15,6 +15,7 @@ from outrider.manager_stub.routes import (
     plugins,
     searches,
     secrets,
+    summary,
     system,
     tenants,
     tokens,
@@ -38,4 +39,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     evaluate.routes,
     operations.routes,
     searches.routes,
+    summary.routes,
 )

@@ -206,6 +206,7 @@ def test_nodes_and_instances_are_listed_and_changed(cfy: Cfy, uploaded: str) -> 
     assert {each["id"] for each in cfy.listed("nodes", "list", "-d", "parts")} == {"base", "service"}
     assert "cloudify.nodes.Root" in cfy("nodes", "get", "service", "-d", "parts")
     assert "not found" in cfy.fails("nodes", "get", "missing", "-d", "parts")
+    assert "uninitialized" in cfy("node-instances", "summary", "state", "deployment_id")
     instance = next(
         str(each["id"]) for each in cfy.listed("node-instances", "list", "-d", "parts") if each["node_id"] == "service"
     )

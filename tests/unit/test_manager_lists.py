@@ -135,6 +135,18 @@ def test_a_deployment_tells_its_state_and_its_workflows(served: tuple[Running, M
     assert running["created_at"] == "1970-01-01T00:01:40.000Z"
 
 
+def test_summaries_count_by_one_field_and_by_a_second_below_it(served: tuple[Running, Manager]) -> None:
+    assert items(served, "/summary/deployments?_target_field=blueprint_id") == [
+        {"blueprint_id": "even", "deployments": 3},
+        {"blueprint_id": "odd", "deployments": 2},
+    ]
+    assert items(served, "/summary/node_instances?_target_field=state&_sub_field=node_id&deployment_id=app-1") == [
+        {"state": "started", "node_instances": 1, "by node_id": [{"node_id": "web", "node_instances": 1}]}
+    ]
+    refused = served[0].call("GET", "/summary/deployments?_target_field=plan")
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "bad_parameters_error")
+
+
 def test_searches_follow_rules_about_labels(served: tuple[Running, Manager]) -> None:
     rules = [{"key": "color", "values": ["red"], "operator": "any_of", "type": "label"}]
     answer = served[0].call("POST", "/searches/deployments?_sort=id", json={"filter_rules": rules})
