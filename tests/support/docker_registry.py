@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 USER, PASSWORD = "reader", "registry-pass"
+#: What the tiny image has as /www/index.html.
+WORD = b"deep\n"
 _CONFIG = """\
 version: 0.1
 storage: {{ filesystem: {{ rootdirectory: {folder}/images }}, delete: {{ enabled: true }} }}
@@ -86,6 +89,9 @@ def busybox_tarball() -> bytes:
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)
+        word = tarfile.TarInfo("www/index.html")
+        word.size = len(WORD)
+        archive.addfile(word, io.BytesIO(WORD))
         for folder in ("tmp", "etc", "data"):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o777
@@ -99,12 +105,16 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def push_busybox(engine: DockerEngine, registry: Registry, name: str) -> str:
-    """Put the tiny image into the registry, and not onto the engine; return its full name."""
+def push_busybox(engine: DockerEngine, registry: Registry, name: str, *, command: Sequence[str] = ("sh",)) -> str:
+    """Put the tiny image into the registry, and not onto the engine; return its full name.
+
+    It runs `command`, and has a page in ``/www``.
+    """
     full = f"{registry.address}/{name}"
     repository, _, tag = full.rpartition(":")
     with contextlib.closing(engine.client()) as client:
-        client.api.import_image_from_data(busybox_tarball(), repository=repository, tag=tag)
+        changes = [f"CMD {json.dumps(list(command))}"]
+        client.api.import_image_from_data(busybox_tarball(), repository=repository, tag=tag, changes=changes)
         said = client.api.push(
             repository, tag=tag, auth_config={"username": registry.user, "password": registry.password}
         )
