@@ -57,7 +57,7 @@ def has_all_of(now: Any, recorded: Any) -> bool:
     if isinstance(recorded, dict) and isinstance(now, dict):
         return all(name in now and has_all_of(now[name], value) for name, value in recorded.items())
     if isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
-        return all(has_all_of(*pair) for pair in zip(now, recorded, strict=True))
+        return all(has_all_of(*pair) for pair in zip(now, recorded))
     return bool(now == recorded)
 
 
