@@ -68,7 +68,7 @@ MANAGER = [
     'wheel>=0.43; python_version >= "3.11"',
 ]
 AWS = ["boto3>=1.34"]
-DOCKER = ["docker>=7"]
+DOCKER = ["docker>=7", "paramiko>=3.4"]
 DEV = [
     "ansible-core>=2.15",
     "build>=1.2",

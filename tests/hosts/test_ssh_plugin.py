@@ -9,11 +9,21 @@ from typing import Any
 
 import pytest
 
+from outrider.cli.home import Home
+from outrider.cli.local import opened
+from outrider.cli.settings import CommandSettings, ConnectionSettings
+from outrider.dispatcher.blueprint import Settings as BlueprintSettings
+from outrider.dispatcher.files import ContentStore
+from outrider.dispatcher.plugin_uploads import register
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.store.executions import Status
+from outrider.manager_stub.catalogue import TenantPlugins
 from outrider.plugins.sdk.testing import OperationRun, call, instance_data
 from outrider.plugins.ssh import scripts
 from outrider.plugins.ssh.access.hostkeys import fingerprint
 from outrider.plugins.ssh.fabric_plugin import tasks
 from tests.support.hosts import PASSWORDS, Host
+from tests.support.shipped_wagons import shipped_wagon
 from tests.support.waiting import wait_until
 
 TASKS = "outrider.plugins.ssh.tasks"
@@ -295,3 +305,74 @@ def test_host_user_and_key_come_from_the_deployment_if_not_given(shared_host: Ho
         context={"extras": {"bootstrap_context": agents}},
     )
     assert done.value_or_raise() == ["deploy\n"]
+
+
+BLUEPRINT = """\
+tosca_definitions_version: cloudify_dsl_1_5
+imports:
+  - cloudify/types/types.yaml
+  - plugin:outrider-plugin-ssh:
+      fabric_env: {user: admin, accept_new_host_key: true, known_hosts: /nonexistent}
+inputs:
+  ip: {type: string}
+  key_filename: {type: string}
+  sudo_password: {type: string}
+node_templates:
+  machine:
+    type: cloudify.nodes.Compute
+    properties: {ip: {get_input: ip}, agent_config: {install_method: none}}
+  service:
+    type: cloudify.nodes.Root
+    relationships: [{type: cloudify.relationships.contained_in, target: machine}]
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          implementation: fabric.fabric_plugin.tasks.run_script
+          inputs:
+            script_path: install.sh
+            use_sudo: true
+            fabric_env: &env {key_filename: {get_input: key_filename}, sudo_password: {get_input: sudo_password}}
+            WORD: deep
+        delete:
+          implementation: ssh.outrider.plugins.ssh.tasks.run_commands
+          inputs: {commands: [rm /etc/left.conf], use_sudo: true, fabric_env: *env}
+outputs:
+  word: {value: {get_attribute: [service, word]}}
+  keys: {value: {get_attribute: [service, ssh_host_keys]}}
+"""
+INSTALL = """\
+#!/bin/sh -e
+echo "$WORD" > /etc/left.conf
+ctx instance runtime-properties word "$(cat /etc/left.conf)"
+"""
+
+
+def test_a_blueprint_runs_scripts_on_a_host_without_an_agent(shared_host: Host, tmp_path: Path) -> None:
+    blueprint = tmp_path / "site" / "blueprint.yaml"
+    blueprint.parent.mkdir()
+    blueprint.write_text(BLUEPRINT)
+    (blueprint.parent / "install.sh").write_text(INSTALL)
+    home = Home(tmp_path / "home")
+    engine = EngineSettings(max_retries=2, retry_interval_seconds=1.0)
+    with opened(CommandSettings(home, ConnectionSettings(), engine, {})) as local:
+        dispatcher = local.dispatcher
+        register(dispatcher.database, ContentStore(home.files), shipped_wagon("ssh"))
+        catalogue = TenantPlugins(dispatcher.database, dispatcher.tenant)
+        dispatcher.create_blueprint("site", blueprint, settings=BlueprintSettings(plugins=catalogue))
+        inputs = {
+            "ip": shared_host.address,
+            "key_filename": str(shared_host.private_key),
+            "sudo_password": PASSWORDS["admin"],
+        }
+        dispatcher.create_deployment("site", "site", inputs=inputs)
+
+        installed = dispatcher.run("install", "site", timeout_seconds=100)
+        assert installed.status is Status.TERMINATED, installed.error
+        keys = {shared_host.address: fingerprint(shared_host.host_key())}
+        assert dispatcher.outputs("site") == {"word": "deep", "keys": keys}
+        assert shared_host.read("/etc/left.conf") == "deep"
+
+        removed = dispatcher.run("uninstall", "site", timeout_seconds=100)
+        assert removed.status is Status.TERMINATED, removed.error
+    assert not shared_host.exists("/etc/left.conf")
+    assert left_behind(shared_host) == ""
