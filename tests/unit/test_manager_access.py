@@ -185,6 +185,14 @@ def test_changes_are_in_the_audit_log_without_what_was_sent(served: tuple[Runnin
     assert "very secret" not in answer.text
 
 
+def test_no_name_keeps_a_change_out_of_the_audit_log(served: tuple[Running, Manager]) -> None:
+    running, _manager = served
+    assert running.call("POST", "/tenants/events", json={}).status_code == 201
+    assert running.call("DELETE", "/tenants/events").status_code == 204
+    found = [each["method"] for each in running.call("GET", "/outrider/v1/audit").json()["items"][:2]]
+    assert found == ["DELETE", "POST"]
+
+
 def test_rights_include_those_before_them() -> None:
     assert Right.READ < Right.WRITE < Right.TENANT < Right.SYSTEM
 
