@@ -163,6 +163,15 @@ class Groups:
         return [str(hierarchy.folder) for hierarchy in (self._tracking, self._memory) if hierarchy is not None]
 
 
+def prefix_of(runner_id: str) -> str:
+    """Return how the groups of one life of a runner begin.
+
+    A runner may start over in the same folder and process. An attempt of its former life is still known by its group,
+    and is ended by it before the next try: a new operation must not be in there.
+    """
+    return f"outrider-{runner_id}-{os.urandom(3).hex()}-"
+
+
 def detect(prefix: str) -> Optional[Groups]:
     """Return what makes groups below this process's own group, or None where that is not allowed."""
     hierarchies = _hierarchies()

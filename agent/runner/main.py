@@ -95,7 +95,7 @@ class Runner:
         with contextlib.suppress(FileNotFoundError):
             (folder / SOCKET_NAME).unlink()
         self._listener = listen(folder, backlog=_BACKLOG)
-        self._groups = cgroups.detect(f"outrider-{config.runner_id}-") if config.use_groups else None
+        self._groups = cgroups.detect(cgroups.prefix_of(config.runner_id)) if config.use_groups else None
         processes.become_subreaper()
 
     def run(self) -> Optional[str]:

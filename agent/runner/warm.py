@@ -30,7 +30,8 @@ class Warm:
 
     def __init__(self, *, limit_seconds: float) -> None:
         self._limit_seconds = limit_seconds
-        self._sockets_before = _open_sockets()
+        #: Sockets that imports have opened; those of the runner itself come and go.
+        self._opened: set[str] = set()
         self._tried: set[str] = set()
         #: Module → why it could not be imported; the operation itself will fail with the same error, and report it.
         self.failures: dict[str, str] = {}
@@ -42,6 +43,7 @@ class Warm:
     def load(self, module: str) -> None:
         """Import one module; a failure is remembered and left to the operation to report."""
         self._tried.add(module)
+        before = _open_sockets()
         try:
             with _alarm(self._limit_seconds):
                 imported = importlib.import_module(module)
@@ -52,6 +54,7 @@ class Warm:
         except BaseException as error:  # noqa: BLE001 - foreign code may raise anything, SystemExit included
             self.failures[module] = f"{type(error).__name__}: {error}"
             traceback.print_exc(file=sys.stderr)
+        self._opened |= _open_sockets() - before
 
     def settle(self) -> None:
         """Keep the garbage collector away from what exists now, so that children share its memory."""
@@ -63,7 +66,7 @@ class Warm:
         threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names suffice
         if threads > 1:
             return f"its import started {threads - 1} thread(s)"
-        opened = _open_sockets() - self._sockets_before
+        opened = self._opened & _open_sockets()
         if opened:
             return f"its import opened {len(opened)} socket(s)"
         return None
