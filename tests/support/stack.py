@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from outrider.cli.local import SourceBuilder
 from outrider.dispatcher.dispatcher import Dispatcher
-from outrider.dispatcher.errors import StoreBusy
+from outrider.dispatcher.errors import StoreBusy, StoreUnavailable
 from outrider.dispatcher.files import ContentStore
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.store import agents, attempts, events, executions, instances, ownership
@@ -171,20 +171,24 @@ class Installation:
         """
         for _ in range(20):
             process.pause()
-            try:
-                self._write()
-            except StoreBusy:
-                # It is given the time to end its transaction: pausing it again at once would find it in the same one.
-                process.wake()
-                self._write()
-            else:
+            if self._is_free():
                 return
+            # It is given the time to end its transaction: pausing it again at once would find it in the same one.
+            process.wake()
+            wait_until(self._is_free, START_SECONDS, "its transaction to end")
         raise AssertionError("the dispatcher was always in the middle of a transaction")
 
-    def _write(self) -> None:
-        """Change nothing, under the locks that a change needs. Raises `StoreBusy`."""
-        with self._database.begin() as connection:
-            connection.execute(sa.update(EXECUTIONS).values(owner_epoch=EXECUTIONS.c.owner_epoch))
+    def _is_free(self) -> bool:
+        """Return whether nobody holds a lock of the store; changes nothing."""
+        try:
+            with self._database.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    # Longer, and it would wait until the server ends the other one's transaction.
+                    connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+                connection.execute(sa.update(EXECUTIONS).values(owner_epoch=EXECUTIONS.c.owner_epoch))
+        except (StoreBusy, StoreUnavailable):
+            return False
+        return True
 
     def runners(self, name: str = CENTRAL) -> list[psutil.Process]:
         """Return the agent's live runners."""
