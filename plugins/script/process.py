@@ -174,15 +174,24 @@ class _Ending:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_POLL_SECONDS)
             self.check()
+        if self._sent is signal.SIGTERM and self._since is not None:
+            self._end_the_rest(self._since + STOP_GRACE_SECONDS + KILL_GRACE_SECONDS)
+
+    def _end_the_rest(self, deadline: float) -> None:
+        """The shell obeyed; what it started may not, and has the same time to."""
+        while time.monotonic() < deadline and _signal(self._process, 0):
+            time.sleep(_POLL_SECONDS)
+        _signal(self._process, signal.SIGKILL)
 
     def _send(self, which: signal.Signals) -> None:
         self._sent = which
         _signal(self._process, which)
 
 
-def _signal(process: subprocess.Popen[bytes], which: signal.Signals) -> None:
-    """Signal the process's group; it leads one, since it was started in a session of its own."""
+def _signal(process: subprocess.Popen[bytes], which: int) -> bool:
+    """Signal the process's group, which it leads, being started in a session of its own; False if nobody is left."""
     try:
         os.killpg(process.pid, which)
     except ProcessLookupError:
-        return
+        return False
+    return True

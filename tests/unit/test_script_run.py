@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from outrider.agent.runner import processes
 from outrider.plugins.script import process as process_module
 from outrider.plugins.sdk.testing import OperationRun, call, instance_data
 from tests.support.certificates import make_certificates
+from tests.support.waiting import wait_until
 
 RUN = "outrider.plugins.script.tasks.run"
 
@@ -123,13 +125,16 @@ def test_only_one_end_may_be_asked_for() -> None:
     assert "only abort or return once" in run.error["message"]
 
 
-def test_a_script_that_goes_on_after_an_abort_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_that_goes_on_after_an_abort_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(process_module, "STOP_GRACE_SECONDS", 0.2)
     monkeypatch.setattr(process_module, "KILL_GRACE_SECONDS", 0.2)
     began = time.monotonic()
-    run = shell("trap '' TERM; ctx abort_operation enough; while :; do sleep 0.1; done")
+    note = tmp_path / "pid"
+    run = shell(f"echo $$ > {note}; trap '' TERM; ctx abort_operation enough; while :; do sleep 0.1; done")
     assert run.error is not None
     assert run.error["message"] == "enough"
+    pid = int(note.read_text())
+    wait_until(lambda: not processes.alive(pid, processes.start_ticks(pid)), 5, "the script itself to be gone")
     assert time.monotonic() - began < 30
 
 
