@@ -50,14 +50,7 @@ def about_task(
     )
 
 
-def of_stored_task(
-    execution: Execution,
-    task: StoredTask,
-    message: str,
-    *,
-    happened_at: float,
-    event_type: str | None = "workflow_event",
-) -> Event:
+def of_stored_task(execution: Execution, task: StoredTask, message: str, *, happened_at: float) -> Event:
     """Return an event of a task, of an execution that need not be run here."""
     return Event(
         message=message,
@@ -66,7 +59,7 @@ def of_stored_task(
         execution_id=execution.id,
         deployment_id=execution.deployment_id,
         workflow=execution.workflow,
-        event_type=event_type,
+        event_type="workflow_event",
         operation=task.task.operation,
         node=(task.task.instance or "").rsplit("_", 1)[0] or None,
         instance=task.task.instance,

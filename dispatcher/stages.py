@@ -44,14 +44,14 @@ class Stages:
         following = range(run.stage + 1, len(stages))
         found = next((each for each in following if stages[each].on_failure == run.stage_failed), None)
         if found is None or run.cancel is not None:
-            self.end(turn, run)
+            self._end(turn, run)
             return
         run.stage = found
         stage = stages[found]
         plan = self._plan(run, stage)
         if plan is None:
             run.stage_failed = True
-            self.end(turn, run)
+            self._end(turn, run)
             return
         try:
             if run.model is not None and not run.execution.dry_run:
@@ -59,7 +59,7 @@ class Stages:
         except DispatcherError as error:
             run.failures.append(f"stage {stage.name!r} cannot change the deployment: {error}")
             run.stage_failed = True
-            self.end(turn, run)
+            self._end(turn, run)
             return
         self._store_graph(turn, run, stage.name, plan)
         self._graph_begins(turn, run)
@@ -148,7 +148,7 @@ class Stages:
         if not succeeded:
             run.stage_failed = True
 
-    def end(self, turn: Turn, run: Run) -> None:
+    def _end(self, turn: Turn, run: Run) -> None:
         """Write how the execution ended, its last events first."""
         name, error = run.execution.workflow, "\n".join(run.failures) or None
         if run.cancel is not None:
