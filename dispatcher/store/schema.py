@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -76,6 +77,19 @@ DEPLOYMENTS = Table(
 )
 Index("deployments_list", DEPLOYMENTS.c.tenant, DEPLOYMENTS.c.created_at, DEPLOYMENTS.c.id)
 Index("deployments_blueprint", DEPLOYMENTS.c.tenant, DEPLOYMENTS.c.blueprint_id)
+
+#: Files that operations keep with their deployment, by content.
+DEPLOYMENT_FILES = Table(
+    "deployment_files",
+    METADATA,
+    Column("tenant", String(256), primary_key=True),
+    Column("deployment_id", String(256), primary_key=True),
+    Column("path", String(1024), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    #: When it was changed, in the words of who keeps it: clients compare the text.
+    Column("modified", String(64), nullable=False),
+    ForeignKeyConstraint(["tenant", "deployment_id"], ["deployments.tenant", "deployments.id"], ondelete="CASCADE"),
+)
 
 NODES = Table(
     "nodes",
@@ -200,6 +214,37 @@ TASKS = Table(
     Column("decision", Text),
 )
 Index("tasks_graph", TASKS.c.graph_id, TASKS.c.position)
+
+#: Task graphs of workflows that run elsewhere: clients of the REST API keep them here. The engine never reads them.
+OUTSIDE_GRAPHS = Table(
+    "outside_graphs",
+    METADATA,
+    Column("id", String(256), primary_key=True),
+    Column("execution_id", String(64), ForeignKey("executions.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+Index("outside_graphs_execution", OUTSIDE_GRAPHS.c.execution_id)
+
+OUTSIDE_OPERATIONS = Table(
+    "outside_operations",
+    METADATA,
+    Column("id", String(256), primary_key=True),
+    Column("graph_id", String(256), ForeignKey("outside_graphs.id", ondelete="CASCADE"), nullable=False),
+    Column("execution_id", String(64), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    #: The client's word for the kind of task: ``RemoteWorkflowTask`` …
+    Column("type", String(80), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("parameters", Text, nullable=False),
+    #: Ids of operations that it waits for.
+    Column("dependencies", Text, nullable=False),
+    #: Result, exception, agent …: what was told last.
+    Column("outcome", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+Index("outside_operations_graph", OUTSIDE_OPERATIONS.c.graph_id, OUTSIDE_OPERATIONS.c.position)
 
 ATTEMPTS = Table(
     "attempts",
