@@ -17,6 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Optional
 
+import outrider.agent.lean  # noqa: F401 - first of all: the AMQP library is imported by what follows
 from outrider.agent.agent import Agent
 from outrider.agent.errors import AgentError, SettingsError
 from outrider.agent.notify import ServiceManager
@@ -47,6 +48,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
         return _EXIT_USAGE
+    os.environ.update(settings.variables)
     logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format=FORMAT)
     # The AMQP library reports every reconnection at several levels of its own.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
