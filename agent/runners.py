@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -44,12 +44,17 @@ class Spec:
     environment: PluginEnvironment
     mode: str
     code: str
+    #: What the agent's settings put into the environment of its processes.
+    variables: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """A short name of it."""
         environment = self.environment
-        parts = (environment.python, environment.folder, environment.name, environment.version, self.mode, self.code)
+        parts = (
+            *(environment.python, environment.folder, environment.name, environment.version, self.mode, self.code),
+            *self.variables,
+        )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -99,7 +104,7 @@ class Runners:
 
     def spec(self, environment: PluginEnvironment, mode: str) -> Spec:
         """Return what identifies a runner for this environment with the agent's present code."""
-        return Spec(environment, mode, str(self._code))
+        return Spec(environment, mode, str(self._code), self._settings.environment)
 
     def live(self, spec: Spec) -> Optional[Runner]:
         """Return the runner for `spec` if it is known and lives."""
@@ -118,7 +123,7 @@ class Runners:
 
     def ensure_instead(self, spec: Spec) -> Runner:
         """Return a runner with fresh interpreters for a plugin whose import ends its runner. Raises `RunnerError`."""
-        runner = self.ensure(Spec(spec.environment, "spawn", spec.code), ())
+        runner = self.ensure(replace(spec, mode="spawn"), ())
         self._live[spec.key] = runner
         return runner
 

@@ -17,6 +17,7 @@ from outrider.agent.errors import SettingsError
 from outrider.messaging import configuration
 
 _AGENT_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_VARIABLE = re.compile(r"(?!OUTRIDER_)[A-Za-z_][A-Za-z0-9_]*=")
 
 
 def _default_slots() -> int:
@@ -69,8 +70,15 @@ class Settings:
     #: Whether operations may be put into control groups where the host allows it.
     control_groups: bool = True
     log_level: str = "info"
+    #: ``NAME=value`` each: what the agent, and all that it starts, finds in its environment.
+    environment: tuple[str, ...] = ()
     #: Name → ``default``, ``flag``, ``OUTRIDER_…`` or the file's path.
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What goes into the environment, by name."""
+        return dict(text.split("=", 1) for text in self.environment)
 
     @property
     def memory_limit_bytes(self) -> Optional[int]:
@@ -144,6 +152,11 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         f"{name} = {values[name]!r}: must be greater than 0"
         for name in _POSITIVE
         if name in values and not values[name] > 0
+    )
+    found.extend(
+        f"environment: {text!r} is not of the form NAME=value, with a name that does not begin with OUTRIDER_"
+        for text in values.get("environment", ())
+        if not _VARIABLE.match(text)
     )
     if ("broker_certificate_file" in values) != ("broker_key_file" in values):
         found.append("broker_certificate_file and broker_key_file: give both or none")

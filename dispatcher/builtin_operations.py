@@ -20,9 +20,13 @@ _FUNCTIONS = {
     "cloudify_agent.installer.operations.start": f"{_INSTALLER}.start",
     "cloudify_agent.installer.operations.stop": f"{_INSTALLER}.stop",
     "cloudify_agent.installer.operations.delete": f"{_INSTALLER}.delete",
+    "cloudify_agent.installer.operations.restart": f"{_INSTALLER}.restart",
     "cloudify_agent.operations.create_agent_amqp": f"{_INSTALLER}.renew",
     "cloudify_agent.operations.validate_agent_amqp": f"{_INSTALLER}.validate",
     "cloudify_agent.operations.stop": f"{_HOST}.stop",
+    "cloudify_agent.operations.restart": f"{_HOST}.restart",
+    "cloudify_agent.operations.install_plugins": f"{_HOST}.install_plugins",
+    "cloudify_agent.operations.uninstall_plugins": f"{_HOST}.uninstall_plugins",
 }
 
 

@@ -45,7 +45,9 @@ NEEDING_AGENTS = frozenset({"install", "reinstall", "scale", "heal", "update", "
 MAKING = frozenset(f"{LIFECYCLE}.{name}" for name in ("precreate", "create", "configure", "start"))
 _CREATING = frozenset(f"{LIFECYCLE}.{name}" for name in ("precreate", "create"))
 #: What of a host's configuration the agent that it brings itself is told.
-_TOLD = ("max_workers", "log_level", "process_management")
+_TOLD = (
+    "max_workers", "min_workers", "heartbeat", "env", "executable_temp_path", "log_level", "process_management",
+)  # fmt: skip
 #: The installer's operations that take an agent away.
 _REMOVING = frozenset(f"cloudify_agent.installer.operations.{name}" for name in ("stop", "delete"))
 _LONGEST_NAME = 100

@@ -31,7 +31,15 @@ from outrider.installer.fleet import (
     run_fleet,
 )
 from outrider.installer.heartbeats import BrokerHeartbeats, HeartbeatWaiter, broker_heartbeats
-from outrider.installer.installation import Diagnosis, InstalledAgent, ServiceLog, doctor, install_agent, read_log
+from outrider.installer.installation import (
+    Diagnosis,
+    InstalledAgent,
+    ServiceLog,
+    doctor,
+    install_agent,
+    read_log,
+    restart_agent,
+)
 from outrider.installer.plan import Step
 from outrider.installer.progress import Observer, StepEvent, StepState
 from outrider.installer.ssh import HostKeys, Limits, SshTarget, Sudo
@@ -85,6 +93,7 @@ __all__ = [
     "read_log",
     "remember_failed",
     "remove_account",
+    "restart_agent",
     "run_fleet",
     "setup_broker",
     "uninstall_agent",

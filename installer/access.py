@@ -20,6 +20,7 @@ from outrider.messaging.connect import open_transport
 from outrider.messaging.transport import Transport
 
 CONNECT_SECONDS = 15.0
+HEARTBEAT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,15 @@ class InstallerAccess:
         self, agent_id: str, urls: tuple[str, ...], settings: Mapping[str, Value], *, service: str | None = None
     ) -> AgentSpec:
         """Return the agent that shall be on a host; `urls` hold its own account."""
-        # A heartbeat has to come several times in a lease.
+        # A heartbeat has to come several times in a lease, whatever was asked for.
+        wanted = float(settings.get("heartbeat_seconds", HEARTBEAT_SECONDS))  # type: ignore[arg-type]
         common: dict[str, Value] = {
+            **settings,
             "lease_seconds": self.lease_seconds,
-            "heartbeat_seconds": min(5.0, self.lease_seconds / 4),
+            "heartbeat_seconds": min(wanted, self.lease_seconds / 4),
         }
         broker = BrokerAccess(urls, ca_pem=self.broker_ca_pem)
-        return AgentSpec(agent_id, broker, {**common, **settings}, service=service)
+        return AgentSpec(agent_id, broker, common, service=service)
 
 
 def _without_account(url: str) -> str:

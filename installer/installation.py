@@ -151,6 +151,29 @@ def read_log(target: SshTarget, host_program: bytes, *, lines: int, observer: Ob
     return ServiceLog(answer["state"], answer["log"])
 
 
+def restart_agent(
+    target: SshTarget,
+    agent_id: str,
+    host_program: bytes,
+    *,
+    heartbeats: HeartbeatWaiter,
+    observer: Observer = ignore,
+) -> AgentHeartbeat:
+    """Start an agent anew while its operations go on, and return its first heartbeat; raises `StepFailed`."""
+    steps = Steps(str(target), observer)
+    known = heartbeats.latest(agent_id)
+    with connected(steps, target, host_program) as session:
+        with steps.step(Step.SERVICE):
+            session.act("restart", {"timeout_seconds": SERVICE_SECONDS}, timeout_seconds=SERVICE_SECONDS + 60.0)
+        session.remove_stage()
+
+    def anew(beat: AgentHeartbeat) -> bool:
+        return known is None or beat.process_id != known.process_id
+
+    with steps.step(Step.HEARTBEAT):
+        return heartbeats.wait(agent_id, anew, HEARTBEAT_SECONDS, known=known)
+
+
 @contextlib.contextmanager
 def connected(steps: Steps, target: SshTarget, host_program: bytes) -> Iterator[HostSession]:
     """Connect as a step of its own, and yield the session."""

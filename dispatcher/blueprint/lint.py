@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from outrider.dispatcher.blueprint.functions.names import find_functions, is_function
+from outrider.dispatcher.blueprint.lint_agents import agent_warnings
 from outrider.dispatcher.blueprint.lint_operations import operation_warnings
 from outrider.dispatcher.blueprint.lint_warning import LintWarning, is_own, warning_at
 from outrider.dispatcher.blueprint.loading import Blueprint
@@ -165,6 +166,7 @@ _RULES = (
     _plugins,
     _deprecated,
     operation_warnings,
+    agent_warnings,
     _replaced,
     _constraints,
     _imports,

@@ -84,6 +84,16 @@ def _activate(layout: Layout, request: Request) -> Request:
     return answer
 
 
+def _restart(layout: Layout, request: Request) -> Request:
+    """Start the agent anew; its operations go on."""
+    with _locked(layout):
+        if services.state(layout) == "none":
+            raise HostError("service", "there is no agent on this host", "install one")
+        services.restart(layout)
+        services.wait_until_active(layout, request.get("timeout_seconds", ACTIVATE_SECONDS))
+    return {}
+
+
 def _upgrade(layout: Layout, request: Request) -> Request:
     """Upgrade with nobody at the other end: what the agent starts when it is told to over its control queue."""
 
@@ -125,6 +135,7 @@ ACTIONS: dict[str, Callable[[Layout, Request], Request]] = {
     "environment": _environment,
     "configure": _configure,
     "service": _service,
+    "restart": _restart,
     "upgrade": _upgrade,
     "collect": _collect,
     "status": _status,

@@ -21,6 +21,7 @@ from outrider.installer import (
     create_account,
     install_agent,
     remove_account,
+    restart_agent,
     uninstall_agent,
 )
 from outrider.installer.access import InstallerAccess
@@ -102,6 +103,25 @@ def delete(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
             with access.transport(_work_dir()) as transport:
                 remove_account(access.management, transport, name)
         ctx.instance.runtime_properties.pop(RECORD, None)
+
+
+@operation(resumable=True)
+def restart(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
+    """Start the agent anew, by SSH; its operations go on."""
+    with translated(retry_number=ctx.operation.retry_number):
+        wish = _wish(agent_config)
+        if wish.method == NONE:
+            return
+        if wish.method != REMOTE or _is_anothers():
+            raise NonRecoverableError(
+                f"nobody logs in to the host of {ctx.instance.id} to start its agent anew: call "
+                "cloudify.interfaces.cloudify_agent.restart_amqp, which the agent does itself"
+            )
+        access = _access()
+        login, bundle = _login(wish), ensure_bundle(Path(access.bundle))
+        with access.transport(_work_dir()) as transport, broker_heartbeats(transport) as heartbeats:
+            beat = restart_agent(login.target, _name(), bundle.host_program, heartbeats=heartbeats, observer=_tell)
+        _note(wish, beat)
 
 
 @operation(resumable=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from outrider.installer import HostKeys, InstallerError, SshTarget, Sudo, parse_target
 from outrider.installer.configuration import Value
@@ -17,9 +17,11 @@ METHODS = (REMOTE, INIT_SCRIPT, PLUGIN, PROVIDED, NONE)
 #: A machine boots in less; a slower one is waited for by the next try.
 SSH_SECONDS = 45.0
 #: Field of the blueprint → the agent's setting.
-_SETTINGS = {"max_workers": "slots", "log_level": "log_level"}
-#: What the ecosystem's words for a service are here.
-_SERVICES = {"systemd": "systemd", "detach": "detached", "detached": "detached"}
+_NUMBERS = {"max_workers": "slots", "min_workers": "waiting_children", "heartbeat": "heartbeat_seconds"}
+#: What the ecosystem's words for a service are here; None: the best that the host has.
+_SERVICES = {"systemd": "systemd", "detach": "detached", "detached": "detached", "init.d": None, "initd": None}
+#: Where plugins of the ecosystem look for a folder for what they execute.
+_TEMPORARY = "CFY_EXEC_TEMP"
 
 
 class WishInvalid(InstallerError):
@@ -38,8 +40,13 @@ class Wish:
 
     @property
     def settings(self) -> dict[str, Value]:
-        """The agent's settings that the blueprint names."""
-        return {ours: self.config[theirs] for theirs, ours in _SETTINGS.items() if self.config.get(theirs)}
+        """The agent's settings that the blueprint names. Raises `WishInvalid`."""
+        found: dict[str, Value] = {ours: self._number(name) for name, ours in _NUMBERS.items() if self.config.get(name)}
+        if self.config.get("log_level"):
+            found["log_level"] = str(self.config["log_level"]).lower()
+        if variables := self._variables():
+            found["environment"] = [f"{name}={value}" for name, value in sorted(variables.items())]
+        return found
 
     @property
     def ssh_seconds(self) -> float:
@@ -56,6 +63,33 @@ class Wish:
                 f"process_management {name!r} is not known", remedy=f"choose of {', '.join(_SERVICES)}, or leave it out"
             )
         return _SERVICES[name] if name else None
+
+    def _number(self, name: str) -> Union[int, float]:
+        value = self.config[name]
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = 0.0
+        if isinstance(value, bool) or number <= 0:
+            raise WishInvalid(f"{name}: {value!r} is no number above 0", remedy="give one, or leave it out")
+        return number if name == "heartbeat" else int(number)
+
+    def _variables(self) -> dict[str, str]:
+        """Return what the agent, and all that it starts, finds in its environment."""
+        found: dict[str, str] = {}
+        given = self.config.get("env") or {}
+        if not isinstance(given, Mapping):
+            raise WishInvalid(f"env: {given!r} is no mapping", remedy="write env: {NAME: value}")
+        for name, value in given.items():
+            if not isinstance(value, (str, int, float)):
+                raise WishInvalid(
+                    f"env: the value of {name} is neither a text nor a number",
+                    remedy="write it as a text; a host that brings its agent itself cannot be given secrets this way",
+                )
+            found[str(name)] = str(value).lower() if isinstance(value, bool) else str(value)
+        if self.config.get("executable_temp_path"):
+            found.setdefault(_TEMPORARY, str(self.config["executable_temp_path"]))
+        return found
 
     def target(self, *, known_hosts: tuple[Path, ...], pinned: Optional[str], accept_new: bool) -> SshTarget:
         """Return the way into the host by SSH.

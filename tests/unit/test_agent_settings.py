@@ -47,6 +47,14 @@ def test_lists_in_the_environment_are_separated_by_commas() -> None:
     assert settings.broker_urls == ("amqp://a", "amqp://b")
 
 
+def test_variables_for_the_environment_are_none_of_the_agents_own() -> None:
+    found = load(None, environment={"OUTRIDER_ENVIRONMENT": "A=b=c,https_proxy="}, flags={})
+    assert found.variables == {"A": "b=c", "https_proxy": ""}
+    with pytest.raises(SettingsError) as caught:
+        load(None, environment={"OUTRIDER_ENVIRONMENT": "OUTRIDER_SLOTS=1,9=a,PLAIN"}, flags={})
+    assert len(caught.value.problems) == 3
+
+
 def test_the_memory_limit_is_given_in_mebibytes_and_zero_means_none() -> None:
     assert Settings("a", memory_limit_mib=3).memory_limit_bytes == 3 * 2**20
     assert Settings("a").memory_limit_bytes is None

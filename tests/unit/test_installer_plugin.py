@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from outrider.agent.settings import load
 from outrider.installer import Sudo
 from outrider.installer.access import InstallerAccess
+from outrider.installer.configuration import render_configuration
 from outrider.installer.errors import AccessFailed, AgentNameTaken, HostUnfit, NoPython, StepFailed
 from outrider.installer.initscript import init_script
 from outrider.installer.onhost import leaving
@@ -21,9 +23,11 @@ from outrider.installer.onhost.bootstrap import hash_password
 from outrider.installer.onhost.layout import my_layout
 from outrider.installer.plugin.failures import SETTLING_TRIES, is_final
 from outrider.installer.plugin.login import Login
-from outrider.installer.plugin.operations import create, delete, renew, stop
+from outrider.installer.plugin.operations import create, delete, renew, restart, stop
 from outrider.installer.plugin.wishes import Wish, WishInvalid, read_wish
 from outrider.messaging.errors import ConnectFailed
+from outrider.plugins.host.operations import install_plugins, uninstall_plugins
+from outrider.plugins.host.operations import restart as restart_here
 from outrider.plugins.host.operations import stop as leave_host
 from outrider.plugins.sdk.testing import call
 from outrider.plugins.ssh.access.errors import HostKeyUnknown, HostUnreachable, LoginRefused, SudoPasswordWrong
@@ -64,6 +68,62 @@ def test_extra_fields_count_like_the_others_and_inputs_win() -> None:
     assert wish.config["user"] == "c"
     assert wish.config["sudo"] == "never"
     assert wish.settings == {"slots": 2}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"max_workers": "3", "min_workers": 2}, {"slots": 3, "waiting_children": 2}),
+        ({"min_workers": 0, "max_workers": None}, {}),
+        ({"heartbeat": 12}, {"heartbeat_seconds": 12.0}),
+        ({"log_level": "DEBUG"}, {"log_level": "debug"}),
+        (
+            {"env": {"https_proxy": "http://p:3128", "DEEP": 1}},
+            {"environment": ["DEEP=1", "https_proxy=http://p:3128"]},
+        ),
+        ({"executable_temp_path": "/opt/tmp"}, {"environment": ["CFY_EXEC_TEMP=/opt/tmp"]}),
+    ],
+)
+def test_fields_of_the_configuration_become_settings_of_the_agent(
+    config: dict[str, Any], expected: dict[str, Any], tmp_path: Path
+) -> None:
+    wish = Wish("remote", "h", config)
+
+    assert wish.settings == expected
+    access = InstallerAccess(broker_urls=("amqp://broker/",), management_url="")
+    path = tmp_path / "agent.toml"
+    path.write_text(render_configuration(access.spec("vm_1", (), wish.settings), state_dir="/s", ca_file=""))
+    read = load(path, environment={}, flags={})
+    assert {name: getattr(read, name) for name in expected} == {
+        name: tuple(value) if isinstance(value, list) else value for name, value in expected.items()
+    }
+
+
+def test_a_heartbeat_comes_several_times_in_a_lease_whatever_was_asked_for() -> None:
+    access = InstallerAccess(broker_urls=("amqp://broker/",), management_url="", lease_seconds=60.0)
+
+    assert access.spec("a", (), {"heartbeat_seconds": 30.0}).settings["heartbeat_seconds"] == 15.0
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"max_workers": "many"}, "max_workers: 'many' is no number above 0"),
+        ({"heartbeat": -1}, "heartbeat: -1 is no number above 0"),
+        ({"env": {"TOKEN": {"get_secret": "t"}}}, "env: the value of TOKEN"),
+        ({"env": ["A=b"]}, "is no mapping"),
+    ],
+)
+def test_a_field_that_cannot_be_followed_is_named(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(WishInvalid, match=message):
+        _ = Wish("remote", "h", config).settings
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(None, None), ("systemd", "systemd"), ({"name": "detach"}, "detached"), ("init.d", None)]
+)
+def test_the_words_for_a_service_are_the_ecosystems(given: Any, expected: str | None) -> None:
+    assert Wish("remote", "h", {"process_management": given}).service == expected
 
 
 def test_a_key_is_a_text_or_a_path_and_shows_nowhere() -> None:
@@ -162,7 +222,7 @@ def test_the_key_that_was_trusted_at_first_use_is_found_again(tmp_path: Path) ->
     assert Login(target({}), tmp_path / "none").shown_key() is None
 
 
-@pytest.mark.parametrize("operation", [create, stop, delete, renew])
+@pytest.mark.parametrize("operation", [create, stop, delete, renew, restart])
 def test_hosts_without_agents_need_nothing(operation: Any) -> None:
     run = call(operation, properties={"agent_config": {"install_method": "none"}})
 
@@ -183,6 +243,29 @@ def test_a_host_that_brought_its_agent_gets_no_new_one_over_ssh() -> None:
 
     assert not run.error["recoverable"]
     assert "outrider agent upgrade --on vm_1" in run.error["message"]
+
+
+def test_an_agent_that_no_login_leads_to_is_started_anew_by_itself() -> None:
+    properties = {"agent_config": {"install_method": "init_script"}}
+    run = call(restart, properties=properties, runtime_properties={"cloudify_agent": {"name": "vm_1"}})
+
+    assert not run.error["recoverable"]
+    assert "restart_amqp" in run.error["message"]
+
+
+def test_an_agent_that_no_installer_put_there_is_not_started_anew() -> None:
+    run = call(restart_here)
+
+    assert not run.error["recoverable"]
+    assert "where no installer put it" in run.error["message"]
+
+
+@pytest.mark.parametrize("operation", [install_plugins, uninstall_plugins])
+def test_plugins_come_and_go_by_themselves(operation: Any) -> None:
+    run = call(operation, inputs={"plugins": [{"name": "aws"}, "docker"]})
+
+    assert run.error is None
+    assert run.logs[-1].message.startswith("plugins aws, docker: ")
 
 
 def test_a_host_that_nobody_ever_got_onto_is_not_logged_in_to() -> None:
