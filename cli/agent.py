@@ -15,10 +15,7 @@ from outrider.cli.stores import open_database
 from outrider.cli.waterfall import seconds
 from outrider.dispatcher.store import agents
 
-app = typer.Typer(help="Agents: run one here, see the known ones.", no_args_is_help=True)
 
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Settings file (TOML).")] = None,
@@ -30,7 +27,6 @@ def run(
     sys.exit(main([*arguments, *context.args]))
 
 
-@app.command("list")
 def list_agents(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
     """List the agents that were heard of."""
     with closing(open_database()) as database, database.read() as connection:

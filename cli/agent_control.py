@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from outrider.cli.agent import app
 from outrider.cli.agent_show import AgentId
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.hosts import (
@@ -61,7 +60,6 @@ def asking(settings: CommandSettings) -> Iterator[AgentQuestions]:
         fail(str(error), ExitCode.UNAVAILABLE)
 
 
-@app.command()
 def drain(
     agent_id: AgentId,
     timeout: Annotated[float, typer.Option(help="Wait for so many seconds at most for what runs.")] = 3600.0,
@@ -103,7 +101,6 @@ def wait_until_idle(questions: AgentQuestions, agent_id: str, *, timeout_seconds
         time.sleep(min(_POLL_SECONDS, timeout_seconds))
 
 
-@app.command()
 def logs(
     agent_id: Annotated[str, typer.Argument(help="The agent's id; with --ssh, [user@]host[:port].", metavar="AGENT")],
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="So many, the last ones.")] = 50,
@@ -118,7 +115,7 @@ def logs(
     no_root: NoRoot = False,
     bundle_file: BundleFile = None,
 ) -> None:
-    """Print the end of an agent's own log: by its control queue what it logged since its start, or all by SSH."""
+    """Print the end of an agent's log: by its control queue what it logged since its start, or all by SSH."""
     if not ssh:
         with asking(command_settings()) as questions:
             answer = questions.ask(agent_id, ControlKind.LOGS, {"lines": lines})

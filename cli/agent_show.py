@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.agent import app
 from outrider.cli.local import transport_of
 from outrider.cli.output import console, fail, print_fields, print_json, print_table
 from outrider.cli.settings import CommandSettings, command_settings
@@ -38,7 +37,6 @@ class AgentView:
     queue_problem: str = ""
 
 
-@app.command()
 def show(
     agent_id: AgentId, json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
 ) -> None:

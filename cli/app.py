@@ -1,45 +1,18 @@
-"""The commands of `outrider`, by name; the module behind a command is loaded when that command is called."""
+"""Makes the command line of the tables of commands, and runs it."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 import typer
 
+from outrider.cli.commands import COMMANDS
+from outrider.cli.lazy import Command, Group, LazyGroup
 from outrider.cli.profiles import LOCAL, in_use
+from outrider.cli.remote.commands import MANAGED
 from outrider.messaging.version import __version__
 
-#: Command -> (module, attribute). A Typer application is a group of commands, a function is one command.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("outrider.cli.run", "run"),
-    "init": ("outrider.cli.init", "init"),
-    "blueprint": ("outrider.cli.blueprint", "app"),
-    "plugin": ("outrider.cli.plugin_commands", "app"),
-    "deployment": ("outrider.cli.updating", "app"),
-    "execution": ("outrider.cli.resuming", "app"),
-    "exec": ("outrider.cli.exec", "exec_"),
-    "agent": ("outrider.cli.agents", "app"),
-    "broker": ("outrider.cli.broker", "app"),
-    "up": ("outrider.cli.up", "up"),
-    "ca": ("outrider.cli.ca", "app"),
-    "dispatcher": ("outrider.cli.dispatcher", "app"),
-    "secret": ("outrider.cli.secret", "app"),
-    "config": ("outrider.cli.config", "app"),
-    "events": ("outrider.cli.events", "events"),
-    "profile": ("outrider.cli.profile", "app"),
-}
-#: The same nouns while a manager is in use (`outrider profile use NAME`).
-MANAGED: dict[str, tuple[str, str]] = {
-    "plugin": ("outrider.cli.remote.plugin", "app"),
-    "blueprint": ("outrider.cli.remote.blueprint", "app"),
-    "deployment": ("outrider.cli.remote.deployment", "app"),
-    "execution": ("outrider.cli.remote.execution", "app"),
-    "secret": ("outrider.cli.remote.secret", "app"),
-    "events": ("outrider.cli.remote.events", "events"),
-}
 EPILOG = (
     "State lies in $OUTRIDER_HOME (default ~/.outrider); every command finds it there. "
     "With `outrider profile`, commands speak to a manager instead."
@@ -61,25 +34,19 @@ def outrider(
     """Run operations on many hosts: agents, plugins, workflows."""
 
 
-def application(names: Iterable[str], *, managed: bool = False) -> typer.Typer:
-    """Return the command line with these commands; `managed`: as they are while a manager is in use.
-
-    Tracebacks are plain: the decorated ones print local variables, and one of them may be a secret.
-    """
-    app = typer.Typer(name="outrider", no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG)
+def application(entries: Mapping[str, Command | Group]) -> LazyGroup:
+    """Return the command line with these commands."""
+    app = typer.Typer(name="outrider", cls=LazyGroup, no_args_is_help=True, epilog=EPILOG)
     app.callback()(outrider)
-    for name in names:
-        module, attribute = (MANAGED.get(name) if managed else None) or COMMANDS[name]
-        command: Any = getattr(importlib.import_module(module), attribute)
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
-        else:
-            app.command(name)(command)
-    return app
+    root = typer.main.get_command(app)
+    assert isinstance(root, LazyGroup)  # noqa: S101 - its class is given above
+    return root.adopt(entries)
 
 
 def run() -> None:
-    """Run the command line; ends the process."""
-    called = sys.argv[1] if len(sys.argv) > 1 else ""
+    """Run the command line; ends the process.
+
+    Tracebacks are Python's own: the decorated ones of Typer print local variables, and one of them may be a secret.
+    """
     managed = in_use() != LOCAL
-    application([called] if called in COMMANDS else COMMANDS, managed=managed)(prog_name="outrider")
+    application({**COMMANDS, **MANAGED} if managed else COMMANDS)(prog_name="outrider")

@@ -28,8 +28,6 @@ from outrider.dispatcher.workflows import WorkflowError, get_workflow
 from outrider.dispatcher.workflows.preview import planned_operations
 from outrider.dispatcher.workflows.records import view_of_plan
 
-app = typer.Typer(help="Blueprints: check them, see what they mean.", no_args_is_help=True)
-
 BlueprintFile = Annotated[Path, typer.Argument(help="The blueprint's main file.", metavar="BLUEPRINT")]
 Inputs = Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -74,7 +72,6 @@ def prepare(blueprint: Blueprint, inputs: dict[str, Any], *, json: bool = False)
         raise typer.Exit(2) from None
 
 
-@app.command()
 def validate(path: BlueprintFile, json: Json = False) -> None:
     """Say whether a blueprint is sound; every mistake at once, with its place."""
     blueprint = read(path, json=json)
@@ -85,7 +82,6 @@ def validate(path: BlueprintFile, json: Json = False) -> None:
         console.print(f"{path} is valid: {nodes} node template{'s' if nodes != 1 else ''}", soft_wrap=True)
 
 
-@app.command()
 def show(
     path: BlueprintFile,
     stage: Annotated[StageName, typer.Option(help="How far to go.")] = StageName.PLAN,
@@ -101,7 +97,6 @@ def show(
         print_json(prepare(blueprint, key_values(inputs or (), what="input")))
 
 
-@app.command()
 def plan(
     path: BlueprintFile,
     workflow: Annotated[str, typer.Argument(help="install, uninstall, heal ….")] = "install",
@@ -124,9 +119,8 @@ def plan(
     print_planned(planned, json=json, empty=f"{workflow} would run no operation.")
 
 
-@app.command("lint")
 def lint_(path: BlueprintFile, json: Json = False) -> None:
-    """Warn about what is sound but probably not meant: unused inputs, secrets in plain text, unpinned plugins …"""
+    """Warn about what is sound but probably not meant: unused inputs, plain secrets, unpinned plugins …"""
     warnings = lint(read(path, json=json))
     if json:
         print_json([warning.to_json() for warning in warnings])
@@ -143,7 +137,6 @@ class Picture(str, Enum):
     MERMAID = "mermaid"
 
 
-@app.command()
 def graph(
     path: BlueprintFile,
     picture: Annotated[Picture, typer.Option("--format", help="svg or mermaid.")] = Picture.MERMAID,
@@ -159,7 +152,6 @@ def graph(
         console.print(f"wrote {output}", soft_wrap=True)
 
 
-@app.command()
 def schema() -> None:
     """Print the language as a JSON Schema, with which editors complete and check blueprints."""
     print_json(json_schema())

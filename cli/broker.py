@@ -18,8 +18,6 @@ from outrider.messaging.amqp.management import ManagementClient
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.transport import Transport
 
-app = typer.Typer(help="Brokers: set RabbitMQ up, check it.", no_args_is_help=True)
-
 
 @dataclass(frozen=True)
 class Broker:
@@ -57,7 +55,6 @@ def opened_broker(settings: CommandSettings, *, setting_up: bool = False) -> Ite
         transport.close()
 
 
-@app.command()
 def setup() -> None:
     """Make the virtual host, queues, exchanges and policies; running it again changes nothing."""
     try:
@@ -70,7 +67,6 @@ def setup() -> None:
     conclude(report)
 
 
-@app.command()
 def check() -> None:
     """Say what the broker lacks, each with its remedy; changes nothing."""
     try:

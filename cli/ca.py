@@ -18,8 +18,6 @@ from outrider.cli.home import find_home
 from outrider.cli.output import console, fail, print_fields
 from outrider.dispatcher.durable import create_file
 
-app = typer.Typer(help="TLS: a certificate authority of your own.", no_args_is_help=True)
-
 AUTHORITY_DAYS = 3650
 #: Browsers and clients refuse server certificates that last longer.
 CERTIFICATE_DAYS = 397
@@ -34,7 +32,6 @@ def folder() -> Path:
     return find_home().make().path / "tls"
 
 
-@app.command()
 def create(
     name: Annotated[str, typer.Option(help="Name in the certificate.")] = "Outrider authority",
 ) -> None:
@@ -44,7 +41,6 @@ def create(
     console.print("Give ca.pem to clients (cfy profiles use … --ssl -c ca.pem); ca.key never leaves this machine.")
 
 
-@app.command()
 def issue(
     names: Annotated[list[str], typer.Argument(help="Host names and addresses that the certificate is for.")],
 ) -> None:

@@ -9,15 +9,7 @@ import typer
 from outrider.cli.output import print_json, print_table
 from outrider.cli.settings import command_settings
 
-app = typer.Typer(help="Settings: see them, and where each came from.", no_args_is_help=True)
 
-
-@app.callback()
-def config() -> None:
-    """Settings: see them, and where each came from."""
-
-
-@app.command()
 def show(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
     """Print every setting with its origin; passwords in addresses are left out."""
     settings = command_settings()

@@ -18,14 +18,11 @@ from outrider.dispatcher.outputs import evaluated
 from outrider.dispatcher.store import deployments, instances
 from outrider.dispatcher.workflows import InstanceView
 
-app = typer.Typer(help="Deployments: what was made from blueprints.", no_args_is_help=True)
-
 TENANT = "default_tenant"
 Name = Annotated[str, typer.Argument(help="Id of the deployment.", metavar="DEPLOYMENT")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-@app.command("list")
 def list_deployments(json: Json = False) -> None:
     """List deployments with the states of their instances."""
     with closing(open_database()) as database, database.read() as connection:
@@ -53,7 +50,6 @@ def _states(found: Iterable[InstanceView]) -> dict[str, int]:
     return dict(Counter(instance.state for instance in found))
 
 
-@app.command()
 def show(deployment_id: Name, json: Json = False) -> None:
     """Show a deployment's instances with their runtime properties."""
     with closing(open_database()) as database, database.read() as connection:
@@ -77,7 +73,6 @@ def show(deployment_id: Name, json: Json = False) -> None:
     )
 
 
-@app.command()
 def outputs(deployment_id: Name, json: Json = False) -> None:
     """Print a deployment's outputs, evaluated now."""
     with closing(open_database()) as database, database.read() as connection:
@@ -91,7 +86,6 @@ def outputs(deployment_id: Name, json: Json = False) -> None:
         print_fields(found)
 
 
-@app.command()
 def delete(
     deployment_id: Name,
     force: Annotated[bool, typer.Option("--force", "-f", help="Although instances are installed.")] = False,

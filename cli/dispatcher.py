@@ -17,15 +17,7 @@ from outrider.cli.settings import command_settings
 from outrider.dispatcher.errors import DispatcherError
 from outrider.messaging.errors import MessagingError
 
-app = typer.Typer(help="Dispatchers: run one.", no_args_is_help=True)
 
-
-@app.callback()
-def dispatcher() -> None:
-    """Dispatchers: run one."""
-
-
-@app.command()
 def run(
     broker: Annotated[str | None, typer.Option(help="amqp[s]://user:password@host[:port][/vhost], …")] = None,
     database: Annotated[

@@ -21,8 +21,6 @@ from outrider.dispatcher.store import decisions, executions
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.executions import Cancel, Execution, Status
 
-app = typer.Typer(help="Executions: runs of a workflow.", no_args_is_help=True)
-
 ExecutionId = Annotated[str, typer.Argument(help="Id of the execution, or its first characters.", metavar="ID")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -58,7 +56,6 @@ def took(execution: Execution) -> str:
     return "…" if execution.ended_at is None else seconds(execution.ended_at - execution.started_at)
 
 
-@app.command("list")
 def list_executions(
     deployment: Annotated[str | None, typer.Option("--deployment", "-d", help="Only those of this one.")] = None,
     json: Json = False,
@@ -90,7 +87,6 @@ def list_executions(
     )
 
 
-@app.command()
 def show(execution_id: ExecutionId, json: Json = False) -> None:
     """Show one execution, with where the time of its operations went."""
     with closing(open_database()) as database:
@@ -120,7 +116,6 @@ def show(execution_id: ExecutionId, json: Json = False) -> None:
     console.print(waterfall(spans, width=console.width))
 
 
-@app.command()
 def watch(execution_id: ExecutionId) -> None:
     """Follow an execution until it ends; the exit code is the execution's."""
     with closing(open_database()) as database:
@@ -137,7 +132,6 @@ def watch(execution_id: ExecutionId) -> None:
     raise typer.Exit(EXIT_CODES[execution.status])
 
 
-@app.command()
 def cancel(
     execution_id: ExecutionId,
     force: Annotated[bool, typer.Option(help="Do not wait for the answers of running operations.")] = False,

@@ -12,7 +12,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from outrider.cli.agent import app
 from outrider.cli.agent_upgrade import over_broker
 from outrider.cli.broker import Broker, opened_broker
 from outrider.cli.exit_codes import ExitCode
@@ -97,7 +96,6 @@ class Login:
         return SshTarget(**{**base.__dict__, "jumps": jumps})
 
 
-@app.command()
 def bundle(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
     python: Annotated[list[str] | None, typer.Option(help="3.9 … 3.13; default, all.")] = None,
@@ -113,7 +111,6 @@ def bundle(
     console.print(f"{output}: agent {made.version} for {', '.join(map(str, made.targets))}", soft_wrap=True)
 
 
-@app.command()
 def doctor(
     hosts: Hosts = None,
     hosts_file: HostsFile = None,
@@ -146,7 +143,6 @@ def doctor(
         raise typer.Exit(ExitCode.FAILED)
 
 
-@app.command("install")
 def install_agents(
     hosts: Hosts = None,
     hosts_file: HostsFile = None,
@@ -180,7 +176,6 @@ def install_agents(
     with_broker(settings, targets, work, done="an agent runs on")
 
 
-@app.command("upgrade")
 def upgrade_agents(
     hosts: Hosts = None,
     hosts_file: HostsFile = None,
@@ -199,7 +194,7 @@ def upgrade_agents(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Over the broker: every agent that lives.")] = False,
 ) -> None:
-    """Bring a new version beside the old one and switch; a version that does not work is rolled back by itself.
+    """Bring a new version beside the old one and switch; one that does not work is rolled back.
 
     By SSH to the named hosts, or, with `--on` or `--all`, over the broker: then agents fetch the bundle from here.
     """
@@ -216,7 +211,6 @@ def upgrade_agents(
     with_broker(command_settings(), targets, work, done="upgraded")
 
 
-@app.command("uninstall")
 def uninstall_agents(
     hosts: Hosts = None,
     hosts_file: HostsFile = None,

@@ -20,8 +20,6 @@ from outrider.dispatcher.store import plugins
 from outrider.plugins import wagons
 from outrider.plugins.wagons import Progress, Wagon, WagonError
 
-app = typer.Typer(help="Plugins: build, check and install wagons.", no_args_is_help=True)
-
 WagonFile = Annotated[Path, typer.Argument(help="A .wgn file.", exists=True, dir_okay=False, metavar="WAGON")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -32,7 +30,6 @@ def show_progress(progress: Progress) -> None:
     errors.print(Text(text, style="dim"), soft_wrap=True)
 
 
-@app.command()
 def build(
     source: Annotated[str, typer.Argument(help="A folder, a one-file plugin (.py), or a requirement: name==1.2")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the wagons.")] = Path(),
@@ -76,7 +73,6 @@ def description(wagon: Wagon) -> dict[str, object]:
     }
 
 
-@app.command()
 def show(path: WagonFile, json: Json = False) -> None:
     """Show what a wagon holds."""
     try:
@@ -92,7 +88,6 @@ def show(path: WagonFile, json: Json = False) -> None:
     print_table(("wheel", "bytes"), (tuple(wheel.values()) for wheel in wheels), empty="It holds no wheel.")
 
 
-@app.command()
 def verify(path: WagonFile) -> None:
     """Check an archive and every file in its wheels against the hashes that they carry."""
     try:
@@ -106,7 +101,6 @@ def verify(path: WagonFile) -> None:
     console.print(f"{path.name}: {len(verification.wagon.wheels)} wheels, all files as recorded")
 
 
-@app.command()
 def check(
     path: WagonFile,
     python: Annotated[str | None, typer.Option(help="Interpreter of the host; default, this one.")] = None,
@@ -128,7 +122,6 @@ def check(
     console.print(f"{path.name} installs on {target.description}", soft_wrap=True)
 
 
-@app.command()
 def install(
     path: Annotated[Path, typer.Argument(help="A wagon, or a folder or .py file to build one from.", exists=True)],
     yaml: Annotated[list[Path] | None, typer.Option("--yaml", "-y", exists=True, help="plugin.yaml beside it.")] = None,
@@ -149,7 +142,6 @@ def install(
     )
 
 
-@app.command("list")
 def list_plugins(json: Json = False) -> None:
     """List the plugins that are known."""
     with closing(open_database()) as database, database.read() as connection:
@@ -172,7 +164,6 @@ def list_plugins(json: Json = False) -> None:
     )
 
 
-@app.command()
 def delete(name: str, version: str) -> None:
     """Forget a plugin's version; environments on agents stay until they are collected."""
     with closing(open_database()) as database, database.begin() as connection:

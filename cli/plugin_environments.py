@@ -18,10 +18,6 @@ from outrider.cli.stores import open_database
 from outrider.dispatcher.plugin_uploads import wagons_in_use
 from outrider.plugins.wagons import Environment, EnvironmentStore, WagonError
 
-app = typer.Typer(
-    help="Environments of plugins, of the agent in this home: see them, collect them.", no_args_is_help=True
-)
-
 KNOWN, RUNNING, UNUSED = "known plugin", "running", "unused"
 
 
@@ -42,7 +38,6 @@ def uses(environments: Iterable[Environment]) -> dict[Path, str]:
     return found
 
 
-@app.command("list")
 def list_environments(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
     """List environments: one per version and archive of a plugin, side by side."""
     environments = store().list()
@@ -82,12 +77,11 @@ def list_environments(json: Annotated[bool, typer.Option("--json", help="Print o
     )
 
 
-@app.command()
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Remove environments that no known plugin, deployment or process uses, and wheels that are in none."""
+    """Remove environments that no known plugin, deployment or process uses, and unused wheels."""
     environments = store()
     used = uses(environments.list())
     going = sorted(path for path, use in used.items() if use == UNUSED)

@@ -18,12 +18,9 @@ from outrider.cli.output import console, fail, print_json, print_table
 from outrider.cli.profiles import LOCAL, Profile, ProfileError
 from outrider.cli.remote.client import ManagerClient, ManagerRefused, ManagerUnreachable
 
-app = typer.Typer(help="Profiles: managers to work with.", no_args_is_help=True)
-
 Name = Annotated[str, typer.Argument(help="What you call it.", metavar="NAME")]
 
 
-@app.command()
 def add(
     name: Name,
     url: Annotated[str, typer.Argument(help="https://manager.example:8099", metavar="URL")],
@@ -90,7 +87,6 @@ def checked(name: str) -> str:
         fail(str(error))
 
 
-@app.command()
 def use(name: Annotated[str, typer.Argument(help=f"A profile, or {LOCAL}: this machine.", metavar="NAME")]) -> None:
     """Work with a manager from now on, or with this machine's own store."""
     try:
@@ -100,7 +96,6 @@ def use(name: Annotated[str, typer.Argument(help=f"A profile, or {LOCAL}: this m
     console.print(f"{name} is in use")
 
 
-@app.command("list")
 def list_profiles(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
     """List the managers that are known; tokens are not shown."""
     try:
@@ -116,7 +111,6 @@ def list_profiles(json: Annotated[bool, typer.Option("--json", help="Print one J
     print_table(("", "profile", "manager", "tenant"), rows, empty="")
 
 
-@app.command()
 def remove(name: Name) -> None:
     """Forget a manager. Its token stays good there until it is deleted or expires."""
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.execution import EXIT_CODES, app, find, took
+from outrider.cli.execution import EXIT_CODES, find, took
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.local import opened
 from outrider.cli.logs import configure_logging
@@ -26,7 +26,6 @@ from outrider.dispatcher.store.tasks import DecisionKind
 ExecutionId = Annotated[str, typer.Argument(help="Id of the execution, or its first characters.", metavar="ID")]
 
 
-@app.command()
 def resume(
     execution_id: ExecutionId,
     force: Annotated[bool, typer.Option(help="Also try operations again that may have run.")] = False,
@@ -52,7 +51,6 @@ def resume(
     raise typer.Exit(EXIT_CODES.get(ended.status, ExitCode.FAILED))
 
 
-@app.command()
 def why(
     execution_id: ExecutionId,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -80,7 +78,6 @@ def why(
     )
 
 
-@app.command()
 def decide(
     task_id: Annotated[str, typer.Argument(help="Id of the operation, as `why` shows it.", metavar="OPERATION")],
     decision: Annotated[DecisionKind, typer.Argument(help="What the next resume does about it.")],

@@ -15,8 +15,6 @@ from outrider.cli.output import console, fail, print_json, print_table
 from outrider.cli.stores import open_database, open_secrets
 from outrider.dispatcher.secrets import SecretError, SecretInfo
 
-app = typer.Typer(help="Secrets: values that operations may use.", no_args_is_help=True)
-
 TENANT = "default_tenant"
 Name = Annotated[str, typer.Argument(help="What get_secret calls it.", metavar="NAME")]
 
@@ -37,9 +35,8 @@ def read_value(name: str, file: Path | None) -> str:
     return value
 
 
-@app.command("set")
 def set_secret(name: Name, file: ValueFile = None) -> None:
-    """Store a value. It is asked for, or read from a pipe or a file: never an argument, which everybody could see."""
+    """Store a value, asked for or read from a pipe or a file: never an argument, which everybody could see."""
     value = read_value(name, file)
     with closing(open_database()) as database:
         try:
@@ -49,7 +46,6 @@ def set_secret(name: Name, file: ValueFile = None) -> None:
     console.print(f"stored {name}")
 
 
-@app.command("list")
 def list_secrets(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
     """List names; values are never shown."""
     with closing(open_database()) as database:
@@ -64,7 +60,6 @@ def list_secrets(json: Annotated[bool, typer.Option("--json", help="Print one JS
     )
 
 
-@app.command()
 def delete(name: Name) -> None:
     """Remove a secret."""
     with closing(open_database()) as database:

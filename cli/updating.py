@@ -11,7 +11,7 @@ import typer
 
 from outrider.cli.blueprint import report
 from outrider.cli.blueprint import settings as blueprint_settings
-from outrider.cli.deployment import Json, Name, app
+from outrider.cli.deployment import Json, Name
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.local import Local, opened
 from outrider.cli.logs import configure_logging
@@ -24,7 +24,6 @@ from outrider.dispatcher.blueprint import BlueprintInvalid
 from outrider.dispatcher.store.executions import Execution
 
 
-@app.command()
 def update(
     deployment_id: Name,
     blueprint: Annotated[

@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from docs.api_page import api_page
 from outrider.agent import settings as agent_settings
 from outrider.cli import settings as cli_settings
-from outrider.cli.app import COMMANDS, MANAGED, application
+from outrider.cli.commands import COMMANDS
+from outrider.cli.lazy import Command, Group, loaded
+from outrider.cli.remote.commands import MANAGED
 from outrider.dispatcher import settings as engine_settings
 
 FOLDER = Path(__file__).resolve().parent / "reference"
@@ -98,30 +98,28 @@ def settings_page() -> str:
 
 def command_page() -> str:
     """Return the page of the command line."""
-    root = typer.main.get_command(application(COMMANDS))
     lines = [NOTICE, "# The command line", "", "Exit codes: 0 success, 1 failed, 2 wrong input (nothing was started),"]
     lines += ["3 cancelled, 5 the store, the broker or the manager cannot be reached.", ""]
-    for words, command in walk(root, ["outrider"]):
+    for words, command in walk(COMMANDS, ["outrider"]):
         lines += [f"## {' '.join(words)}", "", str(command.help or "").strip(), ""]
         lines += list(parameter_rows(command))
         lines.append("")
     lines += ["# The same commands with a manager", ""]
     lines += ["While a manager is in use (`outrider profile use NAME`), these take the place of those above.", ""]
-    for words, command in walk(typer.main.get_command(application(MANAGED, managed=True)), ["outrider"]):
+    for words, command in walk(MANAGED, ["outrider"]):
         lines += [f"## {' '.join(words)} (manager)", "", str(command.help or "").strip(), ""]
         lines += list(parameter_rows(command))
         lines.append("")
     return "\n".join(lines)
 
 
-def walk(command: Any, words: list[str]) -> Iterator[tuple[list[str], Any]]:
-    """Yield every command that does something, with its words."""
-    children = getattr(command, "commands", None)
-    if children is None:
-        yield words, command
-        return
-    for name, child in children.items():
-        yield from walk(child, [*words, name])
+def walk(entries: Mapping[str, Command | Group], words: list[str]) -> Iterator[tuple[list[str], Any]]:
+    """Yield every command that does something, loaded, with its words."""
+    for name, entry in entries.items():
+        if isinstance(entry, Group):
+            yield from walk(entry.commands, [*words, name])
+        else:
+            yield [*words, name], loaded(name, entry)
 
 
 def parameter_rows(command: Any) -> Iterator[str]:

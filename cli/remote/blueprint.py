@@ -11,18 +11,12 @@ from typing import Annotated
 import typer
 
 from outrider.cli.blueprint import BlueprintFile, Json
-from outrider.cli.blueprint import app as local
 from outrider.cli.output import console, fail, print_json, print_table
-from outrider.cli.remote.groups import adopt
 from outrider.cli.remote.session import bar, connected, moment, uploaded
-
-app = typer.Typer(help="Blueprints: upload them to the manager; check them here.", no_args_is_help=True)
-adopt(app, local, ("validate", "show", "plan", "lint", "graph", "schema"))
 
 BlueprintId = Annotated[str, typer.Argument(help="Id of the blueprint.", metavar="ID")]
 
 
-@app.command()
 def upload(
     path: BlueprintFile,
     blueprint_id: Annotated[
@@ -58,7 +52,6 @@ def _wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if left_out else member
 
 
-@app.command("list")
 def list_blueprints(json: Json = False) -> None:
     """List the manager's blueprints."""
     with connected() as client:
@@ -73,7 +66,6 @@ def list_blueprints(json: Json = False) -> None:
     )
 
 
-@app.command()
 def download(
     blueprint_id: BlueprintId,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default, ID.tar.gz.")] = None,
@@ -85,7 +77,6 @@ def download(
     console.print(f"wrote {target}", soft_wrap=True)
 
 
-@app.command()
 def delete(blueprint_id: BlueprintId) -> None:
     """Delete a blueprint that no deployment uses."""
     with connected() as client:

@@ -11,12 +11,9 @@ from outrider.cli.output import console, key_values, print_fields, print_json, p
 from outrider.cli.remote.execution import conclude
 from outrider.cli.remote.session import connected, moment, watched
 
-app = typer.Typer(help="Deployments: what was made from blueprints.", no_args_is_help=True)
-
 Inputs = Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")]
 
 
-@app.command()
 def create(
     deployment_id: Name,
     blueprint: Annotated[str, typer.Option("--blueprint", "-b", help="Id of an uploaded blueprint.")],
@@ -33,7 +30,6 @@ def create(
         console.print(f"made {deployment_id}; next: outrider execution start install -d {deployment_id}")
 
 
-@app.command("list")
 def list_deployments(json: Json = False) -> None:
     """List deployments with the states of their instances."""
     with connected() as client:
@@ -57,7 +53,6 @@ def list_deployments(json: Json = False) -> None:
     )
 
 
-@app.command()
 def show(deployment_id: Name, json: Json = False) -> None:
     """Show a deployment's instances with their runtime properties."""
     with connected() as client:
@@ -79,7 +74,6 @@ def show(deployment_id: Name, json: Json = False) -> None:
     )
 
 
-@app.command()
 def outputs(deployment_id: Name, json: Json = False) -> None:
     """Print a deployment's outputs, evaluated now."""
     with connected() as client:
@@ -90,7 +84,6 @@ def outputs(deployment_id: Name, json: Json = False) -> None:
         print_fields(found)
 
 
-@app.command()
 def update(
     deployment_id: Name,
     blueprint: Annotated[str | None, typer.Option("--blueprint", "-b", help="Id of an uploaded blueprint.")] = None,
@@ -106,7 +99,6 @@ def update(
     conclude(ended, json=json)
 
 
-@app.command()
 def delete(
     deployment_id: Name,
     force: Annotated[bool, typer.Option("--force", "-f", help="Although instances are installed.")] = False,

@@ -13,10 +13,7 @@ from outrider.cli.remote.client import ManagerClient
 from outrider.cli.remote.session import ENDED, connected, moment, seconds_of, watched
 from outrider.cli.waterfall import seconds
 
-app = typer.Typer(help="Executions: runs of a workflow.", no_args_is_help=True)
 
-
-@app.command()
 def start(
     workflow: Annotated[str, typer.Argument(help="install, uninstall, heal ….", metavar="WORKFLOW")],
     deployment: Annotated[str, typer.Option("--deployment", "-d", help="Id of the deployment.")],
@@ -43,7 +40,6 @@ def start(
     conclude(execution, json=json)
 
 
-@app.command("list")
 def list_executions(
     deployment: Annotated[str | None, typer.Option("--deployment", "-d", help="Only those of this one.")] = None,
     json: Json = False,
@@ -74,7 +70,6 @@ def list_executions(
     )
 
 
-@app.command()
 def show(execution_id: ExecutionId, json: Json = False) -> None:
     """Show one execution."""
     with connected() as client:
@@ -95,7 +90,6 @@ def show(execution_id: ExecutionId, json: Json = False) -> None:
     )
 
 
-@app.command()
 def watch(execution_id: ExecutionId, json: Json = False) -> None:
     """Follow an execution until it ends; the exit code is the execution's."""
     with connected() as client:
@@ -103,7 +97,6 @@ def watch(execution_id: ExecutionId, json: Json = False) -> None:
     conclude(ended, json=json)
 
 
-@app.command()
 def cancel(
     execution_id: ExecutionId,
     force: Annotated[bool, typer.Option(help="Do not wait for the answers of running operations.")] = False,
@@ -117,7 +110,6 @@ def cancel(
     console.print(f"{action} of {one['id']} asked for")
 
 
-@app.command()
 def resume(
     execution_id: ExecutionId,
     force: Annotated[bool, typer.Option(help="Also try operations again that may have run.")] = False,
@@ -132,7 +124,6 @@ def resume(
     conclude(ended, json=json)
 
 
-@app.command()
 def why(execution_id: ExecutionId, json: Json = False) -> None:
     """Say what exactly an execution waits for, or what a person has to decide."""
     with connected() as client:

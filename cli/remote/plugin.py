@@ -11,21 +11,15 @@ import typer
 
 from outrider.cli.home import find_home
 from outrider.cli.output import console, fail, print_json, print_table
-from outrider.cli.plugin_commands import app as local
 from outrider.cli.remote.client import ManagerClient
-from outrider.cli.remote.groups import adopt
 from outrider.cli.remote.session import bar, connected, moment, uploaded
 from outrider.plugins import wagons
 from outrider.plugins.wagons import WagonError
-
-app = typer.Typer(help="Plugins: upload wagons to the manager; build and check them here.", no_args_is_help=True)
-adopt(app, local, ("build", "show", "verify", "check", "new", "run", "test"))
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 PluginName = Annotated[str, typer.Argument(help="Id, or NAME==VERSION, or NAME if there is one.", metavar="PLUGIN")]
 
 
-@app.command()
 def upload(
     path: Annotated[Path, typer.Argument(help="A wagon, or a folder or .py file to build one from.", exists=True)],
     yaml: Annotated[list[Path] | None, typer.Option("--yaml", "-y", exists=True, help="plugin.yaml beside it.")] = None,
@@ -54,7 +48,6 @@ def bundled(wagon: Path, yamls: list[Path], folder: Path) -> Path:
     return target
 
 
-@app.command("list")
 def list_plugins(json: Json = False) -> None:
     """List the plugins that the manager knows."""
     with connected() as client:
@@ -73,7 +66,6 @@ def list_plugins(json: Json = False) -> None:
     )
 
 
-@app.command()
 def download(
     name: PluginName,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default, its own name.")] = None,
@@ -87,7 +79,6 @@ def download(
     console.print(f"wrote {target}", soft_wrap=True)
 
 
-@app.command()
 def delete(
     name: PluginName,
     force: Annotated[bool, typer.Option("--force", "-f", help="Although blueprints use it.")] = False,

@@ -10,19 +10,15 @@ from outrider.cli.output import console, print_json, print_table
 from outrider.cli.remote.session import connected, moment
 from outrider.cli.secret import Name, ValueFile, read_value
 
-app = typer.Typer(help="Secrets: values that operations may use.", no_args_is_help=True)
 
-
-@app.command("set")
 def set_secret(name: Name, file: ValueFile = None) -> None:
-    """Store a value. It is asked for, or read from a pipe or a file: never an argument, which everybody could see."""
+    """Store a value, asked for or read from a pipe or a file: never an argument, which everybody could see."""
     value = read_value(name, file)
     with connected() as client:
         client.call("PUT", f"/secrets/{name}", body={"value": value, "update_if_exists": True})
     console.print(f"stored {name}")
 
 
-@app.command("list")
 def list_secrets(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
     """List names; values are never shown."""
     with connected() as client:
@@ -37,7 +33,6 @@ def list_secrets(json: Annotated[bool, typer.Option("--json", help="Print one JS
     )
 
 
-@app.command()
 def delete(name: Name) -> None:
     """Remove a secret."""
     with connected() as client:
