@@ -1,4 +1,4 @@
-"""Passes on what running operations ask of the dispatcher: only the workflow functions of plugins do.
+"""Passes on what running operations ask of the dispatcher: workflow functions, and who calls the manager.
 
 Listens on a unix socket below the agent's state folder, so that an operation which outlives an agent finds the next
 one. Each question is bound to an attempt in hand by its token; the dispatcher checks the token again.
@@ -94,11 +94,15 @@ class Questions:
         attempt = self._attempts.get(str(question.get("attempt_id")))
         if attempt is None or not hmac.compare_digest(str(question.get("token")), attempt.task.token):
             return {"error": "the agent has no such attempt in hand"}
-        if not is_workflow(attempt):
-            return {"error": "only the workflow functions of plugins may ask the dispatcher"}
+        kind = question.get("kind", "workflow")
         limit = min(float(question.get("timeout_seconds") or _READ_SECONDS), _LONGEST_SECONDS)
-        payload = question.get("payload") or {}
-        reply = self._requests.ask_workflow(attempt.task, payload, limit_seconds=limit, stopping=self._stopping)
+        if kind == "manager":
+            reply = self._requests.manager_access(attempt.task, limit_seconds=limit, stopping=self._stopping)
+        elif is_workflow(attempt):
+            payload = question.get("payload") or {}
+            reply = self._requests.ask_workflow(attempt.task, payload, limit_seconds=limit, stopping=self._stopping)
+        else:
+            return {"error": "only the workflow functions of plugins may ask the dispatcher"}
         if reply is None:
             return {"error": f"no dispatcher answered for execution {attempt.task.execution_id} within {limit:g} s"}
         return {"payload": dict(reply.payload), "error": None if reply.ok else reply.error or "refused"}

@@ -7,13 +7,14 @@ import time
 import uuid
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, Optional
+from functools import partial
+from typing import Any, Callable, Optional
 
 from outrider.agent.errors import SecretsUnavailable
 from outrider.messaging import topology
 from outrider.messaging.codec import encode
 from outrider.messaging.errors import MessagingError
-from outrider.messaging.messages import ControlKind, ControlReply, ControlRequest, OperationTask
+from outrider.messaging.messages import MANAGER_ACCESS, ControlKind, ControlReply, ControlRequest, OperationTask
 from outrider.messaging.transport import Outgoing, Transport
 
 _ASK_AGAIN_SECONDS = 5.0
@@ -59,15 +60,28 @@ class DispatcherRequests:
         self, task: OperationTask, payload: dict[str, Any], *, limit_seconds: float, stopping: threading.Event
     ) -> Optional[ControlReply]:
         """Ask the dispatcher that runs the execution; None if none answered within the limit, or on `stopping`."""
+        ask = partial(self._ask, ControlKind.WORKFLOW, task, payload, "workflow")
+        return self._ask_around(ask, limit_seconds=limit_seconds, stopping=stopping)
+
+    def manager_access(
+        self, task: OperationTask, *, limit_seconds: float, stopping: threading.Event
+    ) -> Optional[ControlReply]:
+        """Ask for the way to the manager; None if no manager's dispatcher answered within the limit."""
+        ask = partial(self._ask, ControlKind.REDEEM_SECRETS, task, {"names": [MANAGER_ACCESS]}, "secrets")
+        return self._ask_around(ask, limit_seconds=limit_seconds, stopping=stopping)
+
+    def _ask_around(
+        self, ask: Callable[[], Optional[ControlReply]], *, limit_seconds: float, stopping: threading.Event
+    ) -> Optional[ControlReply]:
         deadline = time.monotonic() + limit_seconds
         while not stopping.is_set():
-            reply = self._ask(ControlKind.WORKFLOW, task, payload, "workflow")
+            reply = ask()
             if reply is not None and not reply.payload.get("again"):
                 return reply
             if time.monotonic() >= deadline:
                 return None
             if reply is not None:
-                # Another dispatcher's execution, or one that is being adopted: the next question goes to another one.
+                # Not this dispatcher's to answer, or not yet: the next question goes to another one.
                 stopping.wait(_NOT_HERE_SECONDS)
         return None
 

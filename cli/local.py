@@ -23,6 +23,7 @@ from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.files import ContentStore, Enrol
+from outrider.dispatcher.manager_access import ManagerAddress
 from outrider.dispatcher.plugin_uploads import built_record, store_wagon
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.settings import EngineSettings
@@ -100,12 +101,14 @@ def opened(
     progress: ProgressCallback | None = None,
     agent_overrides: Callable[[AgentSettings], AgentSettings] = lambda unchanged: unchanged,
     files_for: Files | None = None,
+    manager: ManagerAddress | None = None,
 ) -> Iterator[Local]:
     """Open everything for the time of the block, and close it in an order that loses nothing.
 
     `with_agent`: run the central agent in this process; by default, when the broker is in this process too.
     `files_for` tells an agent on another machine where to fetch files; without it, and with a broker outside of this
-    process, they are served from here. Raises `DispatcherError`, `TransportError`.
+    process, they are served from here. `manager` is where operations find the manager, if this
+    process is one. Raises `DispatcherError`, `TransportError`.
     """
     home = settings.home.make()
     embedded = EmbeddedBroker() if settings.embedded else None
@@ -133,6 +136,7 @@ def opened(
             build_source=SourceBuilder(files, home.builds, progress),
             host_agents=host_agents,
             files_for=files_for,
+            manager=manager,
         )
         stack.enter_context(dispatcher)
         agent = None

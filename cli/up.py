@@ -26,6 +26,7 @@ from outrider.dispatcher.durable import create_file
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.files import FileTokens, Subject, SubjectKind
 from outrider.dispatcher.keyfile import load_key
+from outrider.dispatcher.manager_access import ManagerAddress
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.store import ownership
 from outrider.manager_stub import (
@@ -95,7 +96,7 @@ def running(settings: CommandSettings, serving: ManagerSettings) -> Iterator[Man
     listener = listen(serving)
     serving = replace(serving, port=listener.getsockname()[1])
     files_for = None if settings.embedded else served_files(serving, tokens)
-    with listener, opened(settings, files_for=files_for) as local:
+    with listener, opened(settings, files_for=files_for, manager=address_for_operations(serving)) as local:
         secrets = SecretStore(DatabaseTable(local.dispatcher.database), KeyRing(home.secret_key))
         manager = Manager(
             local.dispatcher,
@@ -162,6 +163,12 @@ def served_files(serving: ManagerSettings, tokens: FileTokens) -> Files:
         return FilesRef(url=f"{serving.url}/files", token=token, ca_pem=authority)
 
     return files_for
+
+
+def address_for_operations(serving: ManagerSettings) -> ManagerAddress:
+    """Return where operations that call the manager back find it: where agents fetch files, too."""
+    authority = serving.authority.read_text(encoding="utf-8") if serving.authority else None
+    return ManagerAddress(protocol=serving.scheme, host=serving.name, port=serving.port, ca_pem=authority)
 
 
 def unwell(local: Local) -> list[str]:

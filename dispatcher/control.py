@@ -6,7 +6,9 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from outrider.dispatcher import manager_access
 from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.manager_access import ManagerAddress
 from outrider.dispatcher.recorder import not_allowed
 from outrider.dispatcher.signals import RequestArrived
 from outrider.dispatcher.store import attempts, executions
@@ -14,7 +16,7 @@ from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.turn import Turn
 from outrider.messaging import topology
 from outrider.messaging.codec import encode
-from outrider.messaging.messages import ControlKind, ControlReply, ControlRequest
+from outrider.messaging.messages import MANAGER_ACCESS, ControlKind, ControlReply, ControlRequest
 from outrider.messaging.transport import Outgoing
 
 #: (tenant, names that the attempt may have, names that are asked for) → values by name.
@@ -56,7 +58,14 @@ def wake_up(owner: str, dispatcher_id: str) -> Outgoing:
     return Outgoing(topology.WAKE, owner, encode(message), persistent=False, expires_seconds=EXPIRES_SECONDS)
 
 
-def answer(turn: Turn, arrivals: Iterable[RequestArrived], redeem: Redeem | None, ask_workflow: AskWorkflow) -> None:
+def answer(
+    turn: Turn,
+    arrivals: Iterable[RequestArrived],
+    redeem: Redeem | None,
+    ask_workflow: AskWorkflow,
+    *,
+    manager: ManagerAddress | None,
+) -> None:
     """Answer what agents ask."""
     listed = list(arrivals)
     ids = [each.request.attempt_id for each in listed if each.request.attempt_id]
@@ -75,11 +84,22 @@ def answer(turn: Turn, arrivals: Iterable[RequestArrived], redeem: Redeem | None
             ask_workflow(turn, asked, attempt)
         elif attempt.state is AttemptState.ENDED:
             turn.notes.append(reply(asked, error=f"attempt {attempt.id} has a verdict already: no secrets any more"))
+        elif asked.payload.get("names") == [MANAGER_ACCESS]:
+            turn.notes.append(_manager(turn, asked, attempt, manager))
         elif redeem is None:
             turn.notes.append(reply(asked, error="this dispatcher has no store of secrets"))
         else:
             tenant = executions.get(turn.connection, attempt.execution_id).tenant
             turn.notes.append(_redeemed(asked, redeem, tenant, attempt.secrets))
+
+
+def _manager(turn: Turn, asked: ControlRequest, attempt: Attempt, manager: ManagerAddress | None) -> Outgoing:
+    if manager is not None:
+        access = manager_access.grant(turn.connection, manager, attempt.execution_id, now=turn.stored_now)
+        return reply(asked, payload={"secrets": {MANAGER_ACCESS: access}})
+    if manager_access.others_may_know(turn.connection, now=turn.stored_now):
+        return reply(asked, payload={"again": True})
+    return reply(asked, payload={"secrets": {}})
 
 
 def _redeemed(asked: ControlRequest, redeem: Redeem, tenant: str, allowed: tuple[str, ...]) -> Outgoing:

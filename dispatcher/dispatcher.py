@@ -25,11 +25,12 @@ from outrider.dispatcher import why as explaining
 from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.blueprint import Settings as BlueprintSettings
 from outrider.dispatcher.clock import Clock, SystemClock
-from outrider.dispatcher.deploying import BuildSource, Deployer
+from outrider.dispatcher.deploying import BuildSource, Deployer, UpdateTarget
 from outrider.dispatcher.engine import Engine, Services
 from outrider.dispatcher.errors import DecisionNeeded, NotFound
 from outrider.dispatcher.files import ContentStore, local_ref
 from outrider.dispatcher.host_agents import RESERVED, HostAgents, redeem_reserved, require_host_agents
+from outrider.dispatcher.manager_access import ManagerAddress
 from outrider.dispatcher.model import Model
 from outrider.dispatcher.outputs import evaluated
 from outrider.dispatcher.secrets import SecretStore, redeem_secrets, redeemable
@@ -70,6 +71,7 @@ class Dispatcher:
         files_for: Files | None = None,
         build_source: BuildSource | None = None,
         host_agents: HostAgents | None = None,
+        manager: ManagerAddress | None = None,
         clock: Clock | None = None,
         tenant: str = TENANT,
         dispatcher_id: str | None = None,
@@ -78,7 +80,8 @@ class Dispatcher:
 
         `files_for` tells an agent (by id) where to fetch files; the default is this machine's folder. `build_source`
         builds plugins that blueprints name by `source:`; `host_agents` is what it takes to put agents on hosts: without
-        it, workflows that would do so are refused. The caller closes `transport`, and `database` if it opened it.
+        it, workflows that would do so are refused. `manager` is what operations that call the manager are told; without
+        it they are refused. The caller closes `transport`, and `database` if it opened it.
         """
         self._owns_database = isinstance(database, str)
         self.database = Database(database) if isinstance(database, str) else database
@@ -98,6 +101,7 @@ class Dispatcher:
             files=self._files_for,
             redeem=None if secrets is None and host_agents is None else self._redeem,
             host_agents=host_agents,
+            manager=manager,
             clock=clock or SystemClock(),
         )
         self.engine = Engine(services, self.settings, dispatcher_id=dispatcher_id)
@@ -214,6 +218,27 @@ class Dispatcher:
         self.engine.inbox.put(Look())
         return stored
 
+    def plan_update(
+        self,
+        deployment_id: str,
+        *,
+        blueprint_id: str | None = None,
+        inputs: Json | None = None,
+        auto_correct_types: bool = False,
+    ) -> UpdateTarget:
+        """Return what `update` would make of a deployment, and the steps from here to there; changes nothing.
+
+        Inputs that are not given stay; with `auto_correct_types`, texts are read as the types that the inputs declare.
+        Raises `NotFound`, `DeploymentInvalid`. `UpdateTarget.parameters` is what `start("update", …)` needs of it.
+        """
+        return self._deployer.plan_update(
+            deployment_id,
+            blueprint_id=blueprint_id,
+            inputs=inputs or {},
+            tenant=self.tenant,
+            auto_correct_types=auto_correct_types,
+        )
+
     def update(
         self,
         deployment_id: str,
@@ -248,9 +273,7 @@ class Dispatcher:
     def _update_parameters(
         self, deployment_id: str, blueprint_id: str | None, inputs: Json | None, parameters: Json | None
     ) -> Json:
-        target = self._deployer.plan_update(
-            deployment_id, blueprint_id=blueprint_id, inputs=inputs or {}, tenant=self.tenant
-        )
+        target = self.plan_update(deployment_id, blueprint_id=blueprint_id, inputs=inputs)
         return {**(parameters or {}), **target.parameters}
 
     def run(

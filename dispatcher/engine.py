@@ -28,6 +28,7 @@ from outrider.dispatcher.function_requests import FunctionRequests
 from outrider.dispatcher.hearing import Hearing
 from outrider.dispatcher.host_agents import HostAgents
 from outrider.dispatcher.leases import LeaseBook
+from outrider.dispatcher.manager_access import ManagerAddress
 from outrider.dispatcher.prewarming import Prewarming
 from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.quarantine import Suspicion
@@ -82,6 +83,8 @@ class Services:
     redeem: control.Redeem | None = None
     #: None where there is no broker by which agents on hosts could be reached.
     host_agents: HostAgents | None = None
+    #: Where operations find the manager; None where this dispatcher belongs to none.
+    manager: ManagerAddress | None = None
     clock: Clock
 
 
@@ -93,7 +96,7 @@ class Engine:
         self.settings = settings
         self.inbox = Inbox()
         self._database, self._transport, self._clock = services.database, services.transport, services.clock
-        self._planner, self._redeem = services.planner, services.redeem
+        self._planner, self._redeem, self._manager = services.planner, services.redeem, services.manager
         self._runs: dict[str, Run] = {}
         #: Executions that may have something to do, in the order in which they get their share of a turn.
         self._ready: dict[str, Run] = {}
@@ -238,7 +241,8 @@ class Engine:
         letters = _only(signals, DeadLetterArrived)
         self._conclude(turn, [finding for each in letters if (finding := dead_letters.read(each)) is not None])
         turn.to_ack += [each.delivery for each in letters]
-        control.answer(turn, _only(signals, RequestArrived), self._redeem, self._functions.ask)
+        requests = _only(signals, RequestArrived)
+        control.answer(turn, requests, self._redeem, self._functions.ask, manager=self._manager)
         self._conclude(turn, cancelling.confirmed(turn, _only(signals, ReplyArrived), self._runs.get))
 
     def _apply_time(self, turn: Turn) -> None:

@@ -339,6 +339,10 @@ class AgentHeartbeat:
     journal_opened: Optional[int] = None
 
 
+#: The reserved name by which a running operation asks, as if for a secret, how to reach the manager's REST API.
+MANAGER_ACCESS = "outrider:manager"
+
+
 class ControlKind(str, Enum):
     """What a control request asks for."""
 

@@ -93,12 +93,17 @@ class FileChannel:
         return sorted(path for path in manifest if path.startswith(prefix))
 
     def request(self, kind: str, payload: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """Ask the dispatcher; only workflow functions do: what an operation may know travels with its task."""
-        if kind != "workflow":
+        """Ask the dispatcher.
+
+        What an operation may know travels with its task. So only workflow functions ask (``workflow``), and operations
+        that call the manager: for the way there (``manager``).
+        """
+        if kind not in ("workflow", "manager"):
             raise RequestNotSupported(f"nobody answers questions of the kind {kind!r}")
         from outrider.agent.runner.asking import FOLDER, ask  # operations do without it
 
-        question = {"attempt_id": self._task["attempt_id"], "token": self._task["token"], "payload": payload}
+        own = {"attempt_id": self._task["attempt_id"], "token": self._task["token"]}
+        question = {**own, "kind": kind, "payload": payload}
         # An attempt's folder is ``<state folder>/run/<attempt>``.
         return ask(self._directory.parent.parent / FOLDER, question, timeout_seconds=timeout_seconds)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 CTX_COMMAND = Path(__file__).resolve().parent / "bin" / "ctx.py"
+#: Beside it: what bash scripts source to be ended by a `ctx` that fails.
+CTX_FUNCTION = CTX_COMMAND.with_name("ctx-sh")
 CTX_SOCKET_URL = "CTX_SOCKET_URL"
 
 
@@ -42,10 +44,10 @@ def as_text(value: Any) -> str:
 
 
 def _command_folder(work_dir: Optional[str]) -> Path:
-    """Return a folder that holds the `ctx` command alone.
+    """Return a folder that holds the `ctx` command, `ctx-sh`, and nothing else.
 
-    It is written here, not installed, because it must name this very Python: ``-I`` and ``-S`` keep that one from
-    looking at the script's environment and from importing `site`, which is half of an interpreter's start.
+    The command is written here, not installed, because it must name this very Python: ``-I`` and ``-S`` keep that one
+    from looking at the script's environment and from importing `site`, which is half of an interpreter's start.
     """
     folder = Path(tempfile.mkdtemp(prefix="ctx-", dir=work_dir))
     command = folder / "ctx"
@@ -53,4 +55,5 @@ def _command_folder(work_dir: Optional[str]) -> Path:
         f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(str(CTX_COMMAND))} "$@"\n', encoding="utf-8"
     )
     command.chmod(0o755)
+    (folder / CTX_FUNCTION.name).symlink_to(CTX_FUNCTION)
     return folder

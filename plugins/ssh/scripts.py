@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Optional
 
-from outrider.plugins.script.environment import CTX_COMMAND, CTX_SOCKET_URL
+from outrider.plugins.script.environment import CTX_COMMAND, CTX_FUNCTION, CTX_SOCKET_URL
 from outrider.plugins.script.errors import ScriptSettingsError
 from outrider.plugins.script.outcome import ScriptOutcome
 from outrider.plugins.script.process import STOP_GRACE_SECONDS
@@ -122,6 +122,7 @@ def _client_files() -> dict[str, str]:
     """Return what a script uses the context with, by path in its work folder."""
     return {
         "bin/ctx": _COMMAND,
+        "bin/ctx-sh": CTX_FUNCTION.read_text(encoding="utf-8"),
         "lib/ctx_client.py": CTX_COMMAND.read_text(encoding="utf-8"),
         "lib/cloudify.py": _MODULE.read_text(encoding="utf-8"),
     }

@@ -56,31 +56,16 @@ class RemoteShell:
         self.user = host.target.user
         self.port = host.target.port
 
-    def run(
-        self,
-        command: str,
-        *,
-        warn: bool = False,
-        hide: Any = None,
-        env: Optional[Mapping[str, Any]] = None,
-        timeout: Optional[float] = None,
-        **_: Any,
-    ) -> Answer:
-        """Run a shell command. Raises `ProcessException` if it fails, unless `warn` is true."""
-        return self._run(command, sudo=False, warn=warn, hide=hide, env=env, timeout=timeout)
+    def run(self, command: str, **options: Any) -> Answer:
+        """Run a shell command. Raises `ProcessException` if it fails, unless `warn` is true.
 
-    def sudo(
-        self,
-        command: str,
-        *,
-        warn: bool = False,
-        hide: Any = None,
-        env: Optional[Mapping[str, Any]] = None,
-        timeout: Optional[float] = None,
-        **_: Any,
-    ) -> Answer:
+        Options are `warn`, `hide`, `env`, `timeout`; what else task files say to their library means nothing here.
+        """
+        return self._run(command, sudo=False, **options)
+
+    def sudo(self, command: str, **options: Any) -> Answer:
         """Run a shell command as root; like `run`."""
-        return self._run(command, sudo=True, warn=warn, hide=hide, env=env, timeout=timeout)
+        return self._run(command, sudo=True, **options)
 
     def put(self, local: Any, remote: Optional[str] = None, **_: Any) -> str:
         """Copy a local file (a path, or a file that is open) to the host; return its path there."""
@@ -107,10 +92,11 @@ class RemoteShell:
         command: str,
         *,
         sudo: bool,
-        warn: bool,
-        hide: Any,
-        env: Optional[Mapping[str, Any]],
-        timeout: Optional[float],
+        warn: bool = False,
+        hide: Any = None,
+        env: Optional[Mapping[str, Any]] = None,
+        timeout: Optional[float] = None,
+        **_: Any,
     ) -> Answer:
         result = self._host.run(
             command, name=command, sudo=sudo, env=env, shown=self._shown & shown(hide), timeout_seconds=timeout

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from outrider.dispatcher.clock import ManualClock
 from outrider.dispatcher.engine import Engine, Services
+from outrider.dispatcher.manager_access import ManagerAddress
 from outrider.dispatcher.recovery import Planner
 from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.signals import Look
@@ -98,7 +99,7 @@ class Bench:
         self.planner: Planner = lambda _execution, _view: workflow
         self.engine = self.new_engine("one")
 
-    def new_engine(self, name: str) -> Engine:
+    def new_engine(self, name: str, *, manager: ManagerAddress | None = None) -> Engine:
         """Open another engine on the same store and broker; it has the same clock."""
         transport = self._transports[name] = self.broker.transport()
         services = Services(
@@ -107,6 +108,7 @@ class Bench:
             planner=self._plan,
             files=lambda _agent: FilesRef("file:///nowhere"),
             redeem=lambda _tenant, _listed, names: {name: f"value of {name}" for name in names},
+            manager=manager,
             clock=self.clock,
         )
         engine = Engine(services, self.settings, dispatcher_id=name)

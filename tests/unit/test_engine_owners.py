@@ -6,12 +6,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from outrider.dispatcher.store import agents
+from outrider.dispatcher.manager_access import ManagerAddress
+from outrider.dispatcher.store import agents, tokens
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.schema import ATTEMPTS
-from outrider.messaging.messages import OperationTask, Verdict
+from outrider.messaging.messages import MANAGER_ACCESS, ControlReply, OperationTask, Verdict
 from tests.support.engines import Bench, bench, chain, one_stage, operation
 from tests.support.scripted_agent import ScriptedAgent, not_resumable, succeeded
+from tests.support.waiting import wait_until
 
 
 def silent(_task: OperationTask) -> None:
@@ -231,3 +233,42 @@ def test_secrets_are_redeemed_only_for_an_open_attempt_with_its_token(tmp_path: 
         agent.redeem(task, ["password"])
         made.until(lambda: len(agent.replies) == 3)
         assert not agent.replies[2].ok
+
+
+def test_the_way_to_the_manager_is_told_by_a_managers_dispatcher_and_to_open_attempts_only(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        task, engines = agent.tasks[0], [made.engine]
+
+        def told(token: str | None = None) -> ControlReply:
+            count = len(agent.replies)
+            agent.redeem(task, [MANAGER_ACCESS], token=token)
+            made.until(lambda: len(agent.replies) > count, engines=engines)
+            return agent.replies[-1]
+
+        assert told().payload == {"secrets": {}}, "a dispatcher that is alone knows that there is no manager"
+        engines.append(made.new_engine("two"))
+        made.look(engines[-1])
+        assert told().payload == {"again": True}, "another one may be a manager's"
+        address = ManagerAddress(protocol="https", host="manager", port=443, ca_pem="PEM")
+        engines.append(made.new_engine("managing", manager=address))
+        wait_until(lambda: "secrets" in told().payload, describe="an answer of the manager's dispatcher")
+        access = agent.replies[-1].payload["secrets"][MANAGER_ACCESS]
+        assert (access["protocol"], access["host"], access["port"], access["ca_pem"]) == (
+            "https",
+            "manager",
+            443,
+            "PEM",
+        )
+        with made.database.read() as connection:
+            token = tokens.find(connection, access["token"])
+        assert token is not None
+        assert (token.execution_id, token.expires_at is not None) == (task.execution_id, True)
+        assert not told("guessed").ok
+        agent.send(succeeded(task))
+        made.ended(task.execution_id, engines=engines)
+        assert not told().ok
+        for each in engines[1:]:
+            each.stop()

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from outrider.plugins.script.environment import CTX_COMMAND
+from outrider.plugins.script.environment import CTX_COMMAND, CTX_FUNCTION
 from outrider.plugins.sdk.testing import call, instance_data, made_up_context
 from tests.support.facade import facade_on_path
 
@@ -111,6 +111,7 @@ def test_what_is_missing_comes_from_the_wagons_own_copy(tmp_path: Path) -> None:
 def test_the_uploaded_client_is_the_ctx_command_itself(facade: str) -> None:
     # One source, two places: plugins upload the facade's copy, from this very path, to hosts that have nothing else.
     assert (Path(facade) / "cloudify" / "proxy" / "client.py").read_bytes() == CTX_COMMAND.read_bytes()
+    assert (Path(facade) / "cloudify" / "ctx_wrappers" / "ctx-sh").read_bytes() == CTX_FUNCTION.read_bytes()
 
 
 def test_a_proxy_serves_a_context_by_its_port_alone() -> None:

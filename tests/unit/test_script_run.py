@@ -138,6 +138,16 @@ def test_a_script_that_goes_on_after_an_abort_is_ended(monkeypatch: pytest.Monke
     assert time.monotonic() - began < 30
 
 
+def test_a_bash_script_that_sources_ctx_sh_ends_with_the_ctx_that_fails() -> None:
+    text = "#!/bin/bash\n. ctx-sh\nctx logger info begun\n{}\nctx logger info 'still here'\n"
+    run = call(RUN, inputs={"script_source": text.format("ctx no such thing")})
+    assert (run.messages[0], "still here" in run.messages) == ("begun", False)
+    assert run.error is not None
+    assert run.error["recoverable"]
+    run = call(RUN, inputs={"script_source": text.format("ctx retry-operation 'not yet' 5")})
+    assert (run.rescheduled, run.messages) == (True, ["begun", "<err> not yet"])
+
+
 def test_output_of_any_kind_becomes_log_lines() -> None:
     run = shell("printf 'a\\r\\n\\377\\000b\\nno newline'; printf 'x%.0s' $(seq 40000) >&2")
     assert [line for line in run.messages if line.startswith("<out>")] == [

@@ -141,6 +141,17 @@ def _reading(name, text):
     return property(read, doc=text)
 
 
+def _of_manager(name, field, text):
+    """Return a property that reads a field of the raw context, else asks for the way to the manager."""
+
+    def read(self):
+        from outrider_facade.manager_access import endpoint
+
+        return self._context.get(name) or getattr(endpoint(self), field, None)
+
+    return property(read, doc=text)
+
+
 class CloudifyContext(CommonContext):
     """The context of an operation. Plugins may set attributes of their own on it."""
 
@@ -153,12 +164,14 @@ class CloudifyContext(CommonContext):
     workflow_id = _reading("workflow_id", "The name of the workflow.")
     workflow_parameters = _reading("workflow_parameters", "The parameters of the workflow.")
     execution_creator_username = _reading("execution_creator_username", "Who started the execution.")
-    execution_token = _reading("execution_token", "The token of the execution for the REST API.")
+    execution_token = _of_manager(
+        "execution_token", "execution_token", "The token of the execution for the REST API, None without a manager."
+    )
     bypass_maintenance = _reading("bypass_maintenance", "Whether REST calls go through in maintenance mode.")
     rest_token = _reading("rest_token", "The token for the REST API.")
-    rest_host = _reading("rest_host", "The address of the REST API.")
-    rest_port = _reading("rest_port", "The port of the REST API.")
-    rest_ssl_cert = _reading("rest_ssl_cert", "The certificate of the REST API.")
+    rest_host = _of_manager("rest_host", "host", "The address of the REST API, None without a manager.")
+    rest_port = _of_manager("rest_port", "port", "The port of the REST API, None without a manager.")
+    rest_ssl_cert = _of_manager("rest_ssl_cert", "cert", "The certificate of the REST API, None without a manager.")
     timeout = _reading("timeout", "The operation's time limit in seconds.")
     timeout_recoverable = _reading("timeout_recoverable", "Whether running out of time may be retried.")
     execution_env = _reading("execution_env", "Further environment variables.")

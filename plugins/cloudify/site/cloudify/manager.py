@@ -15,47 +15,35 @@ __getattr__ = missing_from(__name__)
 def get_rest_client(tenant=None, api_token=None):
     """Return a client of the manager's REST API, with the token and the tenant of the current operation.
 
-    Raises NonRecoverableError where the operation runs without a manager.
+    Raises NonRecoverableError where the operation runs without a manager, RecoverableError if nobody says where it is.
     """
     from cloudify_rest_client import CloudifyClient
+    from outrider_facade.manager_access import endpoint
 
     from cloudify.utils import get_tenant_name
 
-    context = _raw_context()
-    host = context.get("rest_host") or os.environ.get("REST_HOST")
-    if not host:
+    context = _context()
+    found = endpoint(context)
+    if found is None:
         raise NonRecoverableError(
-            "this operation runs without a manager, so there is no REST API to ask: "
-            "neither the task nor the variable REST_HOST names one; set it, REST_PORT, REST_PROTOCOL and REST_TOKEN "
-            "in the agent's environment"
+            "this operation runs without a manager, so there is no REST API to ask: its dispatcher belongs to none "
+            "(`outrider up` starts one), and no REST_HOST in the agent's environment names another"
         )
     headers = {}
-    if api_token is None and context.get("execution_token"):
-        headers["Execution-Token"] = context["execution_token"]
-    if context.get("bypass_maintenance") or os.environ.get("BYPASS_MAINTENANCE", "").lower() == "true":
+    if api_token is None and found.execution_token:
+        headers["Execution-Token"] = found.execution_token
+    raw = getattr(context, "_context", None) or {}
+    if raw.get("bypass_maintenance") or os.environ.get("BYPASS_MAINTENANCE", "").lower() == "true":
         headers["X-BYPASS-MAINTENANCE"] = "True"
-    port = context.get("rest_port") or os.environ.get("REST_PORT")
     return CloudifyClient(
-        host=host if isinstance(host, str) else host[0],
-        port=int(port) if port else None,
-        protocol=os.environ.get("REST_PROTOCOL", "https"),
-        cert=os.environ.get("LOCAL_REST_CERT_FILE"),
-        **_account(context, api_token, headers),
+        host=found.host,
+        port=found.port,
+        protocol=found.protocol,
+        cert=found.cert,
+        **({"token": api_token} if api_token is not None else found.account),
         tenant=tenant or get_tenant_name(),
         headers=headers,
     )
-
-
-def _account(context, api_token, headers):
-    """Return who asks: a token that was given, else the execution, else who the agent's environment names."""
-    if api_token is not None:
-        return {"token": api_token}
-    if "Execution-Token" in headers:
-        return {}
-    if context.get("rest_token"):
-        return {"token": context["rest_token"]}
-    names = {"token": "REST_TOKEN", "username": "REST_USERNAME", "password": "REST_PASSWORD"}
-    return {name: os.environ[variable] for name, variable in names.items() if variable in os.environ}
 
 
 def update_node_instance(node_instance, client=None):
@@ -97,10 +85,10 @@ def get_bootstrap_context(client=None):
     return dict(current_ctx.get_ctx().bootstrap_context)
 
 
-def _raw_context():
+def _context():
     from cloudify.state import NotInContext, current_ctx
 
     try:
-        return getattr(current_ctx.get_ctx(), "_context", None) or {}
+        return current_ctx.get_ctx()
     except NotInContext:
-        return {}
+        return None

@@ -77,7 +77,25 @@ def get_rest_token():
 
 def get_execution_token():
     """Return the current execution's token."""
-    return getattr(_get_current_context(), "execution_token", None)
+    found = _endpoint(_get_current_context())
+    return None if found is None else found.execution_token
+
+
+def _endpoint(ctx):
+    from outrider_facade.manager_access import endpoint
+
+    return endpoint(ctx)
+
+
+def _manager_endpoint():
+    """Return where the manager is. Raises NonRecoverableError where there is none."""
+    try:
+        found = _endpoint(_get_current_context())
+    except RuntimeError:
+        found = _endpoint(None)
+    if found is None:
+        raise NonRecoverableError("this code runs without a manager: no address of a REST API is known")
+    return found
 
 
 def get_execution_creator_username():
@@ -94,17 +112,22 @@ def get_instances_of_node(node_id=None, deployment_id=None, client=None):
 
 def get_manager_rest_service_host():
     """Return the address of the REST API."""
-    return os.environ["REST_HOST"]
+    return _manager_endpoint().host
 
 
 def get_manager_rest_service_port():
     """Return the port of the REST API."""
-    return int(os.environ["REST_PORT"])
+    return _manager_endpoint().port
+
+
+def get_manager_rest_service_protocol():
+    """Return ``http`` or ``https``."""
+    return _manager_endpoint().protocol
 
 
 def get_local_rest_certificate():
-    """Return the path of the REST API's certificate."""
-    return os.environ["LOCAL_REST_CERT_FILE"]
+    """Return the path of the certificate of the REST API's authority; None: it is a public one."""
+    return _manager_endpoint().cert
 
 
 def get_manager_name():

@@ -31,6 +31,7 @@ class WorkflowContext:
         self.execution_id = sdk_context.execution_id
         self.workflow_id = sdk_context.workflow.name
         self.tenant_name = sdk_context.tenant
+        self.tenant = {"name": sdk_context.tenant}
         self.local = False
         self.resume = sdk_context.resumed
         #: Whether the instances may have changed since the last look.
