@@ -17,6 +17,7 @@ from outrider.dispatcher.store.blueprints import Blueprint
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.workflows.records import instances_of_records
+from outrider.dispatcher.workflows.update_diff import UpdateStep, update_steps
 
 Json = Mapping[str, Any]
 
@@ -26,10 +27,12 @@ BuildSource = Callable[[Json, Path], Json]
 
 @dataclass(frozen=True, slots=True)
 class UpdateTarget:
-    """What a deployment is to become."""
+    """What a deployment is to become, and what that changes."""
 
     blueprint_id: str
     plan: Json
+    present: Deployment
+    steps: tuple[UpdateStep, ...]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -102,7 +105,15 @@ class Deployer:
             )
             return deployments.get(connection, record.key)
 
-    def plan_update(self, deployment_id: str, *, blueprint_id: str | None, inputs: Json, tenant: str) -> UpdateTarget:
+    def plan_update(
+        self,
+        deployment_id: str,
+        *,
+        blueprint_id: str | None,
+        inputs: Json,
+        tenant: str,
+        auto_correct_types: bool = False,
+    ) -> UpdateTarget:
         """Plan what a deployment is to become: from another blueprint, with other inputs, or both.
 
         Inputs that are not given stay as they are, as far as the blueprint has them. Raises `NotFound`,
@@ -110,20 +121,31 @@ class Deployer:
         """
         with self._database.read() as connection:
             present = deployments.get(connection, (tenant, deployment_id))
+            nodes = deployments.nodes_of(connection, present.key)
             blueprint = blueprints.get(connection, tenant, blueprint_id or present.blueprint_id)
         declared = (blueprint.plan or {}).get("inputs") or {}
         # An input that was absent is null; the new blueprint may have a default for it.
         kept = {name: value for name, value in present.inputs.items() if name in declared and value is not None}
-        plan = self._prepare(blueprint, {**kept, **inputs})
+        plan = self._prepare(blueprint, {**kept, **inputs}, auto_correct_types=auto_correct_types)
         # The workflow finds the instances itself: as many of the present ones as fit stay.
         plan.pop("node_instances")
-        return UpdateTarget(blueprint_id=blueprint.id, plan=plan)
+        old = {
+            **present.plan,
+            "nodes": list(nodes.values()),
+            "outputs": present.outputs,
+            "capabilities": present.capabilities,
+        }
+        return UpdateTarget(blueprint_id=blueprint.id, plan=plan, present=present, steps=tuple(update_steps(old, plan)))
 
-    def _prepare(self, blueprint: Blueprint, inputs: Json) -> dict[str, Any]:
+    def _prepare(self, blueprint: Blueprint, inputs: Json, *, auto_correct_types: bool = False) -> dict[str, Any]:
         if blueprint.plan is None:
             raise DispatcherError(f"blueprint {blueprint.id!r} has no plan ({blueprint.state}: {blueprint.error})")
         names = None if self._secrets is None else {each.name for each in self._secrets.list(blueprint.tenant)}
-        return dict(language.prepare_deployment(blueprint.plan, inputs=inputs, secrets=names))
+        return dict(
+            language.prepare_deployment(
+                blueprint.plan, inputs=inputs, secrets=names, auto_correct_types=auto_correct_types
+            )
+        )
 
     def _build_sources(self, plan: Json, root: Path) -> dict[str, Json]:
         """Build the plugins that are named by `source:`; the engine's thread could not wait for that later."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from outrider.dispatcher.store.tasks import DONE, StoredTask, TaskState
 from outrider.dispatcher.workflows.brought import is_function
-from outrider.dispatcher.workflows.graph import Subgraph, Task, TaskGraph, TaskKind
+from outrider.dispatcher.workflows.graph import LEAVE, Subgraph, Task, TaskGraph, TaskKind
 
 #: States from which a task does not move by itself.
 RESTING = DONE | {TaskState.FAILED, TaskState.CANCELLED}
@@ -130,7 +130,8 @@ class GraphRun:
         name = self.tasks[position].subgraph
         while name is not None and name in self.subgraphs:
             subgraph = self.subgraphs[name]
-            if subgraph.recovery is not None and self.recoveries.get(name, 0) < limit:
+            left = subgraph.recovery == LEAVE or self.recoveries.get(name, 0) < limit
+            if subgraph.recovery is not None and left:
                 return subgraph
             name = subgraph.parent
         return None

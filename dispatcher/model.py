@@ -95,6 +95,13 @@ class Model:
         system[name] = value
         self._put(replace(instance, system_properties=system, version=instance.version + 1))
 
+    def forget(self, instance_id: str, name: str) -> None:
+        """Remove what is recorded of an instance under a name."""
+        instance = self.instances.get(instance_id)
+        if instance is not None and name in instance.system_properties:
+            kept = {key: value for key, value in instance.system_properties.items() if key != name}
+            self._put(replace(instance, system_properties=kept, version=instance.version + 1))
+
     def merge(self, changes: Iterable[PropertyChange], *, after: int, only_if_unchanged: bool = False) -> int:
         """Apply an attempt's changes that are newer than its update number `after`; return the newest number.
 

@@ -135,6 +135,8 @@ class Progress:
                 run.finished_operations += 1
         elif task.kind is TaskKind.SET_STATE and run.model is not None and task.instance and task.state:
             run.model.set_state(task.instance, task.state)
+        elif task.kind is TaskKind.FORGET and run.model is not None and task.instance and task.record:
+            run.model.forget(task.instance, task.record.value)
         if task.kind is TaskKind.EVENT:
             narrate.about_task(turn, run, task, "workflow_node_event", task.message or "")
         theirs = task.kind is TaskKind.LOCAL and not run.execution.dry_run

@@ -173,10 +173,12 @@ _DEFINITIONS = (
             "skip_uninstall": _parameter("boolean", "Remove instances without uninstalling them", default=False),
             "skip_reinstall": _parameter("boolean", "Reinstall nothing", default=False),
             "skip_drift_check": _parameter("boolean", "Go by the blueprint's changes only", default=False),
-            "skip_heal": _parameter("boolean", "For clients that send it: an update heals nothing", default=False),
+            "skip_heal": _parameter("boolean", "Ask no instance for its status, and heal none", default=False),
             "force_reinstall": _parameter("boolean", "Reinstall what changed instead of updating it", default=False),
             "reinstall_list": {**_INSTANCE_LIST, "description": "Instances to reinstall in any case"},
-            "install_first": _parameter("boolean", "Not offered; only false is accepted", default=False),
+            "install_first": _parameter(
+                "boolean", "Install what comes before anything is uninstalled that goes", default=False
+            ),
             "ignore_failure": _IGNORE_FAILURE,
         },
     ),

@@ -27,6 +27,8 @@ class TaskKind(str, Enum):
     JOIN = "join"
     #: The workflow function of a plugin does it in its own process, and says when it is done.
     LOCAL = "local"
+    #: The dispatcher forgets what it keeps of the instance under the task's `record`.
+    FORGET = "forget"
 
 
 class Side(str, Enum):
@@ -42,6 +44,8 @@ class Record(str, Enum):
     STATUS = "status"
     #: What the last `heal` did to it, in the same form.
     HEAL = "heal"
+    #: What an update has to bring (back) to life: kept until it lives, also for the update after one that failed.
+    UPDATE = "unfinished_update"
     DRIFT = "configuration_drift"
     SOURCE_DRIFT = "source_relationships_configuration_drift"
     TARGET_DRIFT = "target_relationships_configuration_drift"
@@ -81,6 +85,10 @@ class Task:
     #: Poll: run again after the retry interval until the result is truthy, however often.
     until_truthy: bool = False
     record: Record | None = None
+
+
+#: A recovery without a limit: the rest of the failed subgraph is left out, and a later stage makes up for it.
+LEAVE = "leave"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,11 +43,14 @@ STEPS: Mapping[str, str] = MappingProxyType(
             " youngest go first unless `include_instances` or `exclude_instances` say otherwise."
         ),
         "update": (
-            "Relationships and instances that the new blueprint does not have are unlinked and uninstalled; the new"
-            " plan takes the old one's place; instances are asked for drift; those that have drifted run `preupdate`,"
-            " `update`, `postupdate`, `update_config`, `update_apply`, `update_postapply`, and their relationships"
-            " `update`, or are reinstalled if they implement none of these; new instances are installed and new"
-            " relationships established."
+            "Everything that runs and stays is asked for its status; relationships and instances that the new blueprint"
+            " does not have are unlinked and uninstalled; the new plan takes the old one's place; what stays is asked"
+            " for drift; what is ill and implements `heal` runs `preheal`, `heal`, `postheal`; what has drifted runs"
+            " `preupdate`, `update`, `postupdate`, `update_config`, `update_apply`, `update_postapply`, and its"
+            " relationships `update`, and is then no longer known as drifted; what is still ill or drifted, because it"
+            " implements none of these or one of them failed, what `reinstall_list` names, and what these contain, is"
+            " reinstalled; new instances are installed and new relationships established. With `install_first` that"
+            " last stage comes before the uninstallation, and old and new stand side by side meanwhile."
         ),
         "rollback": (
             "Instances in `creating` or `configuring` go through the second half of uninstall to `uninitialized`;"
@@ -104,10 +107,19 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "update": (
             (
-                "An update operation that fails ends the update with that error, and nothing is reinstalled in its"
-                " place: start it again with `reinstall_list` or `force_reinstall` to have that."
+                "The status is asked before anything changes, by the old blueprint's operations: asked later, an"
+                " instance that has yet to be updated would seem ill."
             ),
-            "Nothing is healed on the way; run [heal](heal.md) first. `install_first` is not offered.",
+            (
+                "An update operation that fails, and a heal operation that does, leads to a reinstallation. With"
+                " `skip_reinstall` nothing would make up for a failed update operation, so it fails the update, unless"
+                " `ignore_failure` is set."
+            ),
+            (
+                "What an update that failed had added or taken down is brought up by the next update, unless everything"
+                " was taken down since. What was uninstalled on purpose stays so."
+            ),
+            "`workflow_id` (another workflow in the built-in one's place) is refused.",
             "A failed or cancelled update can be resumed.",
         ),
         "scale": (

@@ -66,6 +66,8 @@ def _shape(task: Task) -> str:
         return f'["{(task.operation or "").removeprefix("cloudify.interfaces.")}{side}"]'
     if task.kind is TaskKind.SET_STATE:
         return f'(["{task.state}"])'
+    if task.kind is TaskKind.FORGET and task.record is not None:
+        return f'(["forget {task.record.value}"])'
     if task.kind is TaskKind.EVENT:
         return f'>"{task.message}"]'
     return '(("&nbsp;"))'

@@ -114,7 +114,7 @@ def waves(graph: TaskGraph) -> list[tuple[Task, int]]:
 def changed(view: DeploymentView, changes: tuple[ModelChange, ...]) -> DeploymentView:
     """Return the deployment as a stage's changes leave it, as far as the plans of later stages look at it."""
     instances = dict(view.instances)
-    nodes = view.nodes
+    nodes, groups = view.nodes, view.scaling_groups
     for change in changes:
         if change.kind is ChangeKind.ADD_INSTANCES:
             instances.update({each.id: each for each in change.payload["instances"]})
@@ -123,6 +123,7 @@ def changed(view: DeploymentView, changes: tuple[ModelChange, ...]) -> Deploymen
                 instances.pop(instance_id, None)
         elif change.kind is ChangeKind.REPLACE_PLAN:
             nodes = {node["id"]: node for node in change.payload["plan"]["nodes"]}
+            groups = change.payload["plan"].get("scaling_groups") or {}
         elif change.kind is ChangeKind.UPDATE_INSTANCES:
             for record in change.payload["instances"]:
                 if record["id"] in instances:
@@ -130,7 +131,7 @@ def changed(view: DeploymentView, changes: tuple[ModelChange, ...]) -> Deploymen
         elif change.kind is ChangeKind.CLEAR_SYSTEM_PROPERTIES:
             for instance_id in instances.keys() & change.payload["instances"]:
                 instances[instance_id] = _cleared(instances[instance_id], change.payload["names"])
-    return replace(view, instances=instances, nodes=nodes)
+    return replace(view, instances=instances, nodes=nodes, scaling_groups=groups)
 
 
 def _cleared(instance: InstanceView, names: Collection[str]) -> InstanceView:
@@ -158,8 +159,12 @@ def _states_applied(view: DeploymentView, graph: TaskGraph) -> DeploymentView:
     instances = dict(view.instances)
     for task_id in TopologicalSorter({each: graph.dependencies.get(each, ()) for each in graph.tasks}).static_order():
         task = graph.tasks[task_id]
-        if task.state is not None and task.instance in instances:
+        if task.instance not in instances:
+            continue
+        if task.state is not None:
             instances[task.instance] = replace(instances[task.instance], state=task.state)
+        elif task.kind is TaskKind.FORGET and task.record is not None:
+            instances[task.instance] = _cleared(instances[task.instance], (task.record.value,))
     return replace(view, instances=instances)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from outrider.dispatcher.workflows.builder import Chain, GraphBuilder
 from outrider.dispatcher.workflows.errors import PlanError
-from outrider.dispatcher.workflows.graph import Subgraph, Task, TaskGraph
+from outrider.dispatcher.workflows.graph import LEAVE, Subgraph, Task, TaskGraph
 from outrider.dispatcher.workflows.lifecycle import (
     DELETE,
     POSTDELETE,
@@ -36,6 +36,8 @@ def recover(name: str, failed: Subgraph, view: DeploymentView) -> TaskGraph:
     Its subgraphs are named after the failed one, so that a recovery can itself be recovered under a new name. Whoever
     waited for a task of the failed subgraph waits for all last tasks of the replacement.
     """
+    if name == LEAVE:
+        return TaskGraph(tasks={}, dependencies={})
     instance = _instance(view, failed)
     builder = GraphBuilder()
     if name == REINSTALL:

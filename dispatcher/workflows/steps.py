@@ -6,7 +6,7 @@ away, states included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -128,6 +128,19 @@ class InstanceChain:
                 ignore_failure=self._options.ignore_failure,
             )
             self.chain.step((task,))
+
+    def forget(self, records: Iterable[Record]) -> None:
+        """Append that the dispatcher forgets what it keeps of the instance under these names."""
+        self.chain.step(
+            Task(
+                id=f"{self.chain.name}.forget_{record.value}",
+                kind=TaskKind.FORGET,
+                instance=self.instance.id,
+                record=record,
+                subgraph=self.chain.name,
+            )
+            for record in records
+        )
 
     def append_relationships(
         self,

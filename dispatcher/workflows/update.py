@@ -6,227 +6,168 @@ puts it there, so that a resumed execution has the same one. Each stage compares
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from outrider.dispatcher.workflows.builder import Chain, GraphBuilder
-from outrider.dispatcher.workflows.checks import drift_graph
-from outrider.dispatcher.workflows.errors import PlanError
-from outrider.dispatcher.workflows.graph import (
-    ChangeKind,
-    ModelChange,
-    Record,
-    Stage,
-    StagePlan,
-    Subgraph,
-    TaskGraph,
-    Workflow,
-)
-from outrider.dispatcher.workflows.lifecycle import DELETED, ESTABLISH, STARTED, UNLINK, add_install, add_uninstall
+from outrider.dispatcher.workflows.graph import ChangeKind, ModelChange, Stage, StagePlan, Subgraph, TaskGraph, Workflow
+from outrider.dispatcher.workflows.lifecycle import ESTABLISH, STARTED, UNLINK, add_install, add_uninstall
 from outrider.dispatcher.workflows.ordering import order_chains
 from outrider.dispatcher.workflows.records import relationship_changes
 from outrider.dispatcher.workflows.recovery import prepare_resume, recover
-from outrider.dispatcher.workflows.reinstall import reinstall_stages
-from outrider.dispatcher.workflows.scaling import (
-    Difference,
-    compare,
-    current_counts,
-    plan_of,
-    scalable_properties,
-    wanted_instances,
+from outrider.dispatcher.workflows.scaling import compare, current_counts, plan_of, wanted_instances
+from outrider.dispatcher.workflows.steps import DEFAULT_OPTIONS, InstanceChain, Options, RelationshipStep
+from outrider.dispatcher.workflows.update_model import (
+    Link,
+    combined_plan,
+    drifted,
+    final_plan,
+    link,
+    links,
+    marked,
+    moved,
+    side_by_side,
+    unmark,
+    wanted_by,
 )
-from outrider.dispatcher.workflows.steps import InstanceChain, Options, RelationshipStep
-from outrider.dispatcher.workflows.topology import contained_subgraph
-from outrider.dispatcher.workflows.update_diff import plan_drift
-from outrider.dispatcher.workflows.update_operations import OWN_DRIFT, update_operations_plan
-from outrider.dispatcher.workflows.view import DeploymentView, InstanceRelationship, InstanceView
+from outrider.dispatcher.workflows.update_repair import question_stages, repair_stages
+from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
 
 Json = Mapping[str, Any]
-Links = Mapping[str, frozenset[tuple[str, str]]]
+#: Instance id → relationships.
+Links = Mapping[str, frozenset[Link]]
+
+_NOTHING = TaskGraph(tasks={}, dependencies={})
 
 
 def plan_update(parameters: Json, _view: DeploymentView) -> Workflow:
-    """Plan the workflow `update`. Raises PlanError for a combination that is not offered."""
-    if parameters["install_first"]:
-        raise PlanError("install_first is not offered: an update uninstalls what goes before it installs what comes")
+    """Plan the workflow `update`."""
     if parameters["preview"]:
-        nothing = TaskGraph(tasks={}, dependencies={})
-        return Workflow(name="update", stages=(Stage(name="preview", plan=lambda _now: StagePlan(graph=nothing)),))
+        return Workflow(name="update", stages=(_stage("preview", lambda _now: StagePlan(graph=_NOTHING)),))
     options = Options(ignore_failure=parameters["ignore_failure"])
-    stages = [Stage(name="update-uninstall", plan=lambda now: _leave(now, parameters, options))]
-    if not parameters["skip_drift_check"]:
-        stages.append(Stage(name="update-check-drift", plan=_check_drift))
-    if not parameters["force_reinstall"]:
-        stages.append(Stage(name="update-operations", plan=update_operations_plan))
-    if not parameters["skip_reinstall"]:
-        stages.extend(_reinstall(parameters, options))
-    stages.append(Stage(name="update-install", plan=lambda now: _arrive(now, parameters)))
-    return Workflow(name="update", stages=tuple(stages), recover=recover, prepare_resume=prepare_resume)
+    leave = _stage("update-uninstall", partial(_leave, parameters=parameters, options=options))
+    ask, repair = question_stages(parameters), repair_stages(parameters, options)
+    if parameters["install_first"]:
+        stages = (*ask, _stage("update-install", partial(_arrive_first, parameters=parameters)), *repair, leave)
+    else:
+        stages = (*ask, leave, *repair, _stage("update-install", partial(_arrive, parameters=parameters)))
+    return Workflow(name="update", stages=stages, recover=recover, prepare_resume=prepare_resume)
+
+
+def _stage(name: str, plan: Callable[[DeploymentView], StagePlan]) -> Stage:
+    return Stage(name=name, plan=plan)
 
 
 def _leave(view: DeploymentView, parameters: Json, options: Options) -> StagePlan:
     """Plan the end of what the new plan does not have, and then the new plan itself."""
     plan = parameters["plan"]
-    counts = _kept_counts(view, plan)
-    wanted = {each.id: each for each in wanted_instances(view, plan, counts, {})}
-    change = compare(view, wanted.values())
-    reduced = {each.id: _links(each) - _links(wanted[each.id]) for each in view.instances.values() if each.id in wanted}
+    wanted = wanted_by(view, plan)
+    removed = compare(view, wanted.values()).removed
+    reduced = {each.id: links(each) - links(wanted[each.id]) for each in view.instances.values() if each.id in wanted}
     nodes = {node["id"]: node for node in plan["nodes"]}
     trust = not parameters["skip_drift_check"]
     kept = [
-        _moved(view, each, nodes[each.node], trust_checks=trust)
-        for each in wanted.values()
-        if each.id in view.instances
+        moved(view, each, nodes[each.node], trust_checks=trust) for each in wanted.values() if each.id in view.instances
     ]
     return StagePlan(
-        graph=TaskGraph(tasks={}, dependencies={})
-        if parameters["skip_uninstall"]
-        else _leaving_graph(view, change, reduced, options),
+        graph=_NOTHING if parameters["skip_uninstall"] else _leaving_graph(view, removed, reduced, options),
         after=(
-            ModelChange(kind=ChangeKind.REMOVE_INSTANCES, payload={"instances": [each.id for each in change.removed]}),
-            ModelChange(
-                kind=ChangeKind.REPLACE_PLAN,
-                payload={"plan": _with_counts(plan, counts), "blueprint_id": parameters["blueprint_id"]},
-            ),
+            ModelChange(kind=ChangeKind.REMOVE_INSTANCES, payload={"instances": [each.id for each in removed]}),
+            _new_plan(final_plan(view, plan), parameters),
             ModelChange(kind=ChangeKind.UPDATE_INSTANCES, payload={"instances": kept}),
         ),
     )
 
 
-def _leaving_graph(view: DeploymentView, change: Difference, reduced: Links, options: Options) -> TaskGraph:
+def _leaving_graph(
+    view: DeploymentView, removed: Iterable[InstanceView], reduced: Links, options: Options
+) -> TaskGraph:
     builder = GraphBuilder()
-    chains = {each.id: add_uninstall(builder, view, each, options=options) for each in change.removed}
-    for instance_id, links in reduced.items():
-        instance = view.instances[instance_id]
-        if links and instance.state == STARTED:
-            chains[instance_id] = _relationship_chain(builder, view, instance, UNLINK, links, options)
+    chains = {each.id: add_uninstall(builder, view, each, options=options) for each in removed}
+    chains |= _relationship_chains(builder, view, UNLINK, reduced, options)
     order_chains(builder, view, chains, reverse=True)
     return builder.build()
-
-
-def _relationship_chain(
-    builder: GraphBuilder,
-    view: DeploymentView,
-    instance: InstanceView,
-    step: RelationshipStep,
-    links: frozenset[tuple[str, str]],
-    options: Options,
-) -> InstanceChain:
-    name = f"{step.name}_{instance.id}"
-    builder.add_subgraph(Subgraph(id=name, instance=instance.id))
-    chain = InstanceChain(Chain(builder, name), view, instance, options)
-    chain.append_relationships(step, wanted=lambda each: _link(each) in links)
-    return chain
-
-
-def _moved(view: DeploymentView, new: InstanceView, new_node: Json, *, trust_checks: bool) -> Json:
-    """Return the change of an instance that stays: relationships that stay, by the new plan, and the drift it has."""
-    old = view.instances[new.id]
-    present = Counter(_link(each) for each in old.relationships)
-    stays = []
-    for each in new.relationships:
-        if present[_link(each)] > 0:
-            present[_link(each)] -= 1
-            stays.append(each)
-    moved = replace(old, relationships=tuple(stays))
-    system = dict(old.system_properties)
-    drift = plan_drift(view.nodes[old.node], new_node, trust_checks=trust_checks)
-    for record, found in drift.items():
-        if record == Record.DRIFT.value:
-            system[record] = {"ok": True, "result": found}
-        else:
-            of_targets = {
-                each.target_instance: {"ok": True, "result": found[each.target_node]}
-                for each in stays
-                if each.target_node in found
-            }
-            system[record] = {**system.get(record, {}), **of_targets}
-    return {**relationship_changes(moved), "system_properties": system}
-
-
-def _check_drift(view: DeploymentView) -> StagePlan:
-    return StagePlan(graph=drift_graph(view, _started(view), ordered=True, ignore_failure=True))
-
-
-def _reinstall(parameters: Json, options: Options) -> tuple[Stage, Stage]:
-    def down(view: DeploymentView) -> frozenset[str]:
-        asked = set(parameters["reinstall_list"])
-        drifted = {each for each in _started(view) if OWN_DRIFT.found_in(view.instances[each])}
-        return contained_subgraph(view, (drifted | asked) & view.instances.keys())
-
-    def up(view: DeploymentView) -> frozenset[str]:
-        return frozenset(each.id for each in view.instances.values() if each.state == DELETED)
-
-    first, second = reinstall_stages(down, up, options)
-    return replace(first, name="update-reinstall-uninstall"), replace(second, name="update-reinstall-install")
 
 
 def _arrive(view: DeploymentView, parameters: Json) -> StagePlan:
     """Plan the beginning of what the present plan has and the deployment does not."""
     change = compare(view, wanted_instances(view, plan_of(view), current_counts(view), {}))
-    future = change.applied_to(view)
-    builder = GraphBuilder()
-    chains: dict[str, InstanceChain] = {}
-    if not parameters["skip_install"]:
-        chains = {each.id: add_install(builder, future, each) for each in change.added}
-        for each in change.relinked:
-            links = _links(each) - _links(view.instances[each.id])
-            if links and each.state == STARTED:
-                chains[each.id] = _relationship_chain(builder, future, each, ESTABLISH, links, Options())
-        order_chains(builder, future, chains)
-    return StagePlan(
-        graph=builder.build(),
-        before=(
-            ModelChange(kind=ChangeKind.ADD_INSTANCES, payload={"instances": list(change.added)}),
-            ModelChange(
-                kind=ChangeKind.UPDATE_INSTANCES,
-                payload={"instances": [relationship_changes(each) for each in change.relinked]},
-            ),
-        ),
+    extended = {each.id: links(each) - links(view.instances[each.id]) for each in change.relinked}
+    return _arrival(
+        change.applied_to(view),
+        change.added,
+        extended,
+        changed=[relationship_changes(each) for each in change.relinked],
+        skip=parameters["skip_install"],
     )
 
 
-def _kept_counts(view: DeploymentView, plan: Json) -> dict[str, int]:
-    """Return the numbers that a scale has set, for what the new plan still has; others follow the new plan."""
-    names = {node["id"] for node in plan["nodes"]} | set(plan.get("scaling_groups") or {})
-    defaults = {name: scalable_properties(node).get("default_instances") for name, node in view.nodes.items()}
-    for name, group in view.scaling_groups.items():
-        defaults[name] = (group.get("properties") or {}).get("default_instances")
-    counts = current_counts(view)
-    return {name: count for name, count in counts.items() if name in names and count != defaults.get(name)}
+def _arrive_first(view: DeploymentView, parameters: Json) -> StagePlan:
+    """Plan the beginning of what the new plan has, beside everything that the old one had."""
+    wanted = wanted_by(view, parameters["plan"])
+    added = compare(view, wanted.values()).added
+    plan = combined_plan(view, parameters["plan"])
+    present = side_by_side(view, wanted, plan)
+    nodes = {node["id"]: node for node in plan["nodes"]}
+    trust = not parameters["skip_drift_check"]
+    future = replace(
+        view,
+        nodes=nodes,
+        scaling_groups=plan["scaling_groups"],
+        instances={**present, **{each.id: each for each in added}},
+    )
+    changed = [
+        {**relationship_changes(each), "system_properties": drifted(view, each, nodes[each.node], trust_checks=trust)}
+        for each in present.values()
+    ]
+    extended = {each.id: links(each) - links(view.instances[each.id]) for each in present.values()}
+    arrival = _arrival(future, added, extended, changed=changed, skip=parameters["skip_install"])
+    return replace(arrival, before=(_new_plan(plan, parameters), *arrival.before))
 
 
-def _with_counts(plan: Json, counts: Mapping[str, int]) -> Json:
-    """Return a plan with these numbers of instances."""
-    groups = plan.get("scaling_groups") or {}
-    return {
-        **plan,
-        "nodes": [_node_with_count(node, counts.get(node["id"])) for node in plan["nodes"]],
-        "scaling_groups": {
-            name: {**group, "properties": _properties_with_count(group.get("properties") or {}, counts.get(name))}
-            for name, group in groups.items()
-        },
-    }
+def _arrival(
+    future: DeploymentView, added: Iterable[InstanceView], extended: Links, *, changed: Sequence[Json], skip: bool
+) -> StagePlan:
+    """Plan what comes: the model first, then its installation, unless that is skipped."""
+    builder = GraphBuilder()
+    new = tuple(added)
+    if not skip:
+        chains = {each.id: add_install(builder, future, each) for each in new}
+        chains |= _relationship_chains(builder, future, ESTABLISH, extended, DEFAULT_OPTIONS)
+        order_chains(builder, future, chains)
+    # What is not installed here is nobody's to finish.
+    stored = new if skip else tuple(marked(each) for each in new)
+    return StagePlan(
+        graph=builder.build(),
+        before=(
+            ModelChange(kind=ChangeKind.ADD_INSTANCES, payload={"instances": list(stored)}),
+            ModelChange(kind=ChangeKind.UPDATE_INSTANCES, payload={"instances": list(changed)}),
+        ),
+        after=(unmark(each.id for each in new),),
+    )
 
 
-def _node_with_count(node: Json, count: int | None) -> Json:
-    properties = _properties_with_count(scalable_properties(node), count)
-    return {**node, "capabilities": {**(node.get("capabilities") or {}), "scalable": {"properties": properties}}}
+def _relationship_chains(
+    builder: GraphBuilder, view: DeploymentView, step: RelationshipStep, of: Links, options: Options
+) -> dict[str, InstanceChain]:
+    """Add one relationship operation for these relationships of the instances that live."""
+    chains = {}
+    for instance_id, chosen in of.items():
+        instance = view.instances[instance_id]
+        if chosen and instance.state == STARTED:
+            name = f"{step.name}_{instance.id}"
+            builder.add_subgraph(Subgraph(id=name, instance=instance.id))
+            chain = chains[instance_id] = InstanceChain(Chain(builder, name), view, instance, options)
+            chain.append_relationships(step, wanted=partial(_is_among, chosen))
+    return chains
 
 
-def _properties_with_count(properties: Json, count: int | None) -> Json:
-    return properties if count is None else {**properties, "current_instances": count, "planned_instances": count}
+def _is_among(chosen: frozenset[Link], relationship: Any) -> bool:
+    return link(relationship) in chosen
 
 
-def _started(view: DeploymentView) -> frozenset[str]:
-    return frozenset(each.id for each in view.instances.values() if each.state == STARTED)
-
-
-def _link(relationship: InstanceRelationship) -> tuple[str, str]:
-    return relationship.type, relationship.target_instance
-
-
-def _links(instance: InstanceView) -> frozenset[tuple[str, str]]:
-    return frozenset(_link(each) for each in instance.relationships)
+def _new_plan(plan: Json, parameters: Json) -> ModelChange:
+    payload = {"plan": plan, "blueprint_id": parameters["blueprint_id"]}
+    return ModelChange(kind=ChangeKind.REPLACE_PLAN, payload=payload)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from outrider.dispatcher.workflows.builder import Chain, GraphBuilder
-from outrider.dispatcher.workflows.graph import ChangeKind, ModelChange, Record, Side, StagePlan, Subgraph
-from outrider.dispatcher.workflows.lifecycle import STARTED
+from outrider.dispatcher.workflows.graph import Record, Side, StagePlan, Subgraph
 from outrider.dispatcher.workflows.ordering import order_chains
 from outrider.dispatcher.workflows.steps import DEFAULT_OPTIONS, InstanceChain, RelationshipStep, Step
-from outrider.dispatcher.workflows.topology import LIFECYCLE
+from outrider.dispatcher.workflows.topology import LIFECYCLE, relationship_implements, relationship_record
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceRelationship, InstanceView
 
 _STEPS = tuple(
@@ -43,29 +42,38 @@ OWN_DRIFT = Drift(Record.DRIFT)
 _SIDES = {Side.SOURCE: Drift(Record.SOURCE_DRIFT), Side.TARGET: Drift(Record.TARGET_DRIFT)}
 
 
-def update_operations_plan(view: DeploymentView) -> StagePlan:
-    """Return the plan: operations of drifted instances and relationships, whose success clears the drift."""
+def has_drifted(view: DeploymentView, instance: InstanceView) -> bool:
+    """Tell whether an instance has drift that update operations would have cleared, had they been there or succeeded.
+
+    A relationship without an operation `update` has nothing that could be done about its drift.
+    """
+    return OWN_DRIFT.found_in(instance) or any(
+        drift.found_in(instance, each.target_instance)
+        and relationship_implements(relationship_record(view, instance, each), side, _RELATIONSHIP_STEP.operation)
+        for side, drift in _SIDES.items()
+        for each in instance.relationships
+    )
+
+
+def update_operations_plan(view: DeploymentView, chosen: Collection[str], *, recovery: str | None) -> StagePlan:
+    """Return the plan: operations of the drifted ones among the chosen instances, and of their relationships.
+
+    The success of all of an instance's operations clears its drift. `recovery` is that of its subgraph.
+    """
     builder = GraphBuilder()
     chains: dict[str, InstanceChain] = {}
-    cleared: dict[str, list[str]] = {}
     for instance in view.instances.values():
-        if instance.state != STARTED:
+        if instance.id not in chosen:
             continue
         chain = InstanceChain(Chain(builder, f"update_{instance.id}"), view, instance, DEFAULT_OPTIONS)
         records = _append(chain, instance)
         if chain.chain.first:
-            builder.add_subgraph(Subgraph(id=chain.chain.name, instance=instance.id))
+            chain.forget(records)
+            subgraph = Subgraph(id=chain.chain.name, instance=instance.id, recovery=recovery)
+            builder.add_subgraph(subgraph)
             chains[instance.id] = chain
-            for record in records:
-                cleared.setdefault(record.value, []).append(instance.id)
     order_chains(builder, view, chains)
-    return StagePlan(
-        graph=builder.build(),
-        after=tuple(
-            ModelChange(kind=ChangeKind.CLEAR_SYSTEM_PROPERTIES, payload={"instances": ids, "names": [name]})
-            for name, ids in cleared.items()
-        ),
-    )
+    return StagePlan(graph=builder.build())
 
 
 def _append(chain: InstanceChain, instance: InstanceView) -> list[Record]:

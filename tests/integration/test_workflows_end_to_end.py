@@ -182,6 +182,15 @@ CASES = {
     ),
     "update": Case("update", {}),
     "update of what has drifted": Case("update", {}, drifting),
+    "update by reinstalling what could not be updated": Case(
+        "update", {}, also_failing(drifting, "update", "database")
+    ),
+    "update that may not reinstall": Case(
+        "update", {"skip_reinstall": True}, also_failing(drifting, "update", "database"), Status.FAILED
+    ),
+    "update by healing": Case("update", {}, failing("check_status", "database")),
+    "update by reinstalling what is ill": Case("update", {}, failing("check_status", "web")),
+    "update that installs first": Case("update", {"install_first": True}, drifting),
     "update by reinstalling": Case("update", {"force_reinstall": True, "skip_drift_check": True}),
     "rollback": Case("rollback", {}, before=failing("start", "web")),
     "full rollback": Case("rollback", {"full_rollback": True}, before=failing("start", "web")),
@@ -247,7 +256,8 @@ BROKEN = {
     "scale in": ("stop", "web"),
     "heal by reinstalling": ("create", "web"),
     "update": ("create", "proxy"),
-    "update of what has drifted": ("update", "database"),
+    "update that installs first": ("create", "proxy"),
+    "update by reinstalling what could not be updated": ("create", "database"),
     "check_drift": ("check_drift", "web"),
     "pull": ("pull", "web"),
 }

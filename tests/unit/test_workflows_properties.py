@@ -140,10 +140,10 @@ def plan_of(view):
     return {"nodes": [{"id": name, "name": name, **each} for name, each in nodes.items()]}
 
 
-def updated(view, plan):
+def updated(view, plan, *, install_first=False):
     """Return the deployment after an update in which everything goes well."""
-    *_, last = planned_stages(get_workflow("update", {"plan": plan}, view), view)
-    return started(last.view)
+    *_, last = planned_stages(get_workflow("update", {"plan": plan, "install_first": install_first}, view), view)
+    return started(changed(last.view, last.plan.after))
 
 
 def shape(view):
@@ -155,12 +155,12 @@ def shape(view):
 
 
 @settings(max_examples=40, deadline=None)
-@given(topologies(), topologies())
-def test_an_update_there_and_back_again_is_where_it_started(here, there):
+@given(topologies(), topologies(), st.booleans(), st.booleans())
+def test_an_update_there_and_back_again_is_where_it_started(here, there, first_there, first_back):
     nodes = {each["id"]: each for each in plan_of(here)["nodes"]}
     begin = started(deployment(nodes))
-    away = updated(begin, plan_of(there))
+    away = updated(begin, plan_of(there), install_first=first_there)
     assert set(away.nodes) == set(there.nodes) == {each.node for each in away.instances.values()}
-    back = updated(away, plan_of(here))
+    back = updated(away, plan_of(here), install_first=first_back)
     assert shape(back) == shape(begin)
     assert update_steps({"nodes": list(back.nodes.values())}, plan_of(here)) == []

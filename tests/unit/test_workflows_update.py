@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from outrider.dispatcher.workflows import ChangeKind, PlanError, get_workflow
-from outrider.dispatcher.workflows.preview import planned_operations, planned_stages
+from outrider.dispatcher.workflows import ChangeKind, get_workflow
+from outrider.dispatcher.workflows.graph import LEAVE, Record, TaskKind
+from outrider.dispatcher.workflows.preview import changed, planned_operations, planned_stages
 from outrider.dispatcher.workflows.records import instances_of_records
 from outrider.dispatcher.workflows.update_diff import update_steps
 from tests.support.deployments import deployment, node, relationship
@@ -45,11 +46,18 @@ def ran(plan, **parameters):
     return [f"{each.stage}:{each.node}:{each.operation.rpartition('.')[2]}" for each in found]
 
 
-def final_view(plan, view=VIEW):
+def leaving(workflow, view):
+    """The changes after the stage that takes down what goes."""
+    [stage] = [each for each in workflow.stages if each.name == "update-uninstall"]
+    return stage.plan(view).after
+
+
+def final_view(plan, view=VIEW, **parameters):
     """The deployment after an update in which everything goes well."""
-    *_, last = planned_stages(update(plan, view), view)
-    instances = {key: replace(each, state="started") for key, each in last.view.instances.items()}
-    return replace(last.view, instances=instances)
+    *_, last = planned_stages(update(plan, view, **parameters), view)
+    ended = changed(last.view, last.plan.after)
+    instances = {key: replace(each, state="started") for key, each in ended.instances.items()}
+    return replace(ended, instances=instances)
 
 
 def app(**properties):
@@ -69,7 +77,7 @@ def test_what_the_new_plan_does_not_have_is_unlinked_uninstalled_and_removed():
         "update-uninstall:db:stop",
         "update-uninstall:db:delete",
     ]
-    after = update(plan).stages[0].plan(VIEW).after
+    after = leaving(update(plan), VIEW)
     assert [each.kind for each in after] == [
         ChangeKind.REMOVE_INSTANCES,
         ChangeKind.REPLACE_PLAN,
@@ -98,8 +106,9 @@ def test_a_changed_property_runs_the_update_operations():
     view = deployment({**NODES, "app": before}, states=dict.fromkeys(NODES, "started"))
     stages = {each.name: each for each in planned_stages(update(plan_with(app=updatable), view), view)}
     plan = stages["update-operations"].plan
-    assert [task.operation.rpartition(".")[2] for task in plan.graph.tasks.values()] == ["preupdate", "update"]
-    assert [each.payload for each in plan.after] == [{"instances": ["app_1"], "names": ["configuration_drift"]}]
+    *operations, last = plan.graph.tasks.values()
+    assert [task.operation.rpartition(".")[2] for task in operations] == ["preupdate", "update"]
+    assert (last.kind, last.record) == (TaskKind.FORGET, Record.DRIFT)
 
 
 def test_a_changed_node_without_update_operations_is_reinstalled():
@@ -152,7 +161,7 @@ def test_a_scaled_node_keeps_its_instances():
     grown = {**NODES, "vm": numbered(node(), 1)}
     grown["vm"]["capabilities"]["scalable"]["properties"]["current_instances"] = 3
     view = deployment(grown, counts={"vm": 3}, states=dict.fromkeys(grown, "started"))
-    after = update(plan_with(), view).stages[0].plan(view).after
+    after = leaving(update(plan_with(), view), view)
     assert after[0].payload == {"instances": []}
     [vm] = [each for each in after[1].payload["plan"]["nodes"] if each["id"] == "vm"]
     assert vm["capabilities"]["scalable"]["properties"]["current_instances"] == 3
@@ -171,9 +180,98 @@ def test_a_preview_changes_nothing_and_lists_the_steps():
     }
 
 
-def test_install_first_is_refused():
-    with pytest.raises(PlanError, match="install_first is not offered"):
-        update(plan_with(), install_first=True)
+def test_install_first_brings_the_new_before_it_takes_the_old():
+    links = [NODES["app"]["relationships"][0], relationship("cache", source=LINK_OPERATIONS)]
+    plan = plan_with(db=None, cache=numbered(node()), app={**NODES["app"], "relationships": links})
+    assert ran(plan, install_first=True) == [
+        "update-install:cache:create",
+        "update-install:cache:start",
+        "update-install:app:establish",
+        "update-uninstall:app:unlink",
+        "update-uninstall:db:stop",
+        "update-uninstall:db:delete",
+    ]
+
+
+def test_install_first_comes_to_the_same_deployment():
+    moved = {**app(port=80), "relationships": [relationship("cache"), NODES["app"]["relationships"][1]]}
+    plan = plan_with(cache=numbered(node()), app=moved)
+    [first, usual] = (final_view(plan, install_first=flag) for flag in (True, False))
+    assert first.nodes == usual.nodes
+
+    def links(view):
+        return sorted((each.node, each.state, *((r.target_node, r.index) for r in each.relationships)) for each in view)
+
+    assert links(first.instances.values()) == links(usual.instances.values())
+    assert not any(each.system_properties.get("unfinished_update") for each in first.instances.values())
+
+
+def ill(view, *names):
+    """The deployment in which these instances failed their last check of the status."""
+    sick = {each: replace(view.instances[each], system_properties={"status": {"ok": False}}) for each in names}
+    return replace(view, instances={**view.instances, **sick})
+
+
+def healing(**parameters):
+    able = {**copy.deepcopy(NODES["app"]), "operations": node(("heal", "stop", "start"))["operations"]}
+    view = ill(deployment({**NODES, "app": able}, states=dict.fromkeys(NODES, "started")), "app_1", "db_1")
+    found = planned_operations(update(plan_with(app=copy.deepcopy(able)), view, **parameters), view)
+    return [f"{each.node}:{each.operation.rpartition('.')[2]}" for each in found]
+
+
+def test_what_is_ill_is_healed_or_else_reinstalled():
+    assert healing() == ["app:heal", "app:unlink", "db:stop", "db:delete", "db:create", "db:start", "app:establish"]
+
+
+def test_nobody_is_asked_or_healed_if_that_is_skipped():
+    assert healing(skip_heal=True) == []
+    assert "update-check_status" not in {each.name for each in update(plan_with(), skip_heal=True).stages}
+
+
+def test_force_reinstall_heals_nothing():
+    assert "app:heal" not in healing(force_reinstall=True)
+    assert {"app:stop", "db:stop"} <= set(healing(force_reinstall=True))
+
+
+def test_what_is_ill_stays_if_nothing_may_be_reinstalled():
+    assert healing(skip_reinstall=True) == ["app:heal"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "recovery"),
+    [({}, LEAVE), ({"skip_reinstall": True}, None), ({"skip_reinstall": True, "ignore_failure": True}, LEAVE)],
+)
+def test_a_failed_update_operation_fails_the_update_only_where_nothing_makes_up_for_it(parameters, recovery):
+    changed = {**app(port=80), "operations": node(("update", "stop", "start"))["operations"]}
+    [stage] = [
+        each for each in planned_stages(update(plan_with(app=changed), **parameters), VIEW) if "oper" in each.name
+    ]
+    assert [each.recovery for each in stage.plan.graph.subgraphs.values()] == [recovery]
+
+
+def test_what_a_failed_update_was_bringing_up_is_brought_up_by_the_next_one():
+    cache = replace(VIEW.instances["db_1"], id="cache_1", node="cache", state="creating")
+    marked = replace(cache, system_properties={"unfinished_update": True})
+    nodes = {**VIEW.nodes, "cache": {"id": "cache", "name": "cache", **numbered(node())}}
+    view = replace(VIEW, nodes=nodes, instances={**VIEW.instances, "cache_1": marked})
+    again = plan_with(cache=numbered(node()))
+    found = [
+        f"{each.stage}:{each.operation.rpartition('.')[2]}" for each in planned_operations(update(again, view), view)
+    ]
+    assert found == [
+        "update-reinstall-uninstall:stop",
+        "update-reinstall-uninstall:delete",
+        "update-reinstall-install:create",
+        "update-reinstall-install:start",
+    ]
+    assert final_view(again, view).instances["cache_1"].system_properties == {}
+    gone = {key: replace(each, state="deleted") for key, each in view.instances.items()}
+    assert planned_operations(update(again, replace(view, instances=gone)), replace(view, instances=gone)) == ()
+
+
+def test_an_update_of_what_is_uninstalled_installs_nothing_of_it():
+    view = deployment(NODES, states=dict.fromkeys(NODES, "deleted"))
+    assert planned_operations(update(plan_with(app=app(port=80)), view), view) == ()
 
 
 def test_instances_of_records_leaves_out_relationships_that_the_node_lost():
