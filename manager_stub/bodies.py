@@ -110,6 +110,8 @@ class UpdateBody(Body):
     install_first: bool = False
     ignore_failure: bool = False
     force: bool = False
+    auto_correct_types: bool = False
+    workflow_id: Text | None = None
     reinstall_list: list[Text] | None = None
 
 

@@ -1,14 +1,15 @@
-"""Starts deployment updates: plans what is to be reached, and hands it to the workflow `update`."""
+"""Starts deployment updates: the dispatcher plans what is to be reached; the workflow `update` is handed it."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
-from outrider.dispatcher.blueprint import prepare_deployment
+from outrider.dispatcher.deploying import UpdateTarget
 from outrider.dispatcher.store import blueprints, deployments, jsontext
 from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.store.schema import DEPLOYMENT_UPDATES
@@ -33,38 +34,40 @@ _PASSED = (
 
 
 def initiate(call: Call, deployment_id: str, body: UpdateBody) -> str:
-    """Start an update and return its id. Raises `NotFound`, `DeploymentInvalid`, `WorkflowError`."""
-    key = (call.tenant, deployment_id)
+    """Start an update and return its id. Raises `BadRequest`, `NotFound`, `DeploymentInvalid`, `WorkflowError`."""
+    if body.workflow_id not in (None, "", "update"):
+        raise BadRequest(
+            f"workflow_id {body.workflow_id!r} cannot take the built-in update's place: update without it, with"
+            " skip_install, skip_uninstall and skip_reinstall if nothing is to run, and start that workflow afterwards"
+        )
     with call.read() as connection:
-        now = deployments.get(connection, key)
-        nodes = deployments.nodes_of(connection, key)
-        target = blueprints.get(connection, call.tenant, body.blueprint_id or now.blueprint_id)
-    if target.plan is None:
-        raise BadRequest(f"blueprint {target.id!r} is {target.state}: it has no plan to update to")
-    declared = target.plan.get("inputs") or {}
-    # An input that was absent is null; the new blueprint may have a default for it.
-    known = {name: value for name, value in now.inputs.items() if name in declared and value is not None}
-    inputs = {**known, **(body.inputs or {})}
-    secrets = {each.name for each in call.manager.secrets.list(call.tenant)}
-    plan = dict(prepare_deployment(target.plan, inputs=inputs, secrets=secrets))
+        blueprint_id = body.blueprint_id or deployments.get(connection, (call.tenant, deployment_id)).blueprint_id
+        wanted = blueprints.get(connection, call.tenant, blueprint_id)
+    if wanted.plan is None:
+        raise BadRequest(f"blueprint {wanted.id!r} is {wanted.state}: it has no plan to update to")
+    target = call.dispatcher.plan_update(
+        deployment_id,
+        blueprint_id=wanted.id,
+        inputs=body.inputs,
+        auto_correct_types=body.auto_correct_types,
+    )
     update_id = f"{deployment_id}_{uuid.uuid4()}"
     payload = {
-        "steps": steps(nodes, {node["id"]: node for node in plan["nodes"]}),
-        "old_inputs": dict(now.inputs),
-        "new_inputs": dict(plan.get("inputs") or inputs),
-        "old_blueprint_id": now.blueprint_id,
-        "new_blueprint_id": target.id,
+        "steps": [{**asdict(each), "entity_id": list(each.entity_id)} for each in target.steps],
+        "old_inputs": dict(target.present.inputs),
+        "new_inputs": dict(target.plan.get("inputs") or {}),
+        "old_blueprint_id": target.present.blueprint_id,
+        "new_blueprint_id": target.blueprint_id,
         "preview": body.preview,
     }
-    execution_id = None if body.preview else _start(call, deployment_id, update_id, plan, body)
+    execution_id = None if body.preview else _start(call, deployment_id, update_id, target, body)
     _record(call, update_id, deployment_id, execution_id, payload)
     return update_id
 
 
-def _start(call: Call, deployment_id: str, update_id: str, plan: Json, body: UpdateBody) -> str:
+def _start(call: Call, deployment_id: str, update_id: str, target: UpdateTarget, body: UpdateBody) -> str:
     parameters: dict[str, Any] = {name: getattr(body, name) for name in _PASSED}
-    parameters |= {"plan": plan, "update_id": update_id, "blueprint_id": body.blueprint_id}
-    parameters["reinstall_list"] = body.reinstall_list or []
+    parameters |= {**target.parameters, "update_id": update_id, "reinstall_list": body.reinstall_list or []}
     asked = Execution(
         id="",
         workflow="update",
@@ -89,20 +92,3 @@ def _record(call: Call, update_id: str, deployment_id: str, execution_id: str | 
                 "created_at": call.now(connection),
             },
         )
-
-
-def steps(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[dict[str, Any]]:
-    """Return what an update changes, node by node, as clients print it."""
-    found = [_step("node", "add", name) for name in after if name not in before]
-    found += [_step("node", "remove", name) for name in before if name not in after]
-    for name in after:
-        if name not in before:
-            continue
-        for part in ("properties", "operations", "relationships"):
-            if before[name].get(part) != after[name].get(part):
-                found.append(_step(part.rstrip("s") if part != "properties" else "property", "modify", name))
-    return found
-
-
-def _step(entity: str, action: str, name: str) -> dict[str, Any]:
-    return {"entity_type": entity, "action": action, "entity_id": ["nodes", name]}

@@ -23,6 +23,7 @@ Key = tuple[str, str]
 
 _STATES = InstanceStates()
 _RUNNING = frozenset(status.value for status in ACTIVE) | {"queued", "scheduled"}
+_UPDATES = {"terminated": "successful", "failed": "failed", "cancelled": "failed"}
 _LATEST = {"terminated": "completed", "failed": "failed", "cancelled": "cancelled"}
 
 
@@ -48,14 +49,17 @@ def deployments(connection: Connection, rows: Sequence[Row[Any]], listing: ListC
     return found
 
 
-def deployment_updates(_connection: Connection, rows: Sequence[Row[Any]], _listing: ListCall) -> list[Json]:
-    """Return records of deployment updates."""
+def deployment_updates(connection: Connection, rows: Sequence[Row[Any]], _listing: ListCall) -> list[Json]:
+    """Return records of deployment updates; how one stands is what its execution came to."""
+    executions = {row.execution_id for row in rows if row.execution_id is not None}
+    query = sa.select(EXECUTIONS.c.id, EXECUTIONS.c.status).where(EXECUTIONS.c.id.in_(executions))
+    statuses = {row.id: row.status for row in connection.execute(query)} if executions else {}
     return [
         {
             "id": row.id,
             "deployment_id": row.deployment_id,
             "execution_id": row.execution_id,
-            "state": row.state,
+            "state": _UPDATES.get(statuses.get(row.execution_id, ""), row.state),
             "steps": [],
             "recursive_dependencies": [],
             **jsontext.load(row.payload),
