@@ -25,7 +25,7 @@ from outrider.cli.waterfall import seconds
 from outrider.dispatcher.asking import AgentQuestions, agent_questions
 from outrider.dispatcher.errors import AgentSilent, DispatcherError
 from outrider.dispatcher.store import agents
-from outrider.installer import Bundle, InstallerError, Target, platform_name
+from outrider.installer import Bundle, InstallerError, Target, target_of
 from outrider.messaging.codec import to_json
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import ControlKind
@@ -103,12 +103,7 @@ class Upgrading:
             known = agents.by_ids(connection, [self.agent_id]).get(self.agent_id)
         if known is None or known.heartbeat is None:
             raise AgentSilent(f"agent {self.agent_id!r} was never heard of: see `outrider agent list`")
-        _, platform, libc = (*known.heartbeat["tags"], "", "", "")[:3]
-        python = ".".join(str(known.heartbeat["python"]).split(".")[:2])
-        # musl tells no name by which the agent could know it.
-        return Target(
-            python, platform_name(platform.partition("_")[2], "glibc" if libc.startswith("glibc") else "musl")
-        )
+        return target_of(str(known.heartbeat["python"]), known.heartbeat["tags"])
 
     def _awaited(self, phases: set[str], limit_seconds: float, *, answered_by_new: bool = False) -> Mapping[str, Any]:
         """Return the agent's note once the upgrade is in one of the phases; an agent between versions is silent."""

@@ -6,6 +6,7 @@ import logging
 import tempfile
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,15 +17,16 @@ from outrider.cli.settings import CommandSettings
 from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.files import ContentStore, EnrolmentDelayed, EnrolmentRefused, FileTokens, Subject, SubjectKind
-from outrider.dispatcher.host_agents import check_enrolment
+from outrider.dispatcher.host_agents import check_enrolment, check_known
 from outrider.dispatcher.keyfile import load_key
 from outrider.dispatcher.store.database import Database
 from outrider.installer.access import InstallerAccess
 from outrider.installer.bundle.kept import ensure_bundle
 from outrider.installer.bundle.zipapps import pack_host_program
-from outrider.installer.enrolment import answer_enrolment
+from outrider.installer.enrolment import answer_enrolment, offer_upgrade
 from outrider.installer.errors import BrokerUnreachable, InstallerError
 from outrider.installer.initscript import TOKEN_SECONDS, init_script
+from outrider.messaging.codec import to_json
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.version import __version__
 
@@ -43,9 +45,13 @@ class SettingsHostAgents:
         #: Where hosts fetch files; set by whoever serves them.
         self.files_for: Files | None = None
 
-    def installer_access(self) -> dict[str, Any]:
+    def installer_access(self, agent_id: str) -> dict[str, Any]:
         """Return what the plugin `agent` reads."""
-        return self._access.to_json()
+        if self.files_for is None:
+            return self._access.to_json()
+        subject = Subject(kind=SubjectKind.ENROLMENT, id=agent_id)
+        token = self._tokens.issue(subject, lifetime_seconds=TOKEN_SECONDS)
+        return replace(self._access, files=to_json(self.files_for(agent_id)), files_token=token).to_json()
 
     def init_script(self, agent_id: str) -> str:
         """Return the user data of a host. Raises `DispatcherError` if the host could not reach what it names."""
@@ -62,13 +68,15 @@ class SettingsHostAgents:
         return init_script(agent_id, url=files.url, token=token, ca_pem=files.ca_pem, program=self._program)
 
     def enrol(self, agent_id: str, said: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answer a host; on a thread of the files' server. Raises `EnrolmentRefused`, `EnrolmentDelayed`."""
+        """Answer a host, or who upgrades its agent; on a thread of the files' server.
+
+        Raises `EnrolmentRefused`, `EnrolmentDelayed`.
+        """
+        if "upgrade" in said:
+            return self._offer(agent_id, said["upgrade"])
         with self._database.read() as connection:
             expected = check_enrolment(connection, agent_id)
-        path = Path(self._access.bundle)
-        if not path.exists():
-            self._build(path)
-            raise EnrolmentDelayed(f"the bundle {path} is being made")
+        path = self._bundle()
         try:
             with tempfile.TemporaryDirectory() as folder, self._access.transport(Path(folder)) as transport:
                 return answer_enrolment(
@@ -77,7 +85,7 @@ class SettingsHostAgents:
                     access=self._access,
                     transport=transport,
                     bundle=ensure_bundle(path),
-                    store=lambda data: self._content.put_bytes(data).sha256,
+                    store=self._store,
                     config=expected.details.get("agent_config") or {},
                 )
         except (MessagingError, BrokerUnreachable) as error:
@@ -85,6 +93,26 @@ class SettingsHostAgents:
             raise EnrolmentDelayed(f"the broker does not answer: {error}") from error
         except InstallerError as error:
             raise EnrolmentRefused(str(error)) from error
+
+    def _offer(self, agent_id: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer for an agent that is there and shall become this release."""
+        with self._database.read() as connection:
+            check_known(connection, agent_id)
+        try:
+            return offer_upgrade(wanted, bundle=ensure_bundle(self._bundle()), store=self._store)
+        except InstallerError as error:
+            raise EnrolmentRefused(str(error)) from error
+
+    def _bundle(self) -> Path:
+        """Return the bundle's file. Raises `EnrolmentDelayed` while it is being made."""
+        path = Path(self._access.bundle)
+        if not path.exists():
+            self._build(path)
+            raise EnrolmentDelayed(f"the bundle {path} is being made")
+        return path
+
+    def _store(self, data: bytes) -> str:
+        return self._content.put_bytes(data).sha256
 
     @cached_property
     def _program(self) -> str:

@@ -34,7 +34,7 @@ Json = Mapping[str, Any]
 
 #: Begins the names of what is redeemed like a secret and is none of the users'.
 RESERVED = "outrider:"
-INSTALLER_ACCESS = f"{RESERVED}installer"
+INSTALLER_ACCESS = f"{RESERVED}installer:"
 INIT_SCRIPT = f"{RESERVED}init-script:"
 #: Hosts that run a script at their first boot; of `provided` ones somebody else takes care.
 SCRIPTED = frozenset({"init_script", "plugin"})
@@ -56,8 +56,8 @@ _LONGEST_NAME = 100
 class HostAgents(Protocol):
     """Makes what the installation of agents needs. Called from the engine's thread: it must not wait for others."""
 
-    def installer_access(self) -> Json:
-        """Return what `outrider.installer.plugin.access` reads: broker, bundle, settings of agents."""
+    def installer_access(self, agent_id: str) -> Json:
+        """Return what `outrider.installer.access` reads: broker, bundle, settings of agents, files for this one."""
 
     def init_script(self, agent_id: str) -> str:
         """Return the user data with which a host fetches and starts the agent of this id."""
@@ -109,7 +109,7 @@ class Wanted:
         """What the operation's context gets on top: references to what its agent redeems."""
         if self.installs is None:
             return {"agent_init_script": secret_marker(f"{INIT_SCRIPT}{self.name}", [])}
-        return {"agent_name": self.name, "installer_access": secret_marker(INSTALLER_ACCESS, [])}
+        return {"agent_name": self.name, "installer_access": secret_marker(f"{INSTALLER_ACCESS}{self.name}", [])}
 
     @property
     def removes(self) -> bool:
@@ -138,8 +138,8 @@ def redeem_reserved(host_agents: HostAgents | None, names: Iterable[str]) -> dic
     if host_agents is None:
         return found
     for name in names:
-        if name == INSTALLER_ACCESS:
-            found[name] = dict(host_agents.installer_access())
+        if name.startswith(INSTALLER_ACCESS):
+            found[name] = dict(host_agents.installer_access(name.removeprefix(INSTALLER_ACCESS)))
         elif name.startswith(INIT_SCRIPT):
             found[name] = host_agents.init_script(name.removeprefix(INIT_SCRIPT))
     return found
@@ -182,6 +182,13 @@ def check_enrolment(connection: Connection, agent_id: str) -> Agent:
     if known.last_seen_at is not None:
         raise EnrolmentRefused(f"the agent {agent_id!r} reports already: it cannot be installed a second time")
     return known
+
+
+def check_known(connection: Connection, agent_id: str) -> None:
+    """Raise `EnrolmentRefused` for an agent that nobody has heard of: there is nothing to be renewed."""
+    known = agents.by_ids(connection, [agent_id]).get(agent_id)
+    if known is None or known.last_seen_at is None:
+        raise EnrolmentRefused(f"the agent {agent_id!r} was never heard of")
 
 
 def note_success(connection: Connection, run: Run, task: Task, *, now: float) -> None:

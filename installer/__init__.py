@@ -16,7 +16,7 @@ from outrider.installer.broker import (
     remove_account,
     setup_broker,
 )
-from outrider.installer.bundle import Bundle, Target, build_bundle, make_targets, platform_name
+from outrider.installer.bundle import Bundle, Target, build_bundle, make_targets, platform_name, target_of
 from outrider.installer.configuration import AgentSpec, BrokerAccess
 from outrider.installer.errors import InstallerError, StepFailed
 from outrider.installer.facts import HostFacts, Needs, Problem
@@ -96,6 +96,7 @@ __all__ = [
     "restart_agent",
     "run_fleet",
     "setup_broker",
+    "target_of",
     "uninstall_agent",
     "upgrade_agent",
 ]

@@ -42,6 +42,10 @@ class InstallerAccess:
     accept_new_host_keys: bool = False
     #: The dispatcher's: agents and dispatchers must agree on it.
     lease_seconds: float = 180.0
+    #: Where the agent that an operation is about fetches files, as in messages; None: the dispatcher serves none.
+    files: Mapping[str, Any] | None = field(default=None, repr=False)
+    #: With it, the dispatcher is asked there for what that agent needs of the bundle.
+    files_token: str = field(default="", repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""

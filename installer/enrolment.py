@@ -14,6 +14,15 @@ from outrider.installer.plugin.wishes import INIT_SCRIPT, Wish
 from outrider.messaging.transport import Transport
 
 
+def offer_upgrade(wanted: Mapping[str, Any], *, bundle: Bundle, store: Callable[[bytes], str]) -> dict[str, Any]:
+    """Put what an agent that is there already needs of the bundle where it can fetch it, and return the hashes.
+
+    `wanted` names the host's python and platform. Raises `InstallerError`; `KeyError` for one that does not.
+    """
+    host = bundle.select(Target(str(wanted["python"]), str(wanted["platform"])))
+    return {"version": host.version, "sha256": store(host.data), "program": store(bundle.host_program)}
+
+
 def answer_enrolment(
     agent_id: str,
     said: Mapping[str, Any],

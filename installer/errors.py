@@ -13,6 +13,8 @@ InstallerError
 ├── NoHeartbeat               the agent was started and does not report
 ├── UpgradeRolledBack         the new version did not pass; the old one runs again
 ├── UpgradeStuck              the new version did not pass, and the old one does not run either
+├── AgentRefuses              the agent that was asked over the broker says no
+├── OfferRefused              the dispatcher does not offer this release to an agent
 ├── FleetError                the list of hosts cannot be read
 └── BrokerError
     ├── BrokerUnreachable     the management API does not answer
@@ -105,6 +107,16 @@ class UpgradeRolledBack(InstallerError):
 
 class UpgradeStuck(InstallerError):
     """The new version did not pass, and the old one does not run either."""
+
+
+class AgentRefuses(InstallerError):
+    """The agent that was asked over the broker says no."""
+
+
+class OfferRefused(InstallerError):
+    """The dispatcher does not offer this release to an agent."""
+
+    default_remedy = "see the dispatcher's log"
 
 
 class FleetError(InstallerError):

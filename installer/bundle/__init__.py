@@ -12,7 +12,7 @@ from pathlib import Path
 from outrider.installer.bundle.archive import Bundle, HostBundle, write_bundle
 from outrider.installer.bundle.collect import collect_wheels
 from outrider.installer.bundle.ownwheel import own_requirements, pack_own_wheel
-from outrider.installer.bundle.targets import LINUX_X86_64, PYTHONS, Target, make_targets, platform_name
+from outrider.installer.bundle.targets import LINUX_X86_64, PYTHONS, Target, make_targets, platform_name, target_of
 from outrider.installer.bundle.zipapps import pack_host_program, pack_virtualenv
 from outrider.messaging.version import __version__
 
@@ -25,6 +25,7 @@ __all__ = [
     "build_bundle",
     "make_targets",
     "platform_name",
+    "target_of",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from outrider.installer.errors import BundleUnfit
@@ -63,6 +63,14 @@ def make_targets(pythons: Iterable[str] = PYTHONS, platforms: Iterable[str] = (L
         if platform not in PLATFORMS:
             raise BundleUnfit(f"platform {platform!r} is not known", remedy=f"choose of {', '.join(PLATFORMS)}")
     return tuple(sorted(Target(python, platform) for python in pythons for platform in platforms))
+
+
+def target_of(python: str, tags: Sequence[str]) -> Target:
+    """Return what an agent's host needs, by the version and the tags in the agent's heartbeats."""
+    _, platform, libc = (*tags, "", "", "")[:3]
+    # musl tells no name by which the agent could know it.
+    family = "glibc" if libc.startswith("glibc") else "musl"
+    return Target(".".join(python.split(".")[:2]), platform_name(platform.partition("_")[2], family))
 
 
 def platform_name(machine: str, libc: str) -> str:

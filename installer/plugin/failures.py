@@ -9,13 +9,16 @@ from outrider.installer.errors import (
     AccessFailed,
     AgentNameInvalid,
     AgentNameTaken,
+    AgentRefuses,
     BrokerRefused,
     BrokerUnreachable,
     BundleDamaged,
     BundleUnfit,
     InstallerError,
     NoPython,
+    OfferRefused,
     StepFailed,
+    UpgradeRolledBack,
 )
 from outrider.installer.plugin.wishes import WishInvalid
 from outrider.messaging.errors import MessagingError
@@ -35,6 +38,7 @@ from outrider.plugins.ssh.access.errors import (
 _FINAL = (
     AgentNameInvalid,
     AgentNameTaken,
+    AgentRefuses,
     BrokerRefused,
     BundleDamaged,
     BundleUnfit,
@@ -42,7 +46,9 @@ _FINAL = (
     HostKeyUnknown,
     KeyUnusable,
     NoPython,
+    OfferRefused,
     SudoError,
+    UpgradeRolledBack,
     WishInvalid,
 )
 #: A host that boots is not there yet, and a line that broke may hold the next time: as often as the operation may.

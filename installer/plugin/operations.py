@@ -31,6 +31,7 @@ from outrider.installer.errors import AgentNameTaken, NoHeartbeat
 from outrider.installer.plan import Step
 from outrider.installer.plugin.failures import translated
 from outrider.installer.plugin.login import Login, login_of, wait_for_ssh
+from outrider.installer.plugin.renewal import BrokerUpgrade, ask_for_offer
 from outrider.installer.plugin.talking import questions, wait_until_gone, wait_until_idle
 from outrider.installer.plugin.wishes import INIT_SCRIPT, NONE, PLUGIN, PROVIDED, REMOTE, Wish, read_wish
 from outrider.installer.progress import StepEvent, StepState
@@ -126,20 +127,19 @@ def restart(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
 
 @operation(resumable=True)
 def renew(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
-    """Bring the host's agent to this release, with a new account; running operations go on.
+    """Bring the host's agent to this release; running operations go on.
 
-    The workflow `install_new_agents` calls it.
+    By SSH, with a new account, where it came that way. Others are upgraded over the broker and keep their accounts:
+    a password that its host made has never left it. The workflow `install_new_agents` calls it.
     """
     with translated(retry_number=ctx.operation.retry_number):
         wish = _wish(agent_config)
         if wish.method == NONE:
             return
-        if wish.method != REMOTE:
-            raise NonRecoverableError(
-                f"the agent of {ctx.instance.id} came by {wish.method}: a new one cannot be brought over SSH. "
-                f"Run `outrider agent upgrade --on {_name()}`, or reinstall the node"
-            )
-        _install(wish)
+        if wish.method == REMOTE:
+            _install(wish)
+        else:
+            _upgrade(wish)
 
 
 @operation(resumable=True)
@@ -175,6 +175,21 @@ def _install(wish: Wish) -> None:
     for notice in installed.notices:
         ctx.logger.warning("%s: %s", login.target.host, notice)
     _note(wish, installed.heartbeat, installed=installed, login=login)
+
+
+def _upgrade(wish: Wish) -> None:
+    access, name = _access(), _name()
+    if access.files is None:
+        raise NonRecoverableError(f"the dispatcher serves no files: agent {name} cannot fetch this release")
+    beat = _reported()
+    offer = ask_for_offer(access.files, access.files_token, beat)
+    with access.transport(_work_dir()) as transport, questions(transport) as asking:
+        renewed = BrokerUpgrade(asking, name, of=ctx.execution_id).run(offer, access.files)
+    if renewed.changed:
+        ctx.logger.info("agent %s went from %s to %s", name, renewed.before, renewed.version)
+    else:
+        ctx.logger.info("agent %s has %s already", name, renewed.version)
+    _note(wish, _reported())
 
 
 def _claim(access: InstallerAccess, name: str, wish: Wish) -> None:

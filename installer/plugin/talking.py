@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Optional
+from typing import Any, Optional
 
 from outrider.installer.broker import account_name
 from outrider.installer.errors import NoHeartbeat
@@ -39,16 +39,26 @@ class Questions:
         self._queue = queue
         self._consumer = transport.consume(queue, self._take, prefetch=10)
 
-    def ask(self, agent_id: str, kind: ControlKind, *, timeout_seconds: float) -> Optional[ControlReply]:
-        """Return the agent's answer; None if there was none in time."""
+    def ask(
+        self,
+        agent_id: str,
+        kind: ControlKind,
+        payload: Optional[Mapping[str, Any]] = None,
+        *,
+        timeout_seconds: float,
+        again_seconds: float = _ASK_AGAIN_SECONDS,
+    ) -> Optional[ControlReply]:
+        """Return the agent's answer; None if there was none in time. It is asked anew every `again_seconds`."""
         deadline = time.monotonic() + timeout_seconds
         while (left := deadline - time.monotonic()) > 0:
-            request = ControlRequest(uuid.uuid4().hex, kind, agent_id=agent_id, reply_to=self._id)
+            request = ControlRequest(
+                uuid.uuid4().hex, kind, agent_id=agent_id, reply_to=self._id, payload=dict(payload or {})
+            )
             self._transport.publish(
-                Outgoing(CONTROL, agent_id, encode(request), persistent=False, expires_seconds=_ASK_AGAIN_SECONDS)
+                Outgoing(CONTROL, agent_id, encode(request), persistent=False, expires_seconds=again_seconds)
             )
             with self._changed:
-                self._changed.wait_for(lambda: request.request_id in self._heard, min(left, _ASK_AGAIN_SECONDS))  # noqa: B023 - waited for within this round
+                self._changed.wait_for(lambda: request.request_id in self._heard, min(left, again_seconds))  # noqa: B023 - waited for within this round
                 if request.request_id in self._heard:
                     return self._heard[request.request_id]
         return None

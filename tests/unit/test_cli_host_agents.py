@@ -79,6 +79,32 @@ def test_only_an_expected_agent_is_answered(
     wait_until(lambda: "no agent can be brought to hosts" in caplog.text, describe="why there is no bundle, in the log")
 
 
+def test_an_agent_that_reports_is_offered_this_release_and_no_other_agent_is(
+    made: SettingsHostAgents, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = {"upgrade": {"python": "3.11", "platform": "linux-x86_64"}}
+    with pytest.raises(EnrolmentRefused, match="was never heard of"):
+        made.enrol("vm-1", asked)
+    with database.begin() as connection:
+        agents.save(connection, Agent(id="vm-1", state="alive", created_at=1.0, last_seen_at=2.0))
+    # Known, and there is no bundle yet.
+    with pytest.raises(EnrolmentDelayed, match="is being made"):
+        made.enrol("vm-1", asked)
+    wait_until(lambda: "no agent can be brought to hosts" in caplog.text, describe="why there is no bundle, in the log")
+
+
+def test_the_access_names_where_this_agent_fetches_its_files(made: SettingsHostAgents) -> None:
+    assert InstallerAccess.from_json(made.installer_access("vm-1")).files is None
+    made.files_for = lambda agent: FilesRef("https://10.0.0.4/files", f"token of {agent}")
+
+    access = InstallerAccess.from_json(made.installer_access("vm-1"))
+
+    assert access.files == {"url": "https://10.0.0.4/files", "token": "token of vm-1", "ca_pem": None}
+    subject = made._tokens.verify(access.files_token)
+    assert (subject.kind, subject.id) == (SubjectKind.ENROLMENT, "vm-1")
+    assert "token of" not in repr(access)
+
+
 @pytest.mark.parametrize(
     ("settings", "there"),
     [
@@ -97,7 +123,7 @@ def test_agents_need_a_broker_that_can_be_managed(
 
     assert (found is not None) is there
     if found is not None:
-        access = InstallerAccess.from_json(found.installer_access())
+        access = InstallerAccess.from_json(found.installer_access("vm-1"))
         assert access.lease_seconds == 8.0
         assert access.bundle.startswith(str(tmp_path / "bundles"))
 

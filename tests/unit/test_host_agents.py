@@ -51,8 +51,8 @@ ACCESS = {"management_url": "https://admin:the-password@broker"}
 class Access:
     """Values that a test can tell from references."""
 
-    def installer_access(self) -> dict[str, Any]:
-        return dict(ACCESS)
+    def installer_access(self, agent_id: str) -> dict[str, Any]:
+        return {**ACCESS, "agent": agent_id}
 
     def init_script(self, agent_id: str) -> str:
         return f"#!/bin/sh\n# the token of {agent_id}\n"
@@ -129,11 +129,12 @@ def test_the_installer_gets_its_access_by_reference_and_redeems_it(world: Any) -
 
     assert task.operation == "outrider.installer.plugin.operations.create"
     assert task.plugin.builtin
-    assert task.secrets == (INSTALLER_ACCESS,)
-    assert task.context.extras["installer_access"] == {"$secret": INSTALLER_ACCESS}
+    name = f"{INSTALLER_ACCESS}{task.context.extras['agent_name']}"
+    assert task.secrets == (name,)
+    assert task.context.extras["installer_access"] == {"$secret": name}
     assert b"the-password" not in encode(task)
     # Only while it runs: the attempt has ended, so nothing is handed out any more.
-    made.central.redeem(task, [INSTALLER_ACCESS])
+    made.central.redeem(task, [name])
     wait_until(lambda: made.central.replies, describe="the answer")
     assert not made.central.replies[0].ok
 
@@ -151,10 +152,11 @@ def test_a_running_installation_redeems_the_access(world: Any) -> None:
     made.central.answer = hold
     execution = made.dispatcher.start("install", "app")
     wait_until(lambda: asked, describe="the installer's operation")
-    made.central.redeem(asked[0], [INSTALLER_ACCESS])
+    (name,) = asked[0].secrets
+    made.central.redeem(asked[0], [name])
     wait_until(lambda: made.central.replies, describe="the answer")
 
-    assert made.central.replies[0].payload == {"secrets": {INSTALLER_ACCESS: ACCESS}}
+    assert made.central.replies[0].payload == {"secrets": {name: {**ACCESS, "agent": name.rpartition(":")[2]}}}
     made.dispatcher.cancel(execution.id)
 
 
@@ -216,7 +218,7 @@ def test_an_agent_that_never_reported_is_stopped_from_the_centre(world: Any) -> 
     assert made.sent("cloudify_agent.stop_amqp").operation == "outrider.plugins.host.operations.stop"
 
 
-@pytest.mark.parametrize("name", [INSTALLER_ACCESS, f"{INIT_SCRIPT}vm"])
+@pytest.mark.parametrize("name", [f"{INSTALLER_ACCESS}vm", f"{INIT_SCRIPT}vm"])
 def test_a_blueprint_cannot_name_what_is_reserved(world: Any, name: str) -> None:
     # A function whose name is known only at run time gets past the check of the deployment's secrets.
     made = world(inputs=f'{{stolen: {{get_secret: {{concat: ["{name}", ""]}}}}}}')

@@ -237,12 +237,17 @@ def test_an_installation_without_access_names_the_settings() -> None:
     assert "outrider broker setup" in run.error["message"]
 
 
-def test_a_host_that_brought_its_agent_gets_no_new_one_over_ssh() -> None:
-    properties = {"agent_config": {"install_method": "init_script"}}
-    run = call(renew, properties=properties, runtime_properties={"cloudify_agent": {"name": "vm_1"}})
+def test_a_host_that_brought_its_agent_cannot_fetch_a_release_where_no_files_are_served() -> None:
+    access = InstallerAccess(broker_urls=("amqp://broker/",), management_url="")
+    run = call(
+        renew,
+        properties={"agent_config": {"install_method": "init_script"}},
+        runtime_properties={"cloudify_agent": {"name": "vm_1"}},
+        context={"extras": {"installer_access": access.to_json()}},
+    )
 
     assert not run.error["recoverable"]
-    assert "outrider agent upgrade --on vm_1" in run.error["message"]
+    assert "the dispatcher serves no files: agent vm_1 cannot fetch this release" in run.error["message"]
 
 
 def test_an_agent_that_no_login_leads_to_is_started_anew_by_itself() -> None:
