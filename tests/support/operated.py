@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,8 @@ from tests.support.waiting import wait_until
 
 VHOST = "fleet"
 AGENT = "operated-1"
+#: More than the ten operations that one test has run at once.
+SLOTS = 12
 #: Of one operation, by its control group.
 MEMORY_LIMIT_MIB = 100
 _TLS = """\
@@ -60,6 +63,10 @@ class Operated:
             self.local.dispatcher.start_operation(AGENT, plugin, run, {"script_source": f"#!/bin/sh\n{script}\n"})
             for script in scripts
         ]
+
+    def start_own(self, operation: str, **inputs: Any) -> Execution:
+        """Send the agent one of the operations that the built-in plugin has for it."""
+        return self.local.dispatcher.start_operation(AGENT, {"name": "agent"}, operation, inputs)
 
     def ended(self, started: list[Execution], *, within_seconds: float = 90) -> list[str]:
         """Return how they ended, once they have."""
@@ -115,7 +122,9 @@ def operated(
         )
         connection = ConnectionSettings(broker_urls=(url,), files_host=engine.gateway)
         settings = CommandSettings(Home(folder / "home"), connection, EngineSettings(), {})
-        spec = AgentSpec(AGENT, access, settings={"memory_limit_mib": MEMORY_LIMIT_MIB})
+        spec = AgentSpec(
+            AGENT, access, settings={"memory_limit_mib": MEMORY_LIMIT_MIB, "slots": SLOTS, "environment": ["WORD=deep"]}
+        )
         stack.callback(shared_host.wipe)
         with broker_heartbeats(transport) as heartbeats:
             install_agent(target_of(shared_host), spec, agent_bundle, heartbeats=heartbeats)
