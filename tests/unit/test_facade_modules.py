@@ -21,42 +21,6 @@ from outrider.plugins.script.environment import CTX_COMMAND, CTX_FUNCTION
 from outrider.plugins.sdk.testing import call, instance_data, made_up_context
 from tests.support.facade import facade_on_path
 
-#: What existing plugins import at the top of their modules.
-NAMES = """
-cloudify: ctx ctx_parameters
-cloudify.compute: create_multi_mimetype_userdata
-cloudify.conflict_handlers: simple_merge_handler
-cloudify.constants: NODE_INSTANCE RELATIONSHIP_INSTANCE DEPLOYMENT COMPUTE_NODE_TYPE AGENT_INSTALL_METHODS_SCRIPTS
-cloudify.constants: AGENT_INSTALL_METHOD_NONE BROKER_PORT_SSL CLUSTER_SETTINGS_PATH_KEY
-cloudify.context: CloudifyContext NodeContext NODE_INSTANCE
-cloudify.decorators: operation workflow serial_operation
-cloudify.exceptions: NonRecoverableError RecoverableError OperationRetry HttpException CommandExecutionException
-cloudify.logs: init_cloudify_logger
-cloudify.manager: get_rest_client DirtyTrackingDict get_node_instance update_node_instance
-cloudify.mocks: MockCloudifyContext MockNodeContext MockNodeInstanceContext MockRelationshipContext MockContext
-cloudify.plugins.lifecycle: install_node_instances uninstall_node_instances reinstall_node_instances is_host_node
-cloudify.plugins.workflows: execute_operation
-cloudify.proxy.client: ScriptException CTX_SOCKET_URL
-cloudify.proxy.server: HTTPCtxProxy
-cloudify.state: ctx_parameters current_ctx workflow_ctx workflow_parameters
-cloudify.utils: exception_to_error_cause id_generator get_tenant_name LocalCommandRunner _get_current_context internal
-cloudify.workflows: ctx parameters
-cloudify.workflows.api: has_cancel_request ExecutionCancelled
-cloudify.workflows.local: init_env
-cloudify.workflows.tasks: TASK_SUCCEEDED HandlerResult task_config
-cloudify.workflows.workflow_context: CloudifyWorkflowContext task_config
-cloudify.workflows.tasks_graph: make_or_get_graph forkjoin
-cloudify_rest_client: CloudifyClient
-cloudify_rest_client.constants: VisibilityState
-cloudify_rest_client.exceptions: CloudifyClientError DeploymentEnvironmentCreationInProgressError
-cloudify_rest_client.responses: ListResponse
-cloudify_rest_client.secrets: Secret
-cloudify_types.component.polling: poll_with_timeout
-dsl_parser.constants: HOST_AGENT HOST_AGENT_PLUGINS_TO_INSTALL
-script_runner.tasks: ProcessException ILLEGAL_CTX_OPERATION_ERROR UNSUPPORTED_SCRIPT_FEATURE_ERROR POLL_LOOP_INTERVAL
-script_runner.tasks: POLL_LOOP_LOG_ITERATIONS _get_process_environment process_ctx_request start_ctx_proxy run
-"""
-
 
 @pytest.fixture(autouse=True)
 def facade() -> Iterator[str]:
@@ -67,12 +31,6 @@ def facade() -> Iterator[str]:
 def load(name: str) -> Any:
     """Import a module of the facade."""
     return importlib.import_module(name)
-
-
-def test_every_name_that_plugins_import_is_there() -> None:
-    for line in NAMES.strip().splitlines():
-        module, _, names = line.partition(": ")
-        assert [name for name in names.split() if not hasattr(load(module), name)] == [], module
 
 
 def test_the_distributions_that_plugins_require_are_there() -> None:
