@@ -1,14 +1,15 @@
 """Every name of the compatible interface that existing plugins and their tests use, and whether it is there.
 
 A line is ``rank owner: names``. The rank says how much it is used: must, should, rare. A name with ``!`` is not
-provided on purpose: using it fails with an error that names it. Owners are modules, ``module:Class``, or what `check` makes.
-Run as a program, by a bare interpreter whose path holds nothing but what an agent gives to plugins' processes, it
+provided on purpose: using it fails with an error that names it. Owners are modules, ``module:Class``, or what
+`check` makes. Run as a program, by a bare interpreter whose path holds nothing but what an agent gives to plugins' processes, it
 prints what does not hold.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -210,7 +211,7 @@ def _made(module: str, name: str, *arguments: Any) -> Any:
 
 
 _GRAPH = "outrider_facade.workflow.graph"
-_MAKERS = {
+_MAKERS: dict[str, Callable[[], Any]] = {
     "current": _current,
     "related": _current,
     "client": lambda: _made("cloudify_rest_client", "CloudifyClient"),
