@@ -16,14 +16,13 @@ from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.files import (
     ContentStore,
     Enrol,
-    FilesServer,
     FileTokens,
     ServerFailed,
-    ServerSettings,
     Subject,
     SubjectKind,
     local_ref,
 )
+from outrider.dispatcher.files.server import FilesServer, ServerSettings
 from outrider.dispatcher.keyfile import load_key
 from outrider.messaging.messages import FilesRef
 

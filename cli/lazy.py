@@ -6,6 +6,7 @@ mistyped name, completion of a name) is told from the table alone, so that it co
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+ADDED_FLAGS = frozenset({"help", "install_completion", "show_completion"})
 #: Leaves options that the command does not know to it, as further arguments.
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -43,6 +45,14 @@ class Group:
     commands: Mapping[str, Command | Group]
 
 
+class LazyCommand(TyperCommand):
+    """A command of ours."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, those that the library adds included."""
+        return plain_flags(super().get_params(ctx))
+
+
 class LazyGroup(TyperGroup):
     """A group that knows names and one-line helps, and loads a command when it is called."""
 
@@ -55,12 +65,20 @@ class LazyGroup(TyperGroup):
         self.commands = {name: TyperCommand(name, help=entry.help) for name, entry in entries.items()}
         return self
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, those that the library adds included."""
+        return plain_flags(super().get_params(ctx))
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Return the command that the arguments name, loaded."""
         name: Any
         name, command, rest = super().resolve_command(ctx, args)
         if name in self.entries:
             command = loaded(name, self.entries[name])
+        if isinstance(self.entries.get(name), Command):
+            # What was loaded stays to the end, so the collector need not go through it, now or then: `main` stopped it.
+            gc.freeze()
+            gc.enable()
         return name, command, rest
 
 
@@ -69,5 +87,16 @@ def loaded(name: str, entry: Command | Group) -> Any:
     if isinstance(entry, Group):
         return LazyGroup(name=name, help=entry.help, no_args_is_help=True).adopt(entry.commands)
     alone = typer.Typer(add_completion=False)
-    alone.command(name, context_settings=PASSES_ON if entry.passes_on else None)(entry.function())
+    alone.command(name, cls=LazyCommand, context_settings=PASSES_ON if entry.passes_on else None)(entry.function())
     return typer.main.get_command(alone)
+
+
+def plain_flags(parameters: list[Any]) -> list[Any]:
+    """Give flags that the library adds the value False where they are absent, as ours have.
+
+    It has None there, and loads the library that converts values to find out that nothing is to be converted.
+    """
+    for each in parameters:
+        if each.name in ADDED_FLAGS:
+            each.default = False
+    return parameters

@@ -5,6 +5,7 @@ It has to run on the agent's floor (Python 3.9, base dependencies only), where i
 
 from __future__ import annotations
 
+import gc
 import sys
 
 MINIMUM = (3, 11)
@@ -17,6 +18,8 @@ def main() -> None:
             "outrider: the command needs Python 3.11 or newer (this is {}.{}); a host needs only "
             "`python -m outrider.agent`".format(*sys.version_info[:2])
         )
+    # Loading modules makes nothing but what stays; `lazy` turns the collector on again before a command runs.
+    gc.disable()
     try:
         from outrider.cli.app import run
     except ModuleNotFoundError as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import find_home
 from outrider.cli.output import fail
 from outrider.cli.settings import command_settings
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.files.content import ContentStore
-from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.store.database import Database
+
+if TYPE_CHECKING:
+    from outrider.dispatcher.secrets import SecretStore
 
 
 def open_database() -> Database:
@@ -32,4 +36,7 @@ def open_files() -> ContentStore:
 
 def open_secrets(database: Database) -> SecretStore:
     """Open the encrypted secrets; their key is made at first use."""
+    # Loaded here: commands that look into the store need nothing that decrypts.
+    from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
+
     return SecretStore(DatabaseTable(database), KeyRing(find_home().make().secret_key))

@@ -10,12 +10,13 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from outrider.dispatcher.files import files_app
+from outrider.dispatcher.files.app import files_app
 from outrider.manager_stub import envelope, openapi
 from outrider.manager_stub.limiting import BodyLimit
 from outrider.manager_stub.observing import Observer
 from outrider.manager_stub.routes import ROUTERS, beyond, file_server, health, system
 from outrider.manager_stub.service import Manager
+from outrider.manager_stub.straight import StraightRoutes
 from outrider.messaging.version import __version__
 
 API = "/api/v3.1"
@@ -37,6 +38,8 @@ def create_app(manager: Manager) -> FastAPI:
     app.state.manager = manager
     unversioned = (system.unversioned, beyond.routes, health.routes, file_server.routes)
     served = [*((API, each) for each in ROUTERS), *(("", each) for each in unversioned)]
+    # The first to be tried.
+    app.router.routes.append(StraightRoutes(served))
     for prefix, routes in served:
         app.include_router(routes, prefix=prefix)
     app.include_router(system.missing)

@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -22,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from outrider.dispatcher.files.content import ContentStore
+from outrider.dispatcher.files.enrolment import Enrol
 from outrider.dispatcher.files.errors import EnrolmentDelayed, EnrolmentRefused, NotStored, TokenRefused
 from outrider.dispatcher.files.ranges import Span, Unsatisfiable, parse_range
 from outrider.dispatcher.files.tokens import FileTokens, Subject, SubjectKind
@@ -33,10 +33,6 @@ _LONGEST_ENROLMENT = 64 * 1024
 
 #: (who, hash) → whether they may have it.
 Authorize = Callable[[Subject, str], bool]
-
-
-#: (agent's id, what the host says) → what it needs; called on a thread. Raises `EnrolmentRefused`, `EnrolmentDelayed`.
-Enrol = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
 def everything(_subject: Subject, _sha256: str) -> bool:

@@ -21,6 +21,7 @@ from typing import IO
 
 from outrider.dispatcher.durable import sync_folder
 from outrider.dispatcher.files.errors import ContentMismatch, NotStored
+from outrider.messaging.messages import FilesRef
 
 CHUNK_BYTES = 1 << 20
 #: Content that was put or confirmed less than this long ago survives `collect`, as its reference may still be on its
@@ -169,3 +170,8 @@ def _write(path: Path, chunks: Iterable[bytes]) -> Stored:
         file.flush()
         os.fsync(file.fileno())
     return Stored(sha256=digest.hexdigest(), size_bytes=size)
+
+
+def local_ref(store: ContentStore) -> FilesRef:
+    """Return the reference for an agent on this machine: the folder itself."""
+    return FilesRef(url=store.root.as_uri())

@@ -14,8 +14,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from outrider.dispatcher.files.app import Enrol, files_app
+from outrider.dispatcher.files.app import files_app
 from outrider.dispatcher.files.content import ContentStore
+from outrider.dispatcher.files.enrolment import Enrol
 from outrider.dispatcher.files.errors import ServerFailed
 from outrider.dispatcher.files.tokens import FileTokens, Subject
 from outrider.messaging.messages import FilesRef
@@ -44,11 +45,6 @@ class ServerSettings:
     start_seconds: float = 10.0
     #: How long running transfers may go on after `stop`.
     stop_seconds: float = 5.0
-
-
-def local_ref(store: ContentStore) -> FilesRef:
-    """Return the reference for an agent on this machine: the folder itself."""
-    return FilesRef(url=store.root.as_uri())
 
 
 class FilesServer:

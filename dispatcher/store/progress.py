@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from outrider.dispatcher.store import jsontext
 from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.schema import AGENTS, ATTEMPTS, EVENTS, TASKS
-from outrider.dispatcher.store.tasks import TaskState
+from outrider.dispatcher.store.task_states import TaskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

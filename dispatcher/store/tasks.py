@@ -13,28 +13,11 @@ from sqlalchemy.engine import Connection, Row
 from outrider.dispatcher.errors import NotFound
 from outrider.dispatcher.store import bulk, jsontext
 from outrider.dispatcher.store.schema import TASKS
+from outrider.dispatcher.store.task_states import DONE, TaskState
 from outrider.dispatcher.workflows.graph import Record, Side, Task, TaskKind
 
-
-class TaskState(str, Enum):
-    """Where a task stands; what its current attempt does is in the attempt."""
-
-    PENDING = "pending"
-    #: An attempt is open.
-    SENDING = "sending"
-    #: Waits for the time of its next attempt.
-    RESCHEDULED = "rescheduled"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    #: A person decided that it is not needed.
-    SKIPPED = "skipped"
-    CANCELLED = "cancelled"
-    #: Its subgraph was replaced by a recovery.
-    SUPERSEDED = "superseded"
-
-
-#: What dependents wait for.
-DONE = frozenset({TaskState.SUCCEEDED, TaskState.SKIPPED, TaskState.SUPERSEDED})
+#: The states lie apart for those who follow executions, and need nothing of the graphs that tasks come from.
+__all__ = ["DONE", "DecisionKind", "StoredTask", "TaskState"]
 
 
 class DecisionKind(str, Enum):

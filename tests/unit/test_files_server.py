@@ -19,16 +19,15 @@ from outrider.dispatcher.files import (
     ContentStore,
     EnrolmentDelayed,
     EnrolmentRefused,
-    FilesServer,
     FileTokens,
     ServerFailed,
-    ServerSettings,
     Subject,
     SubjectKind,
     TokenRefused,
     local_ref,
 )
 from outrider.dispatcher.files.ranges import Span, Unsatisfiable, parse_range
+from outrider.dispatcher.files.server import FilesServer, ServerSettings
 
 AGENT = Subject(kind=SubjectKind.AGENT, id="vm.example-1")
 NEW_HOST = Subject(kind=SubjectKind.ENROLMENT, id="vm-1")
