@@ -1,9 +1,9 @@
 """Every name of the compatible interface that existing plugins and their tests use, and whether it is there.
 
 A line is ``rank owner: names``. The rank says how much it is used: must, should, rare. A name with ``!`` is not
-provided on purpose: using it fails with an error that names it. Owners are modules, ``module:Class``, or what
-`check` makes. Run as a program, by a bare interpreter whose path holds nothing but what an agent gives to plugins' processes, it
-prints what does not hold.
+provided on purpose: using it fails with an error that names it. Owners are modules, ``module:Class``, or what `check`
+makes. Run as a program, by a bare interpreter whose path holds nothing but what an agent gives to plugins' processes,
+it prints what does not hold.
 """
 
 from __future__ import annotations
@@ -101,10 +101,10 @@ must cloudify.workflows: ctx parameters workflow_parameters
 should workflow: nodes node_instances get_node get_node_instance refresh_node_instances graph_mode send_event
 should workflow: execute_task local_task remote_task get_execution update_node_instance download_resource
 should workflow: deployment internal wait_after_fail dry_run resume local logger workflow_id execution_id tenant_name
-rare workflow: !update_execution_status !get_secret !start_execution !list_nodes
+rare workflow: update_execution_status get_secret start_execution list_nodes
 should workflow.deployment: start_modification list_started_modifications scaling_groups
 should workflow.internal: graph_mode task_graph send_workflow_event
-rare workflow.internal: !handler !get_task_configuration !bootstrap_context !local_tasks_processor
+rare workflow.internal: !handler !get_task_configuration bootstrap_context !local_tasks_processor
 should outrider_facade.workflow.subjects:WorkflowNode: id type type_hierarchy properties plugins plugins_to_install
 should outrider_facade.workflow.subjects:WorkflowNode: host_id host_node number_of_instances relationships operations
 should outrider_facade.workflow.subjects:WorkflowNode: planned_number_of_instances instances has_operation
@@ -132,7 +132,7 @@ should cloudify.plugins.lifecycle: heal_node_instances update_node_instances rol
 should cloudify.plugins.lifecycle: execute_establish_relationships execute_unlink_relationships LifecycleProcessor
 should cloudify.plugins.lifecycle: install_node_instance_subgraph uninstall_node_instance_subgraph
 should cloudify.plugins.lifecycle: set_send_node_event_on_error_handler
-rare cloudify.plugins.lifecycle: !plugins_install_task !reinstall_node_instance_subgraph
+rare cloudify.plugins.lifecycle: plugins_install_task reinstall_node_instance_subgraph
 should cloudify.plugins.workflows: execute_operation
 rare cloudify_types.component.polling: poll_with_timeout
 rare cloudify_types.shared_resource: __path__
