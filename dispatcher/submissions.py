@@ -17,7 +17,7 @@ from outrider.dispatcher.workflows.builder import Chain, GraphBuilder
 from outrider.dispatcher.workflows.execute_operation import Request, operation_graph
 from outrider.dispatcher.workflows.graph import Side, Subgraph, Task, TaskGraph, TaskKind
 from outrider.dispatcher.workflows.install import install_graph
-from outrider.dispatcher.workflows.lifecycle import ESTABLISH, UNLINK
+from outrider.dispatcher.workflows.lifecycle import ESTABLISH, UNLINK, add_reinstall
 from outrider.dispatcher.workflows.rollback import rollback_graph
 from outrider.dispatcher.workflows.selection import select
 from outrider.dispatcher.workflows.steps import DEFAULT_OPTIONS, InstanceChain, Options, RelationshipStep
@@ -63,6 +63,18 @@ def _uninstall(view: DeploymentView, parameters: Json) -> TaskGraph:
     return uninstall_graph(view, parameters["instances"], options)
 
 
+def _reinstall(view: DeploymentView, parameters: Json) -> TaskGraph:
+    """Return one subgraph for each instance, in which it goes down and comes up; it fails as one."""
+    options = Options(ignore_failure=bool(parameters.get("ignore_failure")))
+    builder = GraphBuilder()
+    for instance_id in parameters["instances"]:
+        instance = view.instances[instance_id]
+        outer = f"reinstall_{instance.id}"
+        builder.add_subgraph(Subgraph(id=outer, instance=instance.id))
+        add_reinstall(builder, view, instance, outer=outer, options=options)
+    return builder.build()
+
+
 def _rollback(view: DeploymentView, parameters: Json) -> TaskGraph:
     return rollback_graph(view, frozenset(parameters["instances"]))
 
@@ -103,6 +115,7 @@ def _execute_operation(view: DeploymentView, parameters: Json) -> TaskGraph:
 _PLANNERS: Mapping[str, Callable[[DeploymentView, Json], TaskGraph]] = {
     "install": _install,
     "uninstall": _uninstall,
+    "reinstall": _reinstall,
     "rollback": _rollback,
     "establish": _relationship_operations(ESTABLISH),
     "unlink": _relationship_operations(UNLINK),

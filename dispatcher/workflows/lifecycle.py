@@ -170,6 +170,24 @@ def add_uninstall(
     return chain
 
 
+def add_reinstall(
+    builder: GraphBuilder,
+    view: DeploymentView,
+    instance: InstanceView,
+    *,
+    outer: str,
+    options: Options = DEFAULT_OPTIONS,
+) -> None:
+    """Add both chains of an instance, one after the other, to the subgraph `outer`, which fails as one."""
+    down = add_uninstall(
+        builder, view, instance, options=options, parent=outer, prefix=f"{outer}.uninstall_", recovery=None
+    )
+    up = add_install(
+        builder, view, instance, parent=outer, prefix=f"{outer}.install_", state=UNINITIALIZED, recovery=None
+    )
+    builder.wait(up.chain.first, down.chain.last)
+
+
 def _begin(
     builder: GraphBuilder,
     view: DeploymentView,

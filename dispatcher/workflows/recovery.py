@@ -14,9 +14,8 @@ from outrider.dispatcher.workflows.lifecycle import (
     PRESTOP,
     REINSTALL,
     STOP,
-    UNINITIALIZED,
     UNINSTALL,
-    add_install,
+    add_reinstall,
     add_uninstall,
 )
 from outrider.dispatcher.workflows.steps import InstanceChain, Options, Step
@@ -44,17 +43,7 @@ def recover(name: str, failed: Subgraph, view: DeploymentView) -> TaskGraph:
         # One subgraph that fails as one: its two halves have no recovery of their own.
         outer = f"reinstall_{failed.id}"
         builder.add_subgraph(Subgraph(id=outer, parent=failed.parent, instance=instance.id, recovery=REINSTALL))
-        down = add_uninstall(builder, view, instance, parent=outer, prefix=f"{outer}.uninstall_", recovery=None)
-        up = add_install(
-            builder,
-            view,
-            instance,
-            parent=outer,
-            prefix=f"{outer}.install_",
-            state=UNINITIALIZED,
-            recovery=None,
-        )
-        builder.wait(up.chain.first, down.chain.last)
+        add_reinstall(builder, view, instance, outer=outer)
     elif name == UNINSTALL:
         add_uninstall(builder, view, instance, parent=failed.parent, prefix=f"again_{failed.id}.")
     else:

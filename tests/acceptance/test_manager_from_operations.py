@@ -27,6 +27,8 @@ node_templates:
         create: {implementation: ask.py, max_retries: 0, inputs: {told: {get_input: told}}}
     relationships:
       - {type: cloudify.relationships.depends_on, target: first}
+workflows:
+  ask: {mapping: ask_workflow.py, parameters: {execution: {}}}
 """
 SCRIPT = """
 from cloudify import ctx, manager, utils
@@ -51,26 +53,42 @@ ctx.instance.runtime_properties.update(
 with open(ctx_parameters.told, "w") as file:
     file.write(ctx.execution_token)
 """
+WORKFLOW = """
+from cloudify.workflows import ctx, parameters
+
+asking, = ctx.get_node("asking").instances
+asking.runtime_properties["of workflow"] = [ctx.get_secret("region"), ctx.get_execution(parameters.execution).status]
+ctx.update_node_instance(asking)
+"""
 
 
 def run(running: Running, told: Path) -> dict[str, Any]:
     """Install the blueprint; return what its script found."""
-    archive = tar_bytes({"app/blueprint.yaml": BLUEPRINT.encode(), "app/ask.py": SCRIPT.encode()})
+    files = {"blueprint.yaml": BLUEPRINT, "ask.py": SCRIPT, "ask_workflow.py": WORKFLOW}
+    archive = tar_bytes({f"app/{name}": text.encode() for name, text in files.items()})
     assert running.call("PUT", "/secrets/region", json={"value": "eu-west-1"}).ok
     assert running.call("PUT", "/blueprints/app", data=archive).ok
     assert running.call("PUT", "/deployments/app", json={"blueprint_id": "app", "inputs": {"told": str(told)}}).ok
-    started = running.call("POST", "/executions", json={"deployment_id": "app", "workflow_id": "install"}).json()
+    installed = execute(running, "install")
+    execute(running, "ask", {"execution": installed})
+    instances = running.call("GET", "/node-instances?node_id=asking").json()["items"]
+    properties: dict[str, Any] = instances[0]["runtime_properties"]
+    return properties
+
+
+def execute(running: Running, workflow: str, parameters: dict[str, Any] | None = None) -> str:
+    """Run a workflow to its end; return the execution's id."""
+    body = {"deployment_id": "app", "workflow_id": workflow, "parameters": parameters or {}}
+    started = running.call("POST", "/executions", json=body).json()
 
     def ended() -> dict[str, Any] | None:
         found = running.call("GET", f"/executions/{started['id']}").json()
         return found if found["status"] in ("terminated", "failed") else None
 
-    execution = wait_until(ended, 120, "the installation to end")
+    execution = wait_until(ended, 120, f"{workflow} to end")
     assert execution is not None
     assert execution["status"] == "terminated", execution
-    instances = running.call("GET", "/node-instances?node_id=asking").json()["items"]
-    properties: dict[str, Any] = instances[0]["runtime_properties"]
-    return properties
+    return str(execution["id"])
 
 
 def test_an_operation_calls_the_manager_with_a_token_that_is_written_nowhere(tmp_path: Path) -> None:
@@ -81,6 +99,7 @@ def test_an_operation_calls_the_manager_with_a_token_that_is_written_nowhere(tmp
             "nodes": ["asking", "first"],
             "region": "eu-west-1",
             "refused": 403,
+            "of workflow": ["eu-west-1", "terminated"],
             "address": ["https", "127.0.0.1", running.port],
         }
         token = told.read_text()

@@ -33,7 +33,7 @@ PLUGIN = textwrap.dedent(
     from cloudify.decorators import operation, workflow
     from cloudify.exceptions import NonRecoverableError
     from cloudify.plugins import lifecycle
-    from cloudify.plugins.workflows import execute_operation
+    from cloudify.plugins.workflows import auto_heal_reinstall_node_subgraph, execute_operation, scale_entity
     from cloudify.workflows import api, ctx as current_ctx, parameters
     from cloudify.workflows.tasks import HandlerResult
     from cloudify.workflows.tasks_graph import forkjoin, make_or_get_graph
@@ -249,6 +249,35 @@ PLUGIN = textwrap.dedent(
 
 
     @workflow
+    def scaled_by_name(ctx, **_):
+        assert [each.id for each in ctx.list_nodes()] == ["database", "web"]
+        assert ctx.bootstrap_context.cloudify_agent.user is None
+        ctx.update_execution_status("nearly there")
+        scale_entity(ctx, "web", 2, scale_compute=False)
+        scale_entity(ctx, "web", "-1", False)
+        try:
+            scale_entity(ctx, "nothing", 1)
+        except NonRecoverableError as error:
+            assert "no node 'nothing'" in str(error)
+        # What there was before is nobody's to install.
+        assert sorted(each.state for each in instances(ctx, "web")) == ["started", "uninitialized"]
+
+
+    @workflow
+    def renewed(ctx, **_):
+        graph = ctx.graph_mode()
+        web, = instances(ctx, "web")
+        assert lifecycle.plugins_install_task(web, []) is None
+        lifecycle.reinstall_node_instance_subgraph(web, graph)
+        graph.execute()
+        auto_heal_reinstall_node_subgraph(ctx, web.id, "it looked pale")
+        ctx.refresh_node_instances()
+        # Each reinstallation starts it, links it, and unlinks it before the next one.
+        web, = instances(ctx, "web")
+        assert web.state == "started"
+
+
+    @workflow
     def properties(ctx, **_):
         web, = instances(ctx, "web")
         web.runtime_properties["found"] = {"size": 3}
@@ -309,6 +338,8 @@ workflows:
   scaling_in_two_calls: {mapping: noted.noted.scaling_in_two_calls, parameters: {path: {}}}
   planned: noted.noted.planned
   secret: noted.noted.secret
+  scaled_by_name: noted.noted.scaled_by_name
+  renewed: noted.noted.renewed
   properties: noted.noted.properties
   tasks: noted.noted.tasks
   script: {mapping: notes.py, parameters: {text: {default: scripted}}}
@@ -417,9 +448,24 @@ def test_what_a_function_will_run_cannot_be_foretold(dispatcher: Dispatcher, nam
         planned_operations(get_workflow("graph", {}, view), view)
 
 
-def test_what_is_not_provided_is_named(dispatcher: Dispatcher, name: str) -> None:
-    with pytest.raises(ExecutionFailed, match="get_secret of workflows is not provided"):
+def test_what_takes_a_manager_says_so_where_there_is_none(dispatcher: Dispatcher, name: str) -> None:
+    with pytest.raises(ExecutionFailed, match="runs without a manager"):
         dispatcher.run("secret", name, timeout_seconds=SECONDS)
+
+
+def test_a_function_scales_by_name(dispatcher: Dispatcher, name: str) -> None:
+    ended = dispatcher.run("scaled_by_name", name, timeout_seconds=SECONDS)
+    web = [each for each in view_of(dispatcher, name).instances.values() if each.node == "web"]
+    assert len(web) == 2
+    assert sorted(tuple(each.runtime_properties.get("notes", ())) for each in web)[1] == ("start", "establish")
+    told = [each.message for each in dispatcher.events(execution_id=ended.id) if each.event_type == "workflow_status"]
+    assert told == ["Status: nearly there"]
+
+
+def test_a_function_renews_instances(dispatcher: Dispatcher, name: str) -> None:
+    dispatcher.run("install", name, timeout_seconds=SECONDS)
+    dispatcher.run("renewed", name, timeout_seconds=SECONDS)
+    assert notes(dispatcher, name)["web"] == ["start", "establish", *(["unlink", "start", "establish"] * 2)]
 
 
 def test_a_function_changes_the_number_of_instances(dispatcher: Dispatcher, name: str) -> None:

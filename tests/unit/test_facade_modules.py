@@ -140,10 +140,8 @@ def test_the_python_wrapper_for_remote_hosts_works(facade: str, tmp_path: Path) 
 def test_workflow_names_import_and_say_that_they_are_not_there() -> None:
     with pytest.raises(RuntimeError, match="outside a workflow"):
         _ = load("cloudify.workflows").ctx.nodes
-    with pytest.raises(
-        load("cloudify.exceptions").NonRecoverableError, match=r"lifecycle\.plugins_install_task is not provided"
-    ):
-        load("cloudify.plugins.lifecycle").plugins_install_task([])
+    with pytest.raises(load("cloudify.exceptions").NonRecoverableError, match=r"workflows\.update is not provided"):
+        load("cloudify.plugins.workflows").update()
     assert load("cloudify.workflows.api").has_cancel_request() is False
 
 

@@ -277,5 +277,22 @@ def test_a_task_may_be_a_function_by_its_name() -> None:
 
 def test_what_is_not_provided_is_named() -> None:
     ctx = context(Channel())
-    with pytest.raises(NonRecoverableError, match=r"ctx\.get_secret of workflows is not provided"):
-        ctx.get_secret("x")
+    with pytest.raises(NonRecoverableError, match=r"ctx\.store_operation of workflows is not provided"):
+        ctx.store_operation("x")
+
+
+def test_what_is_the_managers_is_asked_of_the_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    client = SimpleNamespace(
+        secrets=SimpleNamespace(get=lambda name: SimpleNamespace(value=f"value of {name}")),
+        executions=SimpleNamespace(
+            get=lambda id_: SimpleNamespace(id=id_),
+            start=lambda *arguments, **options: started.append((arguments, options)),
+        ),
+    )
+    monkeypatch.setattr(import_module("cloudify.manager"), "get_rest_client", lambda: client)
+    ctx = context(Channel())
+    assert ctx.get_secret("door") == "value of door"
+    assert ctx.get_execution("another").id == "another"
+    ctx.start_execution("dep", "install", {"a": 1}, force=True)
+    assert started == [(("dep", "install", {"a": 1}), {"force": True})]

@@ -1,14 +1,10 @@
 """Lifecycle graphs for workflow functions: the dispatcher's own planners make them, and it runs them.
 
 So a plugin's install takes the same steps, skips and recoveries as the workflow `install`. Each of them waits
-until what it began has ended. Names that are not provided can be imported; a call says so.
+until what it began has ended.
 """
 
 from outrider_facade.workflow.graph import SubgraphTask
-from outrider_facade.workflows import not_provided
-
-reinstall_node_instance_subgraph = not_provided(__name__, "reinstall_node_instance_subgraph")
-plugins_install_task = not_provided(__name__, "plugins_install_task")
 
 LIFECYCLE = "cloudify.interfaces.lifecycle"
 _HEAL = ("preheal", "heal", "postheal")
@@ -69,6 +65,17 @@ def uninstall_node_instance_subgraph(instance, graph, ignore_failure=False):
     """Return a new subgraph of the graph in which the dispatcher uninstalls an instance."""
     parameters = {"instances": [instance.id], "ignore_failure": ignore_failure}
     return _planned_subgraph(graph, f"uninstall_{instance.id}", "uninstall", parameters)
+
+
+def reinstall_node_instance_subgraph(instance, graph, ignore_failure=False):
+    """Return a new subgraph of the graph in which the dispatcher uninstalls an instance and installs it again."""
+    parameters = {"instances": [instance.id], "ignore_failure": ignore_failure}
+    return _planned_subgraph(graph, f"reinstall_{instance.id}", "reinstall", parameters)
+
+
+def plugins_install_task(host_node_instance, plugins_to_install):  # noqa: ARG001 - the interface's arguments
+    """Return None, for nothing to do: an agent installs a plugin with the first operation that needs it."""
+    return
 
 
 class LifecycleProcessor:

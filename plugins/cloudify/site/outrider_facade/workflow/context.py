@@ -2,23 +2,22 @@
 
 from importlib import import_module
 
+from cloudify.context import BootstrapContext
 from cloudify.state import AttributeDict
 
 from outrider.plugins.sdk.errors import NonRecoverableError
 from outrider_facade.workflow.following import Following
 from outrider_facade.workflow.graph import TaskDependencyGraph, WorkflowTask
+from outrider_facade.workflow.manager_calls import ManagerCalls
 from outrider_facade.workflow.modification import Modifications
 from outrider_facade.workflow.subjects import WorkflowNode, WorkflowNodeInstance
 from outrider_facade.workflow.talk import Talk
 
 #: Parts of the interface that the dispatcher has no counterpart for yet; they say so by name.
-_NOT_PROVIDED = frozenset(
-    {"update_execution_status", "get_secret", "start_execution", "list_nodes", "get_operations", "update_operation"}
-    | {"store_operation", "bootstrap_context"}
-)
+_NOT_PROVIDED = frozenset({"get_operations", "update_operation", "store_operation"})
 
 
-class WorkflowContext:
+class WorkflowContext(ManagerCalls):
     """The deployment, and the means to act on it."""
 
     def __init__(self, sdk_context):
@@ -121,10 +120,23 @@ class WorkflowContext:
         self.stale = True
 
     def get_execution(self, execution_id=None):
-        """Return this execution: ``id``, ``status``, ``workflow_id``, ``deployment_id``, ``parameters``."""
+        """Return this execution (id, status, workflow_id, deployment_id, parameters, is_dry_run), or another one."""
         if execution_id not in (None, self.execution_id):
-            raise NonRecoverableError("ctx.get_execution of another execution is not provided: use the REST client")
+            return self._other_execution(execution_id)
         return AttributeDict(self.talk.ask("execution"))
+
+    def list_nodes(self):
+        """Return the nodes as a list."""
+        return list(self.nodes)
+
+    def update_execution_status(self, new_status):
+        """Show how far the workflow says that it is. The execution's status itself is the dispatcher's to set."""
+        self.talk.ask("event", message=f"Status: {new_status}", event_type="workflow_status")
+
+    @property
+    def bootstrap_context(self):
+        """Settings of the installation; there are none that a workflow would have to know."""
+        return BootstrapContext({})
 
     # What is done
 
@@ -215,6 +227,11 @@ class WorkflowInternals:
         #: Whether something ran outside of graph mode.
         self.called = False
         self.task_graph = TaskDependencyGraph(ctx)
+
+    @property
+    def bootstrap_context(self):
+        """Settings of the installation."""
+        return self._ctx.bootstrap_context
 
     def send_workflow_event(self, event_type, message=None, args=None, additional_context=None):  # noqa: ARG002
         """Show an event of the workflow."""
