@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
+#: What the kernel says of this process.
+_MOUNTS, _OWN = Path("/proc/self/mountinfo"), Path("/proc/self/cgroup")
 _POLL_SECONDS = 0.005
 
 
@@ -212,7 +214,7 @@ def _enable_memory(folder: Path) -> bool:
 def _hierarchies() -> dict[str, Hierarchy]:
     """Return controller (or ``unified``) → hierarchy, with this process's group, from /proc."""
     mounts: dict[str, Path] = {}
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+    for line in _MOUNTS.read_text(encoding="utf-8").splitlines():
         before, _, after = line.partition(" - ")
         root, folder = before.split()[3:5]
         kind, _, options = after.split()[:3]
@@ -221,7 +223,7 @@ def _hierarchies() -> dict[str, Hierarchy]:
         for name in ["unified"] if kind == "cgroup2" else options.split(","):
             mounts.setdefault(name, Path(folder))
     found: dict[str, Hierarchy] = {}
-    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+    for line in _OWN.read_text(encoding="utf-8").splitlines():
         _, controllers, group = line.split(":", 2)
         for name in [part for part in controllers.split(",") if part] or ["unified"]:
             if name in mounts:
