@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from outrider.dispatcher.blueprint import BlueprintFailure, Settings
+from outrider.dispatcher.blueprint import BlueprintFailure, Settings, load
 from outrider.dispatcher.errors import AlreadyExists, DispatcherError, NotFound
 from outrider.dispatcher.files import FilesError
 from outrider.dispatcher.store import blueprints
@@ -74,13 +74,23 @@ def _reserve(call: Call, upload: BlueprintUpload) -> None:
         blueprints.save(connection, record, now=call.now(connection))
 
 
+def validate(call: Call, archive: Path, main_file: str, folder: Path) -> None:
+    """Unpack and read a blueprint, and keep nothing. Raises what `take_in` would."""
+    unpacked = folder / "unpacked"
+    unpacked.mkdir()
+    load(_main_file(unpack_blueprint(archive, unpacked), main_file), settings=_language(call))
+
+
 def _read(call: Call, upload: BlueprintUpload, main_file: Path) -> Blueprint:
-    settings = Settings(
+    return call.dispatcher.create_blueprint(upload.id, main_file, settings=_language(call))
+
+
+def _language(call: Call) -> Settings:
+    return Settings(
         allow_http=call.manager.settings.imports_over_network,
         confine=True,
         plugins=TenantPlugins(call.manager.database, call.tenant),
     )
-    return call.dispatcher.create_blueprint(upload.id, main_file, settings=settings)
 
 
 def _finish(call: Call, upload: BlueprintUpload, record: Blueprint) -> None:

@@ -126,6 +126,7 @@ class ExecutionBody(Body):
     dry_run: bool = False
     queue: bool = False
     scheduled_time: Text | None = None
+    force_status: Text | None = None
     wait_after_fail: float | None = Field(default=None, ge=0, le=31_536_000)
 
 
@@ -148,6 +149,7 @@ class InstanceBody(Body):
     version: int | None = Field(default=None, ge=0, le=2**31 - 1)
     runtime_properties: Json | None = None
     system_properties: Json | None = None
+    relationships: list[Json] | None = None
     state: Text | None = None
 
 
@@ -225,10 +227,85 @@ class AgentBody(Body):
     version: Text | None = None
 
 
+#: The id of an operation or a graph, which clients choose.
+OwnId = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=256)]
+#: States of operations, as the ecosystem's workflows name them.
+OperationState = Literal["pending", "sending", "sent", "started", "response-sent", "rescheduled", "succeeded", "failed"]
+
+
 class OperationBody(Body):
     """`PATCH /operations/{id}`."""
 
-    state: Text | None = None
+    state: OperationState | None = None
+    result: Any = None
+    exception: Any = None
+    exception_causes: Any = None
+    agent_name: Text | None = None
+    manager_name: Text | None = None
+
+
+class NewOperationBody(Body):
+    """`PUT /operations/{id}`."""
+
+    graph_id: OwnId
+    name: Text
+    type: Annotated[str, AfterValidator(_no_nul), Field(max_length=80)]
+    dependencies: list[OwnId] = Field(default_factory=list)
+    parameters: Json = Field(default_factory=dict)
+
+
+class GraphOperation(Body):
+    """One operation of a `GraphBody`."""
+
+    id: OwnId
+    name: Text
+    type: Annotated[str, AfterValidator(_no_nul), Field(max_length=80)]
+    dependencies: list[OwnId] = Field(default_factory=list)
+    parameters: Json = Field(default_factory=dict)
+    state: OperationState = "pending"
+
+
+class GraphBody(Body):
+    """`POST /tasks_graphs/tasks_graphs`."""
+
+    name: Annotated[str, AfterValidator(_no_nul), Field(max_length=256)]
+    execution_id: OwnId
+    operations: list[GraphOperation] = Field(default_factory=list, max_length=100_000)
+    graph_id: OwnId | None = None
+
+
+class NodesBody(Body):
+    """`POST /nodes`: records as plans have them."""
+
+    deployment_id: Text
+    nodes: list[Json] = Field(max_length=10_000)
+
+
+class NewInstancesBody(Body):
+    """`POST /node-instances`."""
+
+    deployment_id: Text
+    node_instances: list[Json] = Field(max_length=10_000)
+
+
+class NodeBody(Body):
+    """`PATCH /nodes/{deployment}/{node}`: what a node's record may be given anew."""
+
+    type: Text | None = None
+    type_hierarchy: list[Text] | None = None
+    properties: Json | None = None
+    operations: Json | None = None
+    relationships: list[Json] | None = None
+    plugins: list[Json] | None = None
+    plugins_to_install: list[Json] | None = None
+    capabilities: Json | None = None
+
+
+class DeleteExecutionsBody(Body):
+    """`DELETE /executions`."""
+
+    keep_last: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    to_datetime: Text | None = None
 
 
 class SearchBody(Body):

@@ -43,7 +43,7 @@ class BodyLimit:
     def _limit(self, method: str, path: str) -> int:
         if method == "POST" and path.endswith("/plugins"):
             return self._settings.largest_plugin_bytes
-        if method == "PUT" and "/blueprints/" in path:
+        if method == "PUT" and ("/blueprints/" in path or path.startswith("/resources/deployments/")):
             return self._settings.largest_blueprint_bytes
         return self._settings.largest_body_bytes
 

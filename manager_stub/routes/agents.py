@@ -11,8 +11,8 @@ from outrider.dispatcher.errors import NotFound
 from outrider.dispatcher.store import agents
 from outrider.dispatcher.store.agents import Agent
 from outrider.manager_stub.bodies import AgentBody
-from outrider.manager_stub.calls import Call, Operator, Reader
-from outrider.manager_stub.errors import Forbidden, Missing
+from outrider.manager_stub.calls import Call, Operator, Reader, Writer
+from outrider.manager_stub.errors import AtOdds, Forbidden, Missing
 from outrider.manager_stub.listing import Listing
 from outrider.manager_stub.paging import answer_page
 from outrider.manager_stub.resource import fetch_one
@@ -21,6 +21,8 @@ from outrider.manager_stub.wire import checked_id
 
 routes = APIRouter(tags=["agents"])
 
+#: Who was heard of within this time is there: more than a heartbeat's interval, less than a lease.
+LIVES_SECONDS = 60.0
 _DETAILS = ("ip", "install_method", "system", "version")
 
 
@@ -47,6 +49,20 @@ def put_agent(call: Operator, name: str, body: AgentBody) -> dict[str, Any]:
 def patch_agent(call: Operator, name: str, body: AgentBody) -> dict[str, Any]:
     """Change what is recorded of an agent."""
     return _save(call, name, body, create=False)
+
+
+@routes.delete("/agents/{name}", status_code=204)
+def delete_agent(call: Writer, name: str) -> None:
+    """Forget an agent that is gone; one that was heard of lately is there, and has to be removed from its host."""
+    with call.write() as connection:
+        agent = agents.get(connection, name)
+        if agent.tenant != call.tenant:
+            raise Missing("agent", name)
+        silent_seconds = None if agent.last_seen_at is None else call.now(connection) - agent.last_seen_at
+        if silent_seconds is not None and silent_seconds < LIVES_SECONDS:
+            text = f"agent {name!r} was heard of {silent_seconds:.0f} s ago: uninstall it from its host first"
+            raise AtOdds(f"{text} (outrider agent uninstall), or stop it")
+        agents.delete(connection, name)
 
 
 def _save(call: Call, name: str, body: AgentBody, *, create: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from starlette.responses import FileResponse
 
 from outrider.dispatcher.store import blueprints
 from outrider.dispatcher.store.schema import DEPLOYMENTS
-from outrider.manager_stub.blueprint_upload import BlueprintUpload, take_in
+from outrider.manager_stub.blueprint_upload import BlueprintUpload, take_in, validate
 from outrider.manager_stub.bodies import MetadataBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Reader, Writer
 from outrider.manager_stub.downloads import content_response
@@ -26,10 +27,12 @@ from outrider.manager_stub.listing import Listing, truth
 from outrider.manager_stub.paging import answer_page
 from outrider.manager_stub.resource import fetch_one, own_row
 from outrider.manager_stub.resources import BLUEPRINT
-from outrider.manager_stub.uploads import work_folder
+from outrider.manager_stub.uploads import MAX_ICON_BYTES, work_folder
 from outrider.manager_stub.wire import checked_id, checked_visibility, labels_stored
 
 routes = APIRouter(tags=["blueprints"])
+
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @routes.get("/blueprints")
@@ -49,12 +52,10 @@ async def upload_blueprint(call: Writer, blueprint_id: str, request: Request) ->
     with work_folder(call.manager.settings.work) as folder:
         body = folder / "archive"
         params = await _read_request(request, body)
-        if not body.exists() or params.get("blueprint_archive_url"):
-            raise BadRequest("blueprints are not fetched from URLs: upload the archive itself")
         upload = BlueprintUpload(
             id=blueprint_id,
             archive=body,
-            main_file=unquote(str(params.get("application_file_name") or "blueprint.yaml")),
+            main_file=_main_name(params),
             keep_invalid=truth(str(params.get("async_upload"))),
             details={
                 "visibility": checked_visibility(params.get("visibility")),
@@ -64,6 +65,16 @@ async def upload_blueprint(call: Writer, blueprint_id: str, request: Request) ->
         )
         await run_in_threadpool(take_in, call, upload, folder)
     return await run_in_threadpool(fetch_one, call, BLUEPRINT, blueprint_id)
+
+
+@routes.put("/blueprints/{blueprint_id}/validate", status_code=201)
+async def validate_blueprint(call: Writer, blueprint_id: str, request: Request) -> None:
+    """Read a blueprint as an upload would, and keep nothing of it: an answer without an error means that it is good."""
+    checked_id(blueprint_id, kind="blueprint", letter_first=True)
+    with work_folder(call.manager.settings.work) as folder:
+        body = folder / "archive"
+        params = await _read_request(request, body)
+        await run_in_threadpool(validate, call, body, _main_name(params), folder)
 
 
 @routes.get("/blueprints/{blueprint_id}")
@@ -82,6 +93,33 @@ def download_blueprint(call: Reader, blueprint_id: str) -> FileResponse:
         raise Missing("archive of blueprint", blueprint_id)
     suffix = stored.details.get("archive_suffix") or "tar.gz"
     return content_response(call.manager, stored.archive, filename=f"{blueprint_id}.{suffix}")
+
+
+@routes.patch("/blueprints/{blueprint_id}/icon")
+async def change_icon(call: Writer, blueprint_id: str, request: Request) -> dict[str, Any]:
+    """Give a blueprint a picture, a PNG as the body; an empty body takes it away."""
+    content = await request.body()
+    if content and not content.startswith(PNG):
+        raise BadRequest("an icon is a PNG file")
+    if len(content) > MAX_ICON_BYTES:
+        raise BadRequest(f"the icon has {len(content)} bytes, more than the {MAX_ICON_BYTES} that one may have")
+
+    def store() -> dict[str, Any]:
+        sha256 = call.manager.content.put_bytes(content).sha256 if content else None
+        return _change(call, blueprint_id, {"icon": sha256})
+
+    return await run_in_threadpool(store)
+
+
+@routes.get("/blueprints/{blueprint_id}/icon")
+def get_icon(call: Reader, blueprint_id: str) -> FileResponse:
+    """Return a blueprint's picture."""
+    with call.read() as connection:
+        found = fetch_one(call, BLUEPRINT, blueprint_id, connection=connection)
+        icon = blueprints.get(connection, found["tenant_name"], blueprint_id).details.get("icon")
+    if icon is None:
+        raise Missing("icon of blueprint", blueprint_id)
+    return content_response(call.manager, icon, filename="icon.png")
 
 
 @routes.delete("/blueprints/{blueprint_id}", status_code=204)
@@ -132,6 +170,17 @@ def _change(
 
 async def _read_request(request: Request, body: Path) -> dict[str, Any]:
     """Put the archive into `body` and return the parameters; raises BadRequest."""
+    params = await _read_parts(request, body)
+    _check_sent(params, body)
+    return params
+
+
+def _check_sent(params: Mapping[str, Any], body: Path) -> None:
+    if not body.exists() or params.get("blueprint_archive_url"):
+        raise BadRequest("blueprints are not fetched from URLs: upload the archive itself")
+
+
+async def _read_parts(request: Request, body: Path) -> dict[str, Any]:
     if not request.headers.get("content-type", "").startswith("multipart/"):
         with body.open("wb") as file:
             async for chunk in request.stream():
@@ -151,3 +200,7 @@ async def _read_request(request: Request, body: Path) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise BadRequest("the part 'params' is not a JSON object")
     return parsed
+
+
+def _main_name(params: Mapping[str, Any]) -> str:
+    return unquote(str(params.get("application_file_name") or "blueprint.yaml"))

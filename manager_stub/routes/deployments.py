@@ -16,7 +16,7 @@ from outrider.dispatcher.store.schema import EVENTS
 from outrider.manager_stub.bodies import DeploymentBody, MetadataBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Reader, Writer
 from outrider.manager_stub.errors import BadRequest
-from outrider.manager_stub.listing import Listing, truth
+from outrider.manager_stub.listing import ListCall, Listing, slice_of, truth
 from outrider.manager_stub.paging import answer_page
 from outrider.manager_stub.resource import fetch_one, own_row
 from outrider.manager_stub.resources import BLUEPRINT, DEPLOYMENT
@@ -85,6 +85,19 @@ def get_outputs(call: Reader, deployment_id: str) -> dict[str, Any]:
 def get_capabilities(call: Reader, deployment_id: str) -> dict[str, Any]:
     """Return a deployment's capabilities, evaluated now."""
     return _values(call, deployment_id, "capabilities")
+
+
+@routes.get("/deployments/{deployment_id}/workflows")
+def get_workflows(call: Reader, deployment_id: str) -> dict[str, Any]:
+    """Return a deployment's workflows, with whether each can be started now."""
+    record = fetch_one(call, DEPLOYMENT, deployment_id, listing=ListCall(flags={"_workflows": "true"}))
+    return {"deployment_id": deployment_id, "workflows": record["workflows"]}
+
+
+@routes.get("/deployments/{deployment_id}/labels")
+def get_labels(call: Reader, deployment_id: str, listing: Listing) -> dict[str, Any]:
+    """List a deployment's labels."""
+    return slice_of(fetch_one(call, DEPLOYMENT, deployment_id)["labels"], listing)
 
 
 @routes.patch("/deployments/{deployment_id}")

@@ -7,15 +7,15 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from outrider.dispatcher.errors import Conflict, DecisionNeeded, NotFound
+from outrider.dispatcher.errors import Conflict, DecisionNeeded
 from outrider.dispatcher.store import deployments, executions
 from outrider.dispatcher.store.executions import ENDED, Cancel, Execution, Status
 from outrider.dispatcher.store.schema import EXECUTIONS
 from outrider.dispatcher.workflows import availability
-from outrider.manager_stub.bodies import ActionBody, ExecutionBody, ExecutionStateBody
+from outrider.manager_stub.bodies import ActionBody, DeleteExecutionsBody, ExecutionBody, ExecutionStateBody
 from outrider.manager_stub.calls import Call, Operator, Reader, Writer
 from outrider.manager_stub.errors import AtOdds, BadRequest, Forbidden
-from outrider.manager_stub.listing import Listing
+from outrider.manager_stub.listing import ListCall, Listing, page_of
 from outrider.manager_stub.paging import answer_page
 from outrider.manager_stub.resource import fetch_one, own_row
 from outrider.manager_stub.resources import EXECUTION
@@ -44,6 +44,8 @@ def get_execution(call: Reader, execution_id: str, listing: Listing) -> dict[str
 @routes.post("/executions", status_code=201)
 def start_execution(call: Writer, body: ExecutionBody) -> dict[str, Any]:
     """Start a workflow; it is under way, queued or scheduled when this returns."""
+    if body.force_status is not None:
+        raise BadRequest("force_status is for restoring executions, which is not offered: this would run the workflow")
     details = {"allow_custom_parameters": body.allow_custom_parameters}
     with call.read() as connection:
         now = call.now(connection)
@@ -132,16 +134,18 @@ def set_execution_state(call: Operator, execution_id: str, body: ExecutionStateB
     return fetch_one(call, EXECUTION, execution_id)
 
 
-@routes.delete("/executions")
-def delete_executions(call: Writer, response: Response, listing: Listing) -> dict[str, Any]:
-    """Delete ended executions of a deployment."""
+@routes.delete("/executions", status_code=200)
+def delete_executions(call: Writer, listing: Listing, body: DeleteExecutionsBody | None = None) -> dict[str, Any]:
+    """Delete ended executions: of a deployment, of before a time, or all but the last ones."""
     deployment_id = (listing.filters.get("deployment_id") or (None,))[-1]
-    if deployment_id is None:
-        raise BadRequest("name the deployment whose ended executions are to be deleted: deployment_id=…")
+    asked = body or DeleteExecutionsBody()
+    if deployment_id is None and asked.keep_last is None and asked.to_datetime is None:
+        remedy = "a deployment (deployment_id=…), a time (to_datetime) or a number to keep (keep_last)"
+        raise BadRequest(f"say which ended executions are to be deleted: {remedy}")
     with call.write() as connection:
+        before = None if asked.to_datetime is None else parse_time(asked.to_datetime, now=call.now(connection))
         found = executions.listed(connection, tenant=call.tenant, deployment_id=deployment_id, statuses=ENDED)
-        if not found:
-            raise NotFound("ended execution of deployment", deployment_id)
-        executions.delete(connection, [each.id for each in found])
-    response.status_code = 200
-    return {"items": [len(found)], "metadata": {"pagination": {"total": 1, "size": 1, "offset": 0}, "filtered": None}}
+        newest_first = sorted(found, key=lambda each: each.created_at, reverse=True)[asked.keep_last or 0 :]
+        chosen = [each.id for each in newest_first if before is None or each.created_at < before]
+        executions.delete(connection, chosen)
+    return page_of([{"count": len(chosen)}], 1, ListCall())

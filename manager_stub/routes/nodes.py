@@ -1,4 +1,8 @@
-"""Nodes and node instances: listed, evaluated on demand, and instances patched with a version check."""
+"""Nodes and node instances: listed, evaluated on demand, instances patched with a version check; made and deleted too.
+
+What makes and deletes them over this API is the ecosystem's own deploying and updating code, run elsewhere: the
+dispatcher plans its deployments itself.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
+from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.store import instances
-from outrider.manager_stub.bodies import InstanceBody
+from outrider.manager_stub import model_writing
+from outrider.manager_stub.bodies import InstanceBody, NewInstancesBody, NodeBody, NodesBody
 from outrider.manager_stub.calls import Call, Operator, Reader
 from outrider.manager_stub.errors import Missing
 from outrider.manager_stub.evaluating import Evaluation
-from outrider.manager_stub.listing import ListCall, Listing, truth, written
+from outrider.manager_stub.listing import ListCall, Listing, truth, whole_list, written
 from outrider.manager_stub.paging import in_turn
 from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
-from outrider.manager_stub.resources import NODE, NODE_INSTANCE
+from outrider.manager_stub.resources import DEPLOYMENT, NODE, NODE_INSTANCE
 
 routes = APIRouter(tags=["nodes"])
 
@@ -37,6 +43,46 @@ def _nodes(call: Call, listing: ListCall) -> Response:
     if listing.flag("_evaluate_functions"):
         _evaluate(call, page["items"], "properties", self_id=listing.flags.get("_instance_context"))
     return written(page)
+
+
+@routes.post("/nodes", status_code=201)
+def make_nodes(call: Operator, body: NodesBody) -> None:
+    """Add nodes to a deployment; their records are as plans have them."""
+    with call.write() as connection:
+        model_writing.add_nodes(connection, _deployment(connection, call, body.deployment_id), body.nodes)
+
+
+@routes.patch("/nodes/{deployment_id}/{node_id}", status_code=204)
+def change_node(call: Operator, deployment_id: str, node_id: str, body: NodeBody) -> None:
+    """Change what is recorded of a node."""
+    with call.write() as connection:
+        key = _deployment(connection, call, deployment_id)
+        model_writing.change_node(connection, key, node_id, body.model_dump(exclude_none=True))
+
+
+@routes.delete("/nodes/{deployment_id}/{node_id}", status_code=204)
+def delete_node(call: Operator, deployment_id: str, node_id: str) -> None:
+    """Delete a node that has no instances any more."""
+    with call.write() as connection:
+        model_writing.delete_node(connection, _deployment(connection, call, deployment_id), node_id)
+
+
+@routes.post("/node-instances", status_code=201)
+def make_node_instances(call: Operator, body: NewInstancesBody) -> dict[str, Any]:
+    """Add instances of a deployment's nodes."""
+    with call.write() as connection:
+        key = _deployment(connection, call, body.deployment_id)
+        made = model_writing.add_instances(connection, key, body.node_instances)
+        return whole_list([fetch_one(call, NODE_INSTANCE, each, connection=connection) for each in made])
+
+
+@routes.delete("/node-instances/{instance_id}", status_code=204)
+def delete_node_instance(call: Operator, instance_id: str) -> None:
+    """Delete a node instance; what it stands for on a host is not touched."""
+    with call.write() as connection:
+        row = own_row(connection, call, NODE_INSTANCE, instance_id)
+        call.check_deployment(row.deployment_id)
+        instances.remove(connection, (row.tenant, row.deployment_id), [instance_id])
 
 
 @routes.get("/node-instances")
@@ -76,7 +122,15 @@ def patch_node_instance(call: Operator, instance_id: str, body: InstanceBody, fo
             runtime_properties=body.runtime_properties,
             system_properties=body.system_properties,
         )
+        if body.relationships is not None:
+            model_writing.relate(connection, (row.tenant, row.deployment_id), instance_id, body.relationships)
         return fetch_one(call, NODE_INSTANCE, instance_id, connection=connection)
+
+
+def _deployment(connection: Connection, call: Call, deployment_id: str) -> instances.Key:
+    call.check_deployment(deployment_id)
+    row = own_row(connection, call, DEPLOYMENT, deployment_id)
+    return row.tenant, row.id
 
 
 def _evaluate(call: Call, items: Sequence[dict[str, Any]], field: str, *, self_id: str | None = None) -> None:

@@ -118,21 +118,17 @@ def database_nodes(_call: Reader, request: Request) -> dict[str, Any]:
 @routes.get("/config")
 def config(_call: Reader, listing: Listing) -> dict[str, Any]:
     """Return the limits that clients keep to."""
-    items = [
-        {
-            "name": name,
-            "value": value,
-            "scope": "rest",
-            "schema": {"type": "number"},
-            "is_editable": False,
-            "admin_only": False,
-            "updated_at": None,
-            "updater_name": None,
-        }
-        for name, value in (("blueprint_folder_max_size_mb", 256), ("blueprint_folder_max_files", 10_000))
-        if "rest" in listing.filters.get("scope", ("rest",))
-    ]
-    return whole_list(items)
+    scopes = listing.filters.get("scope")
+    return whole_list([each for each in _config() if scopes is None or each["scope"] in scopes])
+
+
+@routes.get("/config/{name}")
+def config_item(_call: Reader, name: str) -> dict[str, Any]:
+    """Return one of these limits, by its name or as ``scope.name``."""
+    found = next((each for each in _config() if name in (each["name"], f"{each['scope']}.{each['name']}")), None)
+    if found is None:
+        raise Missing("config", name)
+    return found
 
 
 @routes.get("/idp")
@@ -151,6 +147,23 @@ def license_check(_call: Reader) -> str:
 def cluster_status(call: Reader) -> dict[str, Any]:
     """Return the state of the whole."""
     return {"status": "OK" if not call.manager.healthy() else "FAIL", "services": {}}
+
+
+def _config() -> list[dict[str, Any]]:
+    limits = {"blueprint_folder_max_size_mb": 256, "blueprint_folder_max_files": 10_000}
+    return [
+        {
+            "name": name,
+            "value": value,
+            "scope": "rest",
+            "schema": {"type": "number"},
+            "is_editable": False,
+            "admin_only": False,
+            "updated_at": None,
+            "updater_name": None,
+        }
+        for name, value in limits.items()
+    ]
 
 
 def _host(request: Request) -> str:

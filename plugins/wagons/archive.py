@@ -213,14 +213,18 @@ class TarArchive(Archive):
             counted = _Counted(unpacked, self)
             with tarfile.open(fileobj=counted, mode="r|") as tar:  # type: ignore[call-overload] # needs read() only
                 for count, info in enumerate(tar, 1):
-                    self._check_member(info.name, count=count, total_bytes=0)
+                    # An archive of "everything in this folder" names it "." and its files "./file".
+                    name = info.name.removeprefix("./")
+                    if name == "." and info.isdir():
+                        continue
+                    self._check_member(name, count=count, total_bytes=0)
                     if info.issym() or info.islnk():
-                        self._refuse_type(info.name, f"a link to {info.linkname}")
+                        self._refuse_type(name, f"a link to {info.linkname}")
                     if info.isdir():
                         continue
                     if not info.isreg():
-                        self._refuse_type(info.name, "neither a file nor a folder")
-                    yield Member(info.name, info.size, executable=bool(info.mode & 0o111)), tar.extractfile(info)
+                        self._refuse_type(name, "neither a file nor a folder")
+                    yield Member(name, info.size, executable=bool(info.mode & 0o111)), tar.extractfile(info)
             # What proves that nothing is missing or damaged, gzip's checksum, comes after the archive's last member.
             while counted.read(_BLOCK_BYTES):
                 pass

@@ -236,3 +236,48 @@ def test_a_plugin_is_found_reported_and_fetched(host: Host, tmp_path: Path) -> N
     assert "'state': 'installed'" in done.stdout, done.stdout
     assert "['started']" in done.stdout
     assert (host.folder / "copy.wgn").read_bytes() == wagon
+
+
+def test_workflow_code_keeps_its_graphs_nodes_and_files_with_the_manager(host: Host) -> None:
+    """Every call here insists on an exact status and a JSON body."""
+    code = (
+        "import os, pathlib, tempfile\n"
+        "from cloudify_rest_client import CloudifyClient\n"
+        f"client = CloudifyClient(host='127.0.0.1', port={host.running.port}, protocol='http', "
+        f"headers={{'Execution-Token': {host.manager.execution_token('run')!r}, 'Tenant': 'default_tenant'}})\n"
+        "one = {'id': 'op-1', 'name': 'NOP', 'type': 'NOPLocalWorkflowTask', 'dependencies': [], 'parameters': {}}\n"
+        "graph = client.tasks_graphs.create('run', 'mine', operations=[one])\n"
+        "client.operations.create('op-2', graph.id, 'p.create', 'RemoteWorkflowTask', {'task_kwargs': {}}, ['op-1'])\n"
+        "client.operations.update('op-2', 'succeeded', result={'a': 1})\n"
+        "client.operations.delete('op-1')\n"
+        "print([each.name for each in client.tasks_graphs.list('run', 'mine')],"
+        " [(each.id, each.state) for each in client.operations.list(graph.id)])\n"
+        "client.nodes.create_many('app', [{'id': 'extra', 'type': 'cloudify.nodes.Root'}])\n"
+        "client.nodes.update('app', 'extra', properties={'a': 1})\n"
+        "client.node_instances.create_many('app', [{'id': 'extra_1', 'node_id': 'extra'}])\n"
+        "print(client.nodes.get('app', 'extra').properties, client.node_instances.get('extra_1').state)\n"
+        "client.node_instances.delete('extra_1')\n"
+        "client.nodes.delete('app', 'extra')\n"
+        "print(len(client.nodes.list(deployment_id='app')))\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    kept = pathlib.Path(folder, 'kept.txt')\n"
+        "    kept.write_text('first')\n"
+        "    client.resources.upload_deployment_file('app', 'data/kept.txt', str(kept), '2026-11-23T00:00:00')\n"
+        "    client.resources.upload_deployment_workdir('app', folder)\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    with client.resources.sync_deployment_workdir('app', folder):\n"
+        "        print(sorted(str(each.relative_to(folder)) for each in pathlib.Path(folder).rglob('*.txt')))\n"
+        "        pathlib.Path(folder, 'kept.txt').unlink()\n"
+        "        pathlib.Path(folder, 'new.txt').write_text('second')\n"
+        "print(client.manager.get_config(name='blueprint_folder_max_files').value)\n"
+    )
+    done = host.python("-c", code)
+    assert done.stdout.splitlines() == [
+        "['mine'] [('op-2', 'succeeded')]",
+        "{'a': 1} uninitialized",
+        "2",
+        "['data/kept.txt', 'kept.txt']",
+        "10000",
+    ], done.stdout
+    index = host.running.call("GET", "/resources/deployments/default_tenant/app/").json()
+    assert sorted(index) == ["data/kept.txt", "new.txt"], index

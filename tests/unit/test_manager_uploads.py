@@ -192,6 +192,20 @@ def test_a_blueprint_is_read_while_it_is_uploaded(served: tuple[Running, Manager
     assert running.call("DELETE", "/blueprints/bp").status_code == 204
 
 
+def test_an_archive_of_everything_in_a_folder_is_taken_in(served: tuple[Running, Manager]) -> None:
+    """What ``tar -C FOLDER -c .`` makes: the folder is called ``.``, and its files ``./name``."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        folder = tarfile.TarInfo(".")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        content = MAIN + b"node_templates: {a: {type: cloudify.nodes.Root}}\n"
+        info = tarfile.TarInfo("./blueprint.yaml")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    assert put_blueprint(served[0], stream.getvalue()).status_code == 201
+
+
 HOSTILE_BLUEPRINTS = {
     "empty": b"",
     "not an archive": b"no archive",
