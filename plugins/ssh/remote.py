@@ -40,13 +40,13 @@ from outrider.plugins.ssh.trust import note, remembering
 _PASSING = (HostUnreachable, ConnectionLost, CommandTimedOut, CommandNotStarted, TransferFailed)
 _SETTLING_TRIES = 4
 _READY = "outrider-ready"
-#: Reads the program's text; then takes the end of its input as the sign that nobody waits for it any more, and ends
-#: all that the program started.
+#: Reads the program's text; then takes the end of its input as the sign that nobody waits for it any more, ends all
+#: that the program started, and removes the folder that nobody else is there to remove.
 _LAUNCHER = """\
 printf {ready} >&2
 text=$(head -c {size})
 exec 3<&0 </dev/null
-( trap '' TERM; cat <&3; kill -TERM 0; sleep 5; kill -KILL 0 ) >/dev/null 2>&1 &
+( trap '' TERM; cat <&3; kill -TERM 0; sleep 5; {abandoned}kill -KILL 0 ) >/dev/null 2>&1 &
 ( eval "$text" ) 3<&-
 code=$?
 exec 2>/dev/null
@@ -107,15 +107,19 @@ class RemoteHost:
         shown: Shown = Shown.NOTHING,
         timeout_seconds: Optional[float] = None,
         abandon_when: Callable[[], bool] = lambda: False,
+        folder: Optional[str] = None,
     ) -> Result:
-        """Run a shell program to its end; errors call it by `name`."""
+        """Run a shell program to its end; errors call it by `name`.
+
+        Its work `folder` is removed on the host if this process ends before the program does.
+        """
         streams = {
             "stdout": OutputStream(partial(self._logger.info, "<out> %s") if Shown.STDOUT in shown else None),
             "stderr": OutputStream(partial(self._logger.error, "<err> %s") if Shown.STDERR in shown else None),
         }
         text = _exports({**self._shell_env, **(env or {})}) + program
         try:
-            with self._start(text, name=name, sudo=sudo, timeout_seconds=timeout_seconds) as running:
+            with self._start(text, name=name, sudo=sudo, timeout_seconds=timeout_seconds, folder=folder) as running:
                 running.abandon_when(abandon_when)
                 running.listen(lambda stream, data: streams[stream].feed(data))
                 code = running.finish().code
@@ -196,9 +200,18 @@ class RemoteHost:
         return result.stdout
 
     @contextmanager
-    def _start(self, text: str, *, name: str, sudo: bool, timeout_seconds: Optional[float] = None) -> Iterator[Running]:
+    def _start(
+        self,
+        text: str,
+        *,
+        name: str,
+        sudo: bool,
+        timeout_seconds: Optional[float] = None,
+        folder: Optional[str] = None,
+    ) -> Iterator[Running]:
         data = text.encode()
-        command = _LAUNCHER.format(ready=_READY, size=len(data))
+        abandoned = "" if folder is None else f"rm -rf {shlex.quote(folder)}; "
+        command = _LAUNCHER.format(ready=_READY, size=len(data), abandoned=abandoned)
         if sudo and self.target.user != "root":
             command = with_sudo(_BY_SUDO + shlex.quote(command))
         with self.connection.open(command, name=name, timeout_seconds=timeout_seconds) as running:

@@ -71,6 +71,7 @@ def run_remote_script(
                     env={**inputs, **settings.env, **variables},
                     shown=_also_shown(settings, shown),
                     abandon_when=_Grace(outcome),
+                    folder=folder,
                 )
                 if not outcome.stopped:
                     result.require_success(script.name, final_codes=final_codes)

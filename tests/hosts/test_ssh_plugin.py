@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -291,6 +296,60 @@ def test_a_host_that_is_away_is_tried_again() -> None:
     assert failed.error is not None
     assert failed.error["recoverable"]
     assert "no SSH server answers at 127.0.0.1:1" in failed.error["message"]
+
+
+@pytest.mark.parametrize("says", [b"", b"Exceeded MaxStartups\r\n"], ids=["nothing", "too many connections"])
+def test_a_server_that_takes_no_more_connections_is_tried_again(says: bytes) -> None:
+    """What sshd does with a connection too many: it says so, or nothing, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with server.accept()[0] as connection:
+                        connection.sendall(says)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        env = {"host": "127.0.0.1", "port": server.getsockname()[1], "user": "u", "password": "p", "connect_timeout": 5}
+        failed = do("run_commands", env, inputs={"commands": ["true"]}, context={"retry_number": 9})
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(20)
+    assert failed.error is not None
+    assert failed.error["recoverable"], failed.error["message"]
+
+
+def test_a_server_that_never_answers_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        env = {"host": "127.0.0.1", "port": silent.getsockname()[1], "user": "u", "password": "p", "connect_timeout": 1}
+        failed = do("run_commands", env, inputs={"commands": ["true"]})
+    assert failed.error is not None
+    assert failed.error["recoverable"]
+
+
+@pytest.mark.parametrize("sudo", [False, True])
+def test_an_operation_that_dies_leaves_nothing_on_the_host_and_can_be_run_again(shared_host: Host, sudo: bool) -> None:
+    source = "touch made-by-the-script\ntest -e /tmp/again || sleep 1234.8\nctx returns done\n"
+    inputs = {"script_source": source, "use_sudo": sudo, "fabric_env": environment(shared_host)}
+    code = (
+        "import json, sys; from outrider.plugins.sdk.testing import call; "
+        f"call('{TASKS}.run_script', inputs=json.loads(sys.argv[1]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, json.dumps(inputs)])
+    try:
+        wait_until(lambda: running(shared_host, "sleep 1234.8"), 60, "the script to run on the host")
+        assert left_behind(shared_host) != ""
+    finally:
+        process.kill()
+        process.wait(20)
+    wait_until(lambda: not running(shared_host, "sleep 1234.8"), 30, "the script's processes to end")
+    wait_until(lambda: left_behind(shared_host) == "", 30, "its folder to be removed")
+    shared_host.run("touch /tmp/again")
+    try:
+        assert call(f"{TASKS}.run_script", inputs=inputs).value_or_raise() == "done"
+    finally:
+        shared_host.run("rm /tmp/again")
+    assert left_behind(shared_host) == ""
 
 
 def test_host_user_and_key_come_from_the_deployment_if_not_given(shared_host: Host) -> None:

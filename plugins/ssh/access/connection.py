@@ -55,7 +55,8 @@ class Connection:
         """Start a command to talk with; it is ended with the block. Errors call it by its `name`."""
         limit = timeout_seconds or self.target.limits.command
         with self._translated():
-            channel = self._transport.open_session(timeout=min(limit, self.target.limits.login))
+            # The limit is the command's, not that of a busy host which takes its time to begin it.
+            channel = self._transport.open_session(timeout=self.target.limits.login)
             running = Running(self.target, channel, name=name or command, limit_seconds=limit)
             try:
                 channel.settimeout(POLL_SECONDS)
