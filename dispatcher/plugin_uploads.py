@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,11 +21,14 @@ from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.plugins import Plugin
 from outrider.messaging.messages import WagonRef
 from outrider.plugins.wagons import Wagon, read_wagon, wagon_tags
+from outrider.plugins.wagons.scripts import entry_point_names
 from outrider.plugins.wagons.wagon import extract_wheels
 from outrider.plugins.wagons.wheelname import normalize
 
 #: Plugin descriptions inside a distribution's wheel, by the ecosystem's names.
 YAML_NAMES = ("plugin.yaml", "plugin_1_3.yaml", "plugin_1_4.yaml", "plugin_1_5.yaml", "v2_plugin.yaml")
+#: Where a distribution lists the functions that it would add to the parser of blueprints.
+FUNCTIONS_GROUP = "cloudify.tosca.ext.functions"
 #: A description is a text that somebody wrote.
 MAX_YAML_BYTES = 8 * 1024 * 1024
 
@@ -54,6 +57,7 @@ def register(
     """
     wagon = read_wagon(path)
     found = yamls if yamls is not None else yamls_in(wagon)
+    functions = functions_in(wagon)
     reference = store_wagon(files, wagon)
     with database.begin() as connection:
         now = database.now(connection)
@@ -73,7 +77,8 @@ def register(
             package_version=wagon.version,
             wagons=(*(known.wagons if known is not None else ()), reference),
             yamls={**(known.yamls if known is not None else {}), **found},
-            details={**(known.details if known is not None else {}), **(details or {})},
+            details={**(known.details if known is not None else {}), **(details or {})}
+            | ({"functions": list(functions)} if functions else {}),
             uploaded_at=known.uploaded_at if known is not None else now,
         )
         plugins.save(connection, plugin)
@@ -104,6 +109,22 @@ def wagons_in_use(connection: Connection) -> set[str]:
 
 def yamls_in(wagon: Wagon) -> dict[str, str]:
     """Return the plugin.yaml files that the plugin's own wheels carry, by name."""
+    return _texts_in(wagon, YAML_NAMES)
+
+
+def functions_in(wagon: Wagon) -> tuple[str, ...]:
+    """Return the functions that the plugin would add to a parser of blueprints; a blueprint that uses one is refused.
+
+    Only their names are read: the plugin's code runs in its own environment on agents, nowhere else.
+    """
+    try:
+        return entry_point_names(_texts_in(wagon, ("entry_points.txt",)).get("entry_points.txt", ""), FUNCTIONS_GROUP)
+    except ValueError:
+        # The agent that installs the wheel says what is wrong with it; a blueprint cannot be refused for that.
+        return ()
+
+
+def _texts_in(wagon: Wagon, names: Collection[str]) -> dict[str, str]:
     own = tuple(wheel for wheel in wagon.wheels if wheel.name.key == normalize(wagon.name))
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="outrider-plugin-") as folder:
@@ -112,6 +133,6 @@ def yamls_in(wagon: Wagon) -> dict[str, str]:
             with zipfile.ZipFile(Path(folder) / wheel.name.filename) as archive:
                 for member in archive.infolist():
                     name = PurePosixPath(member.filename).name
-                    if name in YAML_NAMES and name not in found and member.file_size <= MAX_YAML_BYTES:
+                    if name in names and name not in found and member.file_size <= MAX_YAML_BYTES:
                         found[name] = archive.read(member).decode("utf-8", errors="replace")
     return found

@@ -32,6 +32,7 @@ class TenantPlugins:
             labels=found.details.get("labels") or {},
             blueprint_labels=found.details.get("blueprint_labels") or {},
             resource_tags=found.details.get("resource_tags") or {},
+            functions=tuple(found.details.get("functions") or ()),
         )
 
     def _seen(self, name: str) -> Sequence[Plugin]:

@@ -47,6 +47,8 @@ class Gathered:
     raw_version: str
     #: Namespace -> id of the blueprint imported under it.
     imported_blueprints: dict[str, str] = field(default_factory=dict)
+    #: Function that an imported plugin would add -> the plugin.
+    foreign_functions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class _Gatherer:
         self._documents = [main]
         self._seen = {(main.source.name, "")}
         self._blueprints: dict[str, str] = {}
+        self._foreign: dict[str, str] = {}
         self._waiting: deque[_Request] = deque()
 
     def run(self) -> Gathered:
@@ -88,7 +91,7 @@ class _Gatherer:
                 self._problems.add(Kind.TOO_LARGE, message, at=self._waiting[0].at)
                 break
             self._take(self._waiting.popleft())
-        return Gathered(tuple(self._documents), self._version, self._raw, self._blueprints)
+        return Gathered(tuple(self._documents), self._version, self._raw, self._blueprints, self._foreign)
 
     def _enqueue(self, document: Document) -> None:
         entries = document.tree.get("imports")
@@ -154,6 +157,7 @@ class _Gatherer:
     def _add(self, request: _Request, read: Text, source: Source, tree: Map) -> None:
         if read.plugin is not None:
             tree = with_record(tree, read.plugin)
+            self._foreign.update(dict.fromkeys(read.plugin.functions, read.plugin.source_name))
         if request.properties:
             tree = with_properties(tree, request.properties, self._problems)
         built_in = read.bundled or holds_built_in_types(tree)

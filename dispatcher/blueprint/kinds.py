@@ -186,6 +186,11 @@ class Kind(Enum):
     )
     FUNCTION_CYCLE = ("function-cycle", None, "Functions do not refer to their own result, and nest at most 50 deep.")
     FUNCTION_EVALUATION = ("function-evaluation", None, "A function's result exists when it is evaluated.")
+    FUNCTION_FOREIGN = (
+        "function-foreign",
+        None,
+        "Functions are those of the language; what plugins add to a parser is not called.",
+    )
     SECRET_UNKNOWN = ("secret-unknown", None, "A secret exists before a deployment that uses it is created.")
     CAPABILITY_UNKNOWN = (
         "capability-unknown",

@@ -129,7 +129,7 @@ class _Loader:
         group_records = groups.groups()
         policies, scaling_groups = groups.policies()
         workflows = build_workflows(sections.get("workflows"), implementations, values, problems)
-        check_references(model, values, problems)
+        check_references(model, values, problems, foreign=gathered.foreign_functions)
         check_labels(sections.get("labels"), problems, what="labels", functions=True)
         check_labels(sections.get("blueprint_labels"), problems, what="blueprint_labels", functions=False)
         check_schedules(sections.get("deployment_settings"), problems)

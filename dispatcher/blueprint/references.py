@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Optional
 
 from outrider.dispatcher.blueprint.functions.names import has_functions
-from outrider.dispatcher.blueprint.functions.references import Place, ReferenceChecker
+from outrider.dispatcher.blueprint.functions.references import Place, ReferenceChecker, has_foreign
 from outrider.dispatcher.blueprint.model import Model, NodeTemplate, Relationship
 from outrider.dispatcher.blueprint.operations import Interfaces, Operation
 from outrider.dispatcher.blueprint.problems import Problems
 from outrider.dispatcher.blueprint.values import Values
 
 
-def check_references(model: Model, values: Values, problems: Problems) -> None:
-    """Record a finding for each function that names what does not exist, or stands where it cannot work."""
+def check_references(
+    model: Model, values: Values, problems: Problems, *, foreign: Optional[Mapping[str, str]] = None
+) -> None:
+    """Record a finding for each function that names what does not exist, or stands where it cannot work.
+
+    `foreign`: functions that imported plugins would add to the language, with the plugin; none of them is evaluated.
+    """
     sections = model.sections
     properties = {name: template.type.properties for name, template in model.node_templates.items()}
-    checker = ReferenceChecker(sections.get("inputs") or {}, properties, values, problems)
-    walk = _Walk(checker, problems)
+    foreign = foreign or {}
+    checker = ReferenceChecker(sections.get("inputs") or {}, properties, values, problems, foreign=foreign)
+    walk = _Walk(checker, problems, foreign)
     for name, entry in (sections.get("inputs") or {}).items():
         walk.value((entry or {}).get("default"), Place(f"inputs.{name}"))
     for template in model.node_templates.values():
@@ -30,20 +37,24 @@ def check_references(model: Model, values: Values, problems: Problems) -> None:
 
 
 class _Walk:
-    def __init__(self, checker: ReferenceChecker, problems: Problems) -> None:
+    def __init__(self, checker: ReferenceChecker, problems: Problems, foreign: Mapping[str, str]) -> None:
         self._checker = checker
+        self._foreign = foreign
         self._problems = problems
         #: (operation, types that SELF, SOURCE and TARGET have): templates share the operations of their types, and
         #: what is good for one template of a type is good for all.
         self._good: set[tuple[int, tuple[str, ...]]] = set()
 
     def value(self, value: Any, place: Place) -> None:
-        if has_functions(value):
+        if self._has_calls(value):
             self._checker.check(value, place)
+
+    def _has_calls(self, value: Any) -> bool:
+        return has_functions(value) or bool(self._foreign and has_foreign(value, self._foreign))
 
     def template(self, template: NodeTemplate) -> None:
         place = Place(f"node_templates.{template.name}", self_name=template.name)
-        if has_functions(template.properties):
+        if self._has_calls(template.properties):
             self._checker.check(template.properties, place, at=template.at)
         self._interfaces(template.interfaces, place, (template.type.name,))
 
@@ -63,7 +74,7 @@ class _Walk:
 
     def _operation(self, operation: Operation, name: str, place: Place, types: tuple[str, ...]) -> None:
         before = len(self._problems)
-        if has_functions(operation.inputs):
+        if self._has_calls(operation.inputs):
             self._checker.check(operation.inputs, replace(place, what=f"{place.what}, {name}"), at=operation.at)
         if len(self._problems) == before:
             self._good.add((id(operation), types))

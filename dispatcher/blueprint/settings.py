@@ -21,6 +21,8 @@ class CataloguePlugin:
     labels: Mapping[str, Any] = field(default_factory=dict)
     blueprint_labels: Mapping[str, Any] = field(default_factory=dict)
     resource_tags: Mapping[str, Any] = field(default_factory=dict)
+    #: Functions of the language that the plugin would add to a parser that runs its code; ours does not.
+    functions: tuple[str, ...] = ()
 
 
 class PluginCatalogue(Protocol):

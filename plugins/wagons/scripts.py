@@ -32,11 +32,7 @@ class _CaseSensitive(configparser.ConfigParser):
 
 def parse_entry_points(text: str) -> tuple[tuple[str, str, str], ...]:
     """Return (group, name, reference) of the scripts in an ``entry_points.txt``. Raises ValueError."""
-    parser = _CaseSensitive(delimiters=("=",), interpolation=None, strict=False)
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        raise ValueError(f"cannot be read: {error}".replace("\n", " ")) from error
+    parser = _parsed(text)
     found = []
     for group in SCRIPT_GROUPS:
         if not parser.has_section(group):
@@ -48,6 +44,21 @@ def parse_entry_points(text: str) -> tuple[tuple[str, str, str], ...]:
                 raise ValueError(f"script {name!r} cannot be a file name")
             found.append((group, name, reference.strip()))
     return tuple(found)
+
+
+def entry_point_names(text: str, group: str) -> tuple[str, ...]:
+    """Return the names in one group of an ``entry_points.txt``. Raises ValueError."""
+    parser = _parsed(text)
+    return tuple(parser.options(group)) if parser.has_section(group) else ()
+
+
+def _parsed(text: str) -> configparser.ConfigParser:
+    parser = _CaseSensitive(delimiters=("=",), interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        raise ValueError(f"cannot be read: {error}".replace("\n", " ")) from error
+    return parser
 
 
 def script_text(python: str, reference: str) -> bytes:

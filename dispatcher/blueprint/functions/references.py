@@ -40,7 +40,10 @@ class ReferenceChecker:
         properties: Mapping[str, Collection[str]],
         values: Values,
         problems: Problems,
+        *,
+        foreign: Mapping[str, str],
     ) -> None:
+        self._foreign = foreign
         self._inputs = inputs
         #: Node template -> the names of its properties.
         self._properties = properties
@@ -57,6 +60,12 @@ class ReferenceChecker:
                 self._problems.add(Kind.FUNCTION_CYCLE, message, at=mark)
                 return
             self._call(name, call[name], place, mark)
+        for name, mark in _foreign_calls(value, self._foreign) if self._foreign else ():
+            message = (
+                f"{place.what}: {name} is a function of {self._foreign[name]}, whose code does not run while a "
+                "blueprint is read: have an operation work the value out, and refer to it by get_attribute"
+            )
+            self._problems.add(Kind.FUNCTION_FOREIGN, message, at=mark or at)
 
     def _call(self, name: str, raw: Any, place: Place, at: Optional[Mark]) -> None:
         info, arguments = FUNCTIONS[name], as_list(raw)
@@ -99,6 +108,25 @@ class ReferenceChecker:
         if isinstance(name, str) and name not in known:
             message = f"{place.what}: get_property names {name!r}, which {node!r} does not have"
             self._problems.add(Kind.FUNCTION_REFERENCE, message, at=at, suggestion=nearest(name, known))
+
+
+def has_foreign(value: Any, foreign: Collection[str]) -> bool:
+    """Return whether a function that an imported plugin would add stands anywhere in a value."""
+    return next(_foreign_calls(value, foreign), None) is not None
+
+
+def _foreign_calls(value: Any, foreign: Collection[str]) -> Iterator[tuple[str, Optional[Mark]]]:
+    """Yield (name, place) of each mapping of one key (or of two with ``type``) that would call such a function."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            names = item.keys() - {"type"} if len(item) == 2 else item.keys()
+            if len(names) == 1 and (name := next(iter(names))) in foreign:
+                yield name, item.mark if isinstance(item, Map) else None
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
 
 
 def _calls(value: Any, depth: int) -> Iterator[tuple[str, dict[str, Any], int]]:

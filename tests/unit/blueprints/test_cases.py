@@ -10,6 +10,7 @@ A case file holds:
     errors    all findings, in order: kind, and line and column in the main file (or `file`), perhaps `suggestion`
     warnings  all rules that `lint` finds, in order
     plugins   plugin name -> version -> plugin.yaml, for `plugin:` imports
+    functions  that these plugins would add to the language
     blueprints  id -> text, for `blueprint:` imports
     confine   whether the blueprint is one that was uploaded
 """
@@ -36,7 +37,7 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 KEYS = frozenset(
     {
         *("rule", "files", "inputs", "plan", "deployment", "errors", "warnings"),
-        *("plugins", "blueprints", "confine", "secrets", "validate_version"),
+        *("plugins", "functions", "blueprints", "confine", "secrets", "validate_version"),
     }
 )
 
@@ -44,8 +45,9 @@ KEYS = frozenset(
 class Plugins:
     """A catalogue of plugins from a case's data."""
 
-    def __init__(self, plugins: dict[str, dict[str, str]]) -> None:
+    def __init__(self, plugins: dict[str, dict[str, str]], functions: list[str]) -> None:
         self._plugins = plugins
+        self._functions = tuple(functions)
 
     def versions(self, name: str, *, distribution: Optional[str]) -> list[str]:
         return list(self._plugins.get(name, {}))
@@ -53,7 +55,8 @@ class Plugins:
     def plugin(self, name: str, version: str, *, dsl_version: tuple[int, int]) -> CataloguePlugin:
         text = self._plugins[name][version]
         labels = {"plugin-label": {"values": [version]}}
-        return CataloguePlugin(name, version, text, f"plugin:{name} {version}", blueprint_labels=labels)
+        source = f"plugin:{name} {version}"
+        return CataloguePlugin(name, version, text, source, blueprint_labels=labels, functions=self._functions)
 
 
 class Blueprints:
@@ -93,7 +96,7 @@ def settings_of(case: dict[str, Any]) -> Settings:
     """Return the settings that a case asks for."""
     return Settings(
         confine=case.get("confine", False),
-        plugins=Plugins(case.get("plugins", {})),
+        plugins=Plugins(case.get("plugins", {}), case.get("functions", [])),
         blueprints=Blueprints(case.get("blueprints", {})),
         validate_version=case.get("validate_version", True),
     )
