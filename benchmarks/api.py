@@ -4,23 +4,23 @@
 
     python -m benchmarks.api [--json] [--events 100000] [--instances 10000] [--clients 50] [--requests 40]
 
-The manager runs in a process of its own on SQLite; the clients are threads of this one, each with its own connection,
-so both share the machine's cores.
+The manager runs beside this process, on SQLite; the clients, each with its own connection, are cheap (`http_load`), but
+share the machine's cores with it. Each follows an execution, or reads a page, of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import multiprocessing
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import psutil
+
+from benchmarks import http_load
 from benchmarks.report import Report, Sample, benchmark_arguments, note
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
@@ -32,10 +32,10 @@ from outrider.dispatcher.workflows.view import InstanceView
 from outrider.manager_stub import Manager, ManagerServer, ManagerSettings, collect_rarely
 from outrider.messaging.embedded import EmbeddedBroker
 
-#: Name of a route → path. Pages of 100, as clients follow executions by.
+#: Name of a route → path of a client's page, by the client's number. Pages of 100, as clients follow executions by.
 ROUTES = {
-    "events": "/api/v3.1/events?execution_id=run-0&_size=100&_offset=500&_sort=reported_timestamp",
-    "instances": "/api/v3.1/node-instances?_size=100&_sort=node_id",
+    "events": "/api/v3.1/events?execution_id=run-{client}&_size=100&_offset=500&_sort=reported_timestamp",
+    "instances": "/api/v3.1/node-instances?_size=100&_offset={client}00&_sort=node_id",
     "deployments": "/api/v3.1/deployments?_size=100&_sort=created_at",
     "executions": "/api/v3.1/executions?_size=100&_sort=-created_at",
 }
@@ -90,8 +90,8 @@ def serve(folder: str, pipe: Connection, event_count: int, instance_count: int) 
 
 
 @contextlib.contextmanager
-def manager_process(folder: str, *, event_count: int, instance_count: int) -> Iterator[tuple[int, str]]:
-    """Serve in another process for the time of the block; yields port and token."""
+def manager_process(folder: str, *, event_count: int, instance_count: int) -> Iterator[tuple[int, str, psutil.Process]]:
+    """Serve in another process for the time of the block; yields port, token and process."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(folder, theirs, event_count, instance_count))
@@ -100,52 +100,16 @@ def manager_process(folder: str, *, event_count: int, instance_count: int) -> It
     if not ours.poll(START_SECONDS):
         raise SystemExit(f"the manager did not start within {START_SECONDS:g} s")
     try:
-        yield ours.recv()
+        yield *ours.recv(), psutil.Process(process.pid)
     finally:
         ours.close()
         process.join(30)
 
 
-class Client:
-    """One of many clients: a connection of its own, one request after the other."""
-
-    def __init__(self, port: int, token: str, path: str, count: int) -> None:
-        self._port, self._path, self._count = port, path, count
-        self._headers = {"Authentication-Token": token, "Tenant": "default_tenant"}
-        self.seconds: list[float] = []
-        self.errors = 0
-
-    def run(self, begin: threading.Barrier) -> None:
-        """Wait for the others, then ask."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        begin.wait()
-        for _ in range(self._count):
-            began = time.perf_counter()
-            try:
-                connection.request("GET", self._path, headers=self._headers)
-                answer = connection.getresponse()
-                body = answer.read()
-                self.errors += answer.status != 200 or not body
-            except OSError:
-                self.errors += 1
-                connection.close()
-            self.seconds.append(time.perf_counter() - began)
-        connection.close()
-
-
-def measure(port: int, token: str, path: str, *, clients: int, requests: int) -> tuple[list[float], int, float]:
-    """Return the durations of all requests, the number of errors, and how long it took altogether."""
-    begin = threading.Barrier(clients + 1)
-    fleet = [Client(port, token, path, requests) for _ in range(clients)]
-    threads = [threading.Thread(target=client.run, args=(begin,)) for client in fleet]
-    for thread in threads:
-        thread.start()
-    begin.wait()
-    began = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    took = time.perf_counter() - began
-    return [each for client in fleet for each in client.seconds], sum(client.errors for client in fleet), took
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return the computing that a process and those that it started have taken."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -163,17 +127,27 @@ def main() -> None:
     worst, errors = 0.0, 0
     with tempfile.TemporaryDirectory(prefix="outrider-api-") as folder:
         note(f"storing {arguments.events} events and {arguments.instances} node instances")
-        with manager_process(folder, event_count=arguments.events, instance_count=arguments.instances) as (port, token):
+        with manager_process(folder, event_count=arguments.events, instance_count=arguments.instances) as served:
+            port, token, process = served
+            headers = {"Authentication-Token": token, "Tenant": "default_tenant"}
             for name, path in ROUTES.items():
-                measure(port, token, path, clients=2, requests=3)  # plans, caches
-                seconds, failed, took = measure(
-                    port, token, path, clients=arguments.clients, requests=arguments.requests
+                paths = [path.format(client=number) for number in range(arguments.clients)]
+                http_load.ask(port, paths, headers=headers, requests=3)  # plans, caches
+                before = cpu_seconds(process)
+                load = http_load.ask(port, paths, headers=headers, requests=arguments.requests)
+                served_for = cpu_seconds(process) - before
+                count = len(load.seconds)
+                errors += load.errors
+                worst = max(worst, Sample(tuple(load.seconds)).percentile(99))
+                report.sample(f"api.{name}", load.seconds, unit="ms", p99=True)
+                report.number(f"api.{name}.per_s", count / load.took_seconds, unit="1/s")
+                report.number(
+                    f"api.{name}.cpu_ms", served_for / count * 1e3, unit="ms", detail="the manager, a request"
                 )
-                errors += failed
-                worst = max(worst, Sample(tuple(seconds)).percentile(99))
-                report.sample(f"api.{name}", seconds, unit="ms", p99=True)
-                report.number(f"api.{name}.per_s", len(seconds) / took, unit="1/s")
-                note(f"{name}: {len(seconds)} requests in {took:.1f} s")
+                report.number(
+                    f"api.{name}.client_cpu_ms", load.own_cpu_seconds / count * 1e3, unit="ms", detail="the client"
+                )
+                note(f"{name}: {count} requests in {load.took_seconds:.1f} s")
     report.number("api.list.p99_ms", worst * 1e3, unit="ms", detail="the slowest route", target="at most 150")
     report.number("api.errors", errors, unit="", target="0")
     report.print(as_json=arguments.json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.dependencies.models import Dependant
@@ -180,8 +181,13 @@ def test_tokens_are_shown_once_expire_and_die_when_deleted(served: tuple[Running
 def test_changes_are_in_the_audit_log_without_what_was_sent(served: tuple[Running, Manager]) -> None:
     running, _manager = served
     running.call("PUT", "/secrets/door", json={"value": "very secret"})
+
+    def recorded() -> list[dict[str, Any]]:
+        entries = running.call("GET", "/outrider/v1/audit").json()["items"]
+        return [each for each in entries if each["path"].endswith("/secrets/door")]
+
+    newest = wait_until(recorded, 20, "the entry, which is written after the answer")[0]
     answer = running.call("GET", "/outrider/v1/audit")
-    newest = next(each for each in answer.json()["items"] if each["path"].endswith("/secrets/door"))
     assert (newest["user"], newest["method"], newest["status"]) == ("admin", "PUT", 200)
     assert "very secret" not in answer.text
 
