@@ -12,9 +12,10 @@ import pytest
 
 from outrider.cli.agent_upgrade import AgentUpgrade, NotUpgraded, Upgrading
 from outrider.installer import Bundle
+from outrider.messaging.messages import ControlKind
 from tests.support.agent_bundles import BROKEN, variant
 from tests.support.installing import service_pid
-from tests.support.operated import AGENT, MEMORY_LIMIT_MIB, Operated
+from tests.support.operated import AGENT, MEMORY_LIMIT_MIB, SLOTS, Operated
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
@@ -70,6 +71,27 @@ def test_the_watchdog_replaces_an_agent_that_hangs_and_its_operation_goes_on(ope
     assert operated.ended([running]) == ["terminated"]
     assert operated.attempts_of(running) == 1
     assert operated.lines_of(running) == ["done"]
+
+
+def test_nothing_is_lost_when_the_agent_is_killed(operated: Operated) -> None:
+    host, pid = operated.host, service_pid(operated.host)
+    running = operated.start(*[waiting_script(f"killed{number}") for number in range(2)])
+    wait_until(lambda: host.exists("/var/tmp/killed1.runs"), 30, "the operations to run")
+    # More than there are slots, so that some are in the journal, and some in the queue.
+    waiting = operated.start(*[f"echo {number}; sleep 0.1" for number in range(2 * SLOTS)])
+    host.run(f"kill -9 {pid}; touch /var/tmp/killed0.go /var/tmp/killed1.go")
+    assert operated.ended([*running, *waiting]) == ["terminated"] * (2 + 2 * SLOTS)
+    assert {operated.attempts_of(each) for each in [*running, *waiting]} == {1}
+    assert service_pid(host) not in (0, pid)
+
+
+def test_after_a_reboot_the_agent_finishes_what_was_queued(operated: Operated) -> None:
+    # Draining, it leaves in its queue what comes; that does not outlive the reboot.
+    operated.questions.ask(AGENT, ControlKind.DRAIN)
+    queued = operated.start(*[f"echo {number}" for number in range(5)])
+    operated.host.reboot()
+    assert operated.ended(queued) == ["terminated"] * 5
+    assert {operated.attempts_of(each) for each in queued} == {1}
 
 
 def test_an_agent_starts_itself_anew_while_operations_run(operated: Operated) -> None:
