@@ -11,28 +11,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from outrider.agent.agent import Agent
-from outrider.agent.settings import Settings as AgentSettings
-from outrider.cli.files import served_files
 from outrider.cli.home import Home
-from outrider.cli.host_agents import host_agents_of
 from outrider.cli.settings import CommandSettings, ConnectionSettings
-from outrider.dispatcher.attempts import Files
-from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import DispatcherError
-from outrider.dispatcher.files import ContentStore, Enrol
-from outrider.dispatcher.manager_access import ManagerAddress
-from outrider.dispatcher.plugin_uploads import built_record, store_wagon
-from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.settings import EngineSettings
-from outrider.dispatcher.store.database import Database
-from outrider.messaging.amqp import AmqpSettings, TlsOptions
-from outrider.messaging.connect import open_transport
-from outrider.messaging.embedded import EmbeddedBroker
-from outrider.messaging.transport import Transport
-from outrider.plugins.wagons import ProgressCallback, build_source, read_wagon
+
+# A command's parts are loaded where they are put together, by those that it has: its help needs none of them.
+if TYPE_CHECKING:
+    from outrider.agent.agent import Agent
+    from outrider.agent.settings import Settings as AgentSettings
+    from outrider.cli.host_agents import SettingsHostAgents
+    from outrider.dispatcher.attempts import Files
+    from outrider.dispatcher.dispatcher import Dispatcher
+    from outrider.dispatcher.files import ContentStore, Enrol
+    from outrider.dispatcher.manager_access import ManagerAddress
+    from outrider.dispatcher.store.database import Database
+    from outrider.messaging.amqp import AmqpSettings
+    from outrider.messaging.embedded import EmbeddedBroker
+    from outrider.messaging.transport import Transport
+    from outrider.plugins.wagons import ProgressCallback
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +69,9 @@ class SourceBuilder:
             source = root / "plugins" / entry["source"]
         if not source.exists():
             raise DispatcherError(f"plugin {entry['name']!r}: there is no {source}")
+        from outrider.dispatcher.plugin_uploads import built_record, store_wagon
+        from outrider.plugins.wagons import build_source, read_wagon
+
         self._builds.mkdir(parents=True, exist_ok=True)
         wagon = read_wagon(build_source(source, self._builds, progress=self._progress))
         return built_record(wagon, store_wagon(self._files, wagon))
@@ -77,6 +79,8 @@ class SourceBuilder:
 
 def amqp_settings(settings: CommandSettings, *, name: str) -> AmqpSettings:
     """Return how to reach the configured broker."""
+    from outrider.messaging.amqp import AmqpSettings, TlsOptions
+
     connection = settings.connection
     tls = TlsOptions(
         ca_file=_text(connection.broker_ca_file),
@@ -90,6 +94,8 @@ def amqp_settings(settings: CommandSettings, *, name: str) -> AmqpSettings:
 
 def transport_of(settings: CommandSettings, *, name: str) -> Transport:
     """Connect to the configured broker. Raises `TransportError` with what each address answered."""
+    from outrider.messaging.connect import open_transport
+
     return open_transport(amqp_settings(settings, name=name), connect_within_seconds=CONNECT_SECONDS)
 
 
@@ -110,8 +116,13 @@ def opened(
     process, they are served from here. `manager` is where operations find the manager, if this
     process is one. Raises `DispatcherError`, `TransportError`.
     """
+    from outrider.dispatcher.dispatcher import Dispatcher
+    from outrider.dispatcher.files import ContentStore
+    from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
+    from outrider.dispatcher.store.database import Database
+
     home = settings.home.make()
-    embedded = EmbeddedBroker() if settings.embedded else None
+    embedded = embedded_broker() if settings.embedded else None
     with ExitStack() as stack:
         database = Database(settings.database_url)
         stack.callback(database.close)
@@ -120,9 +131,11 @@ def opened(
         transport = embedded.transport() if embedded is not None else transport_of(settings, name="outrider dispatcher")
         stack.callback(transport.close)
         runs_agent = settings.embedded if with_agent is None else with_agent
-        host_agents = host_agents_of(settings, database, files)
+        host_agents = host_agents_for(settings, database, files)
         enrol = None if host_agents is None else host_agents.enrol
         if files_for is None and not settings.embedded:
+            from outrider.cli.files import served_files
+
             here = settings.engine.central_agent if runs_agent else None
             files_for = stack.enter_context(served_files(settings, files, here=here, enrol=enrol))
         if host_agents is not None:
@@ -145,10 +158,28 @@ def opened(
                 embedded.transport() if embedded is not None else transport_of(settings, name="outrider central agent")
             )
             stack.callback(agent_transport.close)
+            from outrider.agent.agent import Agent
+
             agent = Agent(agent_overrides(agent_settings(settings)), agent_transport)
             agent.start()
             stack.callback(agent.stop, end_runners=True)
         yield Local(dispatcher, agent, settings, enrol)
+
+
+def embedded_broker() -> EmbeddedBroker:
+    """Return a broker inside this process."""
+    from outrider.messaging.embedded import EmbeddedBroker
+
+    return EmbeddedBroker()
+
+
+def host_agents_for(settings: CommandSettings, database: Database, files: ContentStore) -> SettingsHostAgents | None:
+    """Return how agents come onto hosts; None, and nothing of SSH is loaded, without a broker that can be managed."""
+    if settings.embedded or settings.connection.broker_management_url is None:
+        return None
+    from outrider.cli.host_agents import host_agents_of
+
+    return host_agents_of(settings, database, files)
 
 
 @contextmanager
@@ -172,6 +203,8 @@ def local_dispatcher(
 
 def agent_settings(settings: CommandSettings) -> AgentSettings:
     """Return the settings of the agent that runs in this process."""
+    from outrider.agent.settings import Settings as AgentSettings
+
     return AgentSettings(
         agent_id=settings.engine.central_agent,
         state_dir=settings.home.agent,
