@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from outrider.cli.home import Home
+from outrider.cli.local import opened
+from outrider.cli.settings import CommandSettings, ConnectionSettings
+from outrider.dispatcher.blueprint import Settings as BlueprintSettings
+from outrider.dispatcher.files import ContentStore
+from outrider.dispatcher.plugin_uploads import register
+from outrider.dispatcher.settings import EngineSettings
+from outrider.dispatcher.store.executions import Status
+from outrider.manager_stub.catalogue import TenantPlugins
 from outrider.plugins.sdk.testing import OperationRun
 from tests.support.docker_engine import DockerEngine, engine
 from tests.support.docker_nodes import DockerNode, connect
-from tests.support.docker_registry import Registry, busybox_tarball, inventory, push_busybox, registry
+from tests.support.docker_registry import WORD, Registry, busybox_tarball, inventory, push_busybox, registry
+from tests.support.shipped_wagons import shipped_wagon
 
 __all__ = ["engine", "registry"]
 
@@ -201,6 +214,61 @@ def test_a_registry_that_is_away_is_tried_again(local: dict[str, Any]) -> None:
     recoverable, message = error_of(image.run("create"))
     assert recoverable
     assert "127.0.0.1:1" in message
+
+
+@contextlib.contextmanager
+def answering(status: int, body: dict[str, Any]) -> Iterator[str]:
+    """Stand for a server that says one thing to everybody, but its version to who asks for that; yields its address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = self.path == "/version"
+            text = json.dumps({"ApiVersion": "1.41"} if asked else body).encode()
+            self.send_response(200 if asked else status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(text)
+
+        do_POST = do_HEAD = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+def test_a_registry_that_throttles_is_tried_again(local: dict[str, Any]) -> None:
+    said = {"errors": [{"code": "TOOMANYREQUESTS", "message": "You have reached your pull rate limit."}]}
+    with answering(429, said) as address:
+        image = DockerNode("Image", local, {"name": "app:1", "registry": {"address": address}})
+        recoverable, message = error_of(image.run("create"))
+    assert recoverable, message
+    assert "toomanyrequests" in message.lower()
+
+
+@pytest.mark.parametrize(
+    ("text", "recoverable"),
+    [
+        ("write /var/lib/docker/volumes/x: no space left on device", False),
+        ("write /var/lib/docker/volumes/x: disk quota exceeded", False),
+        ("could not find an available, non-overlapping IPv4 address pool", False),
+        ("the server is shutting down", True),
+    ],
+)
+def test_an_engine_without_room_is_final_and_one_that_restarts_is_not(text: str, recoverable: bool) -> None:
+    with answering(500, {"message": text}) as address:
+        failed = DockerNode("Volume", {"url": f"tcp://{address}"}).run("create")
+    assert error_of(failed)[0] is recoverable
+    assert text in error_of(failed)[1]
 
 
 def test_an_image_is_built_from_the_blueprint(local: dict[str, Any], client: docker.DockerClient, busybox: str) -> None:
@@ -402,3 +470,66 @@ def test_an_engine_behind_tls_takes_its_clients_only(engine: DockerEngine) -> No
     recoverable, message = error_of(stranger.run("create"))
     assert not recoverable, message
     assert "certificate" in message
+
+
+BLUEPRINT = """\
+tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml, "plugin:outrider-plugin-docker"]
+inputs: {engine: {}, registry: {}}
+node_templates:
+  login:
+    type: outrider.nodes.docker.Registry
+    properties:
+      client_config: {get_input: engine}
+      address: {get_input: [registry, address]}
+      username: {get_input: [registry, username]}
+      password: {get_input: [registry, password]}
+  image:
+    type: outrider.nodes.docker.Image
+    properties: {client_config: {get_input: engine}, name: "web:1", registry: {get_input: registry}}
+    relationships: [{type: cloudify.relationships.depends_on, target: login}]
+  network:
+    type: outrider.nodes.docker.Network
+    properties: {client_config: {get_input: engine}}
+  pages:
+    type: outrider.nodes.docker.Volume
+    properties: {client_config: {get_input: engine}}
+  web:
+    type: outrider.nodes.docker.Container
+    properties:
+      client_config: {get_input: engine}
+      command: [sh, -c, "cp /www/index.html /data && exec busybox httpd -f -p 80 -h /data"]
+      mounts: {pages: /data}
+      health_check: {command: "wget -q -O /dev/null http://127.0.0.1/", interval_seconds: 1}
+    relationships:
+      - {type: outrider.relationships.docker.runs_image, target: image}
+      - {type: cloudify.relationships.depends_on, target: pages}
+      - {type: outrider.relationships.docker.connected_to_network, target: network}
+outputs:
+  container: {value: {get_attribute: [web, docker_id]}}
+"""
+
+
+def test_a_whole_deployment_comes_and_goes(
+    local: dict[str, Any], engine: DockerEngine, client: docker.DockerClient, registry: Registry, tmp_path: Path
+) -> None:
+    """The whole way: wagon, registration, blueprint, the central agent, its environment, the engine, and back."""
+    push_busybox(engine, registry, "web:1")
+    access = {"address": registry.address, "username": registry.user, "password": registry.password}
+    home, blueprint = Home(tmp_path / "home"), tmp_path / "blueprint.yaml"
+    blueprint.write_text(BLUEPRINT)
+    settings = CommandSettings(home, ConnectionSettings(), EngineSettings(retry_interval_seconds=0.5), {})
+    with opened(settings) as running:
+        dispatcher = running.dispatcher
+        register(dispatcher.database, ContentStore(home.files), shipped_wagon("docker"))
+        catalogue = TenantPlugins(dispatcher.database, dispatcher.tenant)
+        dispatcher.create_blueprint("site", blueprint, settings=BlueprintSettings(plugins=catalogue))
+        dispatcher.create_deployment("site", "site", inputs={"engine": local, "registry": access})
+        installed = dispatcher.run("install", "site", timeout_seconds=300)
+        assert installed.status is Status.TERMINATED, installed.error
+        container = client.containers.get(dispatcher.outputs("site")["container"])
+        assert container.exec_run(["cat", "/data/index.html"]).output == WORD
+        assert container.labels["outrider.deployment"] == "site"
+        for workflow in ("check_status", "check_drift", "uninstall"):
+            ended = dispatcher.run(workflow, "site", timeout_seconds=300)
+            assert ended.status is Status.TERMINATED, ended.error
