@@ -25,21 +25,19 @@ class Capture:
     def __init__(self, descriptor: int, *, limit_bytes: int) -> None:
         self.descriptor = descriptor
         self._limit = limit_bytes
-        self._path: Optional[Path] = None
+        self._path: Optional[str] = None
         self._file = -1
         self._size = 0
         self._rotations = 0
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
         os.set_blocking(descriptor, False)
 
-    def open(self, path: Path) -> None:
+    def open(self, path: str) -> None:
         """Say where the output goes; what comes before that is thrown away (a waiting child prints nothing)."""
         self._path = path
 
     def go_on(self, path: str) -> None:
         """Go on with a file in place of a reader that died."""
-        self._path = Path(path)
+        self._path = path
         with contextlib.suppress(OSError):
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self._size = os.fstat(self._file).st_size
@@ -54,7 +52,9 @@ class Capture:
 
     def _ended(self) -> bool:
         """Return whether nobody holds the other end any more, and nothing is left to read."""
-        return any(event & select.POLLHUP and not event & select.POLLIN for _, event in self._poll.poll(0))
+        poll = select.poll()
+        poll.register(self.descriptor, select.POLLIN)
+        return any(event & select.POLLHUP and not event & select.POLLIN for _, event in poll.poll(0))
 
     def close(self) -> None:
         """Close pipe and file."""
@@ -84,7 +84,7 @@ class Capture:
         kept = "head" if self._rotations == 0 else "previous"
         self._rotations += 1
         with contextlib.suppress(OSError):
-            self._path.replace(self._path.with_name(f"{self._path.name}.{kept}"))
+            os.replace(self._path, f"{self._path}.{kept}")  # noqa: PTH105 - plain text, like all paths here
 
     def _close_file(self) -> None:
         if self._file >= 0:

@@ -26,20 +26,23 @@ class Hierarchy(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The groups of one operation: one that tracks its processes, and one that limits memory (often the same)."""
+    """The groups of one operation: one that tracks its processes, and one that limits memory (often the same).
+
+    Folders as text, not `Path`: on every operation's way, and each page of memory that it touches is copied.
+    """
 
     version: int
-    tracking: Path
+    tracking: str
     memory_version: int
-    memory: Optional[Path]
+    memory: Optional[str]
 
     def describe(self) -> dict[str, Any]:
         """Return this as JSON values, for `hello`, journal and marker."""
         return {
             "version": self.version,
-            "tracking": str(self.tracking),
+            "tracking": self.tracking,
             "memory_version": self.memory_version,
-            "memory": str(self.memory) if self.memory else None,
+            "memory": self.memory,
         }
 
     def enter(self) -> None:
@@ -72,7 +75,7 @@ class Group(NamedTuple):
     def peak_memory_bytes(self) -> Optional[int]:
         """Return the most memory that the group used at once, if the kernel counts that."""
         name = "memory.peak" if self.memory_version == 2 else "memory.max_usage_in_bytes"
-        return _number(self.memory / name) if self.memory else None
+        return _number(f"{self.memory}/{name}") if self.memory else None
 
     def killed_for_memory(self) -> bool:
         """Return whether the kernel killed a process of the group for memory."""
@@ -80,7 +83,7 @@ class Group(NamedTuple):
             return False
         name = "memory.events" if self.memory_version == 2 else "memory.oom_control"
         with contextlib.suppress(OSError, ValueError):
-            lines = (line.split() for line in (self.memory / name).read_text(encoding="ascii").splitlines())
+            lines = (line.split() for line in Path(self.memory, name).read_text(encoding="ascii").splitlines())
             return any(key == "oom_kill" and int(count) > 0 for key, count in lines)
         return False
 
@@ -96,14 +99,16 @@ class Group(NamedTuple):
                 gone = False
         return gone
 
-    def _folders(self) -> list[Path]:
-        return [self.tracking] if self.memory in (None, self.tracking) else [self.tracking, Path(str(self.memory))]
+    def _folders(self) -> list[str]:
+        if self.memory is None or self.memory == self.tracking:
+            return [self.tracking]
+        return [self.tracking, self.memory]
 
     def _kill_members(self) -> None:
         if self.version == 2:
             with contextlib.suppress(OSError):
                 # Linux 5.14 and later: all at once, forks included.
-                _write(self.tracking / "cgroup.kill", "1")
+                _write(f"{self.tracking}/cgroup.kill", "1")
                 return
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -112,7 +117,7 @@ class Group(NamedTuple):
     def _freeze(self, state: str) -> None:
         # Absent when the tracking group is not in the freezer's hierarchy: killing until empty still ends it.
         with contextlib.suppress(OSError):
-            _write(self.tracking / "freezer.state", state)
+            _write(f"{self.tracking}/freezer.state", state)
 
 
 def group_from(description: Optional[dict[str, Any]]) -> Optional[Group]:
@@ -122,9 +127,9 @@ def group_from(description: Optional[dict[str, Any]]) -> Optional[Group]:
     memory = description.get("memory")
     return Group(
         int(description["version"]),
-        Path(str(description["tracking"])),
+        str(description["tracking"]),
         int(description.get("memory_version", 1)),
-        Path(str(memory)) if memory else None,
+        str(memory) if memory else None,
     )
 
 
@@ -141,15 +146,15 @@ class Groups:
         """Make the next group; raises `OSError`."""
         self._count += 1
         name = f"{self._prefix}{self._count}"
-        tracking = self._tracking.folder / name
+        tracking = f"{self._tracking.folder}/{name}"
         os.mkdir(tracking)  # noqa: PTH102 - on every operation's way
-        memory: Optional[Path] = None
+        memory: Optional[str] = None
         if self._memory is not None and self._memory.folder == self._tracking.folder:
             memory = tracking
         elif self._memory is not None and memory_limit_bytes is not None:
             # A second group costs each operation half a millisecond, so there is one only where it has a limit to keep.
-            memory = self._memory.folder / name
-            memory.mkdir()
+            memory = f"{self._memory.folder}/{name}"
+            os.mkdir(memory)  # noqa: PTH102 - as above
         if self._memory is not None and memory is not None and memory_limit_bytes is not None:
             _limit_memory(memory, self._memory.version, memory_limit_bytes)
         return Group(self._tracking.version, tracking, self._memory.version if self._memory else 1, memory)
@@ -273,28 +278,28 @@ def _remove_patiently(folder: Path) -> None:
             return
 
 
-def _limit_memory(folder: Path, version: int, limit_bytes: int) -> None:
+def _limit_memory(folder: str, version: int, limit_bytes: int) -> None:
     if version == 2:
-        _write(folder / "memory.max", str(limit_bytes))
+        _write(f"{folder}/memory.max", str(limit_bytes))
         with contextlib.suppress(OSError):
-            _write(folder / "memory.swap.max", "0")
+            _write(f"{folder}/memory.swap.max", "0")
         return
-    _write(folder / "memory.limit_in_bytes", str(limit_bytes))
+    _write(f"{folder}/memory.limit_in_bytes", str(limit_bytes))
     with contextlib.suppress(OSError):
         # Only where swap is counted: otherwise the limit would be memory, and swap without end.
-        _write(folder / "memory.memsw.limit_in_bytes", str(limit_bytes))
+        _write(f"{folder}/memory.memsw.limit_in_bytes", str(limit_bytes))
 
 
-def _pids(folder: Path) -> list[int]:
+def _pids(folder: Union[Path, str]) -> list[int]:
     try:
-        return [int(line) for line in (folder / "cgroup.procs").read_text(encoding="ascii").split()]
+        return [int(line) for line in Path(folder, "cgroup.procs").read_text(encoding="ascii").split()]
     except OSError:
         return []
 
 
-def _number(path: Path) -> Optional[int]:
+def _number(path: str) -> Optional[int]:
     try:
-        return int(path.read_text(encoding="ascii"))
+        return int(Path(path).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
 

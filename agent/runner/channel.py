@@ -6,13 +6,12 @@ agent, and each record has the number by which the dispatcher records it once.
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
-from outrider.agent.runner.fetch import FetchError, fetch
 from outrider.agent.runner.protocol import UPDATES_NAME
 from outrider.plugins.sdk.errors import NonRecoverableError, RecoverableError, RequestNotSupported, ResourceNotFound
 
@@ -23,12 +22,12 @@ _LONGEST_TEXT = 256 * 1024
 class FileChannel:
     """Writes numbered records to the attempt's folder; fetches blueprint resources by hash."""
 
-    def __init__(self, directory: Path, task: dict[str, Any], *, limit_bytes: int, resources_folder: Path) -> None:
+    def __init__(self, directory: str, task: dict[str, Any], *, limit_bytes: int, resources_folder: str) -> None:
         self._directory = directory
         self._task = task
         self._limit = limit_bytes
         self._cache = resources_folder
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
         self._file = -1
         self._written = 0
         self._dropped = 0
@@ -45,9 +44,9 @@ class FileChannel:
     @property
     def work_dir(self) -> str:
         """A scratch folder of this attempt, made when it is first asked for."""
-        folder = self._directory / "work"
-        folder.mkdir(exist_ok=True)
-        return str(folder)
+        folder = f"{self._directory}/work"
+        Path(folder).mkdir(exist_ok=True)
+        return folder
 
     def log(self, *, level: str, logger: str, message: str, time: float) -> None:
         """Write one log record."""
@@ -105,7 +104,7 @@ class FileChannel:
         own = {"attempt_id": self._task["attempt_id"], "token": self._task["token"]}
         question = {**own, "kind": kind, "payload": payload}
         # An attempt's folder is ``<state folder>/run/<attempt>``.
-        return ask(self._directory.parent.parent / FOLDER, question, timeout_seconds=timeout_seconds)
+        return ask(Path(self._directory).parent.parent / FOLDER, question, timeout_seconds=timeout_seconds)
 
     def close(self) -> None:
         """Say how many records were dropped, if any were, and close the file."""
@@ -128,7 +127,7 @@ class FileChannel:
         line = json.dumps({"sequence": self._sequence + 1, "kind": kind, **fields}).encode() + b"\n"
         if self._file < 0:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._file = os.open(self._directory / UPDATES_NAME, flags, 0o600)
+            self._file = os.open(f"{self._directory}/{UPDATES_NAME}", flags, 0o600)
         view = memoryview(line)
         while view:
             view = view[os.write(self._file, view) :]
@@ -157,8 +156,10 @@ class FileChannel:
         return self._manifests[sha256]
 
     def _fetch(self, sha256: str) -> Path:
+        from outrider.agent.runner.fetch import FetchError, fetch  # few operations have resources
+
         try:
-            return fetch(self._task.get("files") or {}, sha256, self._cache / sha256[:2] / sha256)
+            return fetch(self._task.get("files") or {}, sha256, Path(self._cache) / sha256[:2] / sha256)
         except FetchError as error:
             raise RecoverableError(str(error)) from error
 

@@ -3,25 +3,26 @@
 Forked ahead by `main` (or started fresh by `spawned`). Nothing of an operation runs before a whole task frame arrived,
 and the `started` marker is on the disk before the plugin's code is called: that is the evidence by which the agent
 later tells *never started* from *may have run*.
+
+What is done here is done by few functions and classes, and without `logging`, `threading`, `pathlib` and enums: a
+forked process copies each page of memory that it touches, and an object is touched when it is used. Modules that ask
+to be called after a fork, as the first two do, are among the most expensive parts of a short operation.
 """
 
 from __future__ import annotations
 
-import contextlib
+import _thread
 import json
-import logging
 import os
 import resource
-import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Iterable
-from pathlib import Path
+from signal import SIGKILL
 from typing import Any, NamedTuple, NoReturn, Optional
 
-from outrider.agent.runner import processes
+from outrider.agent.runner import processes, signals
 from outrider.agent.runner.capture import unread_bytes
 from outrider.agent.runner.cgroups import Group
 from outrider.agent.runner.channel import FileChannel
@@ -31,7 +32,6 @@ from outrider.agent.runner.protocol import (
     MARKER,
     RESULT_NAME,
     STARTED_NAME,
-    VERSION,
     receive_frame,
     send_body,
     write_aside,
@@ -44,8 +44,6 @@ from outrider.plugins.sdk.execute import execute
 _GO_SECONDS = 60.0
 _FLUSH_SECONDS = 5.0
 _END_SECONDS = 5.0
-#: Ends a child that waits; ignored from the moment that a child has accepted a connection.
-RETIRE_SIGNAL = signal.SIGUSR1
 #: Exit statuses, for whoever reads the runner's log.
 EXIT_ENDED, EXIT_NOTHING_TO_RUN, EXIT_STOPPED, EXIT_BROKEN = 0, 0, 143, 70
 
@@ -60,6 +58,8 @@ class Place(NamedTuple):
     group: Optional[Group]
     #: The reading ends of its own standard output and error (see `orphaned`).
     pipes: tuple[int, int]
+    #: What the agent journals of it before it says *go*, but for its pid and start time.
+    introduction: dict[str, Any]
 
 
 class _Stopped(BaseException):
@@ -74,7 +74,7 @@ class _Stop:
         self._may_raise = False
 
     def arm(self) -> None:
-        signal.signal(signal.SIGTERM, self._on_signal)
+        signals.handle(signals.TERMINATE, self._on_signal)
         self._may_raise = True
 
     def disarm(self) -> None:
@@ -91,20 +91,22 @@ def serve(place: Place) -> NoReturn:
     status = EXIT_BROKEN
     try:
         status = _serve(place)
-    except BaseException:
-        logging.getLogger(__name__).exception("the operation's process failed")
+    except BaseException:  # noqa: BLE001 - the process ends either way; what it printed says why
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
 
 
 def _serve(place: Place) -> int:
-    identity = json.dumps(_introduction(place)).encode()
+    who = {"pid": os.getpid(), "start_ticks": processes.start_ticks(os.getpid())}
+    identity = json.dumps({**place.introduction, **who}).encode()
     rehearse(place.listener)
-    connection, _ = place.listener.accept()
+    # Not `accept`: the object that it makes asks an enum for the socket's family.
+    descriptor, _ = place.listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+    connection = socket.socket(fileno=descriptor)
     # From here on this process belongs to an attempt, and outlives the runner.
     # A handler, not SIG_IGN, which would be inherited by what the operation starts.
-    signal.signal(RETIRE_SIGNAL, lambda _number, _frame: None)
+    signals.handle(signals.RETIRE, lambda _number, _frame: None)
     processes.die_with_parent(0)
     send_body(connection, identity)
     place.listener.close()
@@ -117,19 +119,6 @@ def _serve(place: Place) -> int:
         return EXIT_NOTHING_TO_RUN
     connection.settimeout(None)
     return _Operation(place, connection, request, identity).run()
-
-
-def _introduction(place: Place) -> dict[str, Any]:
-    """Return what the agent journals before it says *go*."""
-    return {
-        "protocol": VERSION,
-        "pid": os.getpid(),
-        "start_ticks": processes.start_ticks(os.getpid()),
-        "boot_id": processes.boot_id(),
-        "runner_id": place.config.runner_id,
-        "mode": place.config.mode,
-        "group": place.group.describe() if place.group else None,
-    }
 
 
 class _Operation:
@@ -159,10 +148,10 @@ class _Operation:
         write_new(f"{self._directory}/{STARTED_NAME}", self._identity)
         began = time.monotonic()
         channel = FileChannel(
-            Path(self._directory),
+            self._directory,
             self._task,
             limit_bytes=self._place.config.updates_limit_bytes,
-            resources_folder=Path(self._place.config.resources_folder),
+            resources_folder=self._place.config.resources_folder,
         )
         outcome = self._execute(channel)
         self._stop.disarm()
@@ -184,12 +173,16 @@ class _Operation:
             "directory": self._directory,
             "module": str(self._task["operation"]).rpartition(".")[0],
         }
-        with contextlib.suppress(OSError):
+        try:
             self._place.control.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            # The runner is gone; `OwnOutput` finds that out.
+            return
 
     def _prepare_process(self) -> None:
         os.chdir(self._directory)
-        os.environ.update(self._environment)
+        for name, value in self._environment.items():
+            os.environ[name] = value
         os.environ[MARKER] = self._attempt_id
         if self._place.group is None or self._place.group.memory is None:
             _limit_address_space(self._place.config.memory_limit_bytes)
@@ -205,8 +198,11 @@ class _Operation:
 
     def _finish(self, outcome: dict[str, Any], channel: FileChannel, *, run_seconds: float) -> None:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
+            try:
                 stream.flush()
+            except (OSError, ValueError):
+                # Full, or closed by the operation.
+                continue
         channel.close()
         self._flush_output()
         outcome.update(
@@ -222,7 +218,7 @@ class _Operation:
         result_path = f"{self._directory}/{RESULT_NAME}"
         write_aside(result_path, body, durable=False)
         # Threads of the operation live until this process ends, so the agent waits for that.
-        lingering = threading.active_count() > 1
+        lingering = _thread._count() > 0  # noqa: SLF001 - `threading`, which need not be loaded, would ask this too
         try:
             send_body(self._connection, b'{"lingering":%s,"result":%s}' % (b"true" if lingering else b"false", body))
         except OSError:
@@ -230,19 +226,21 @@ class _Operation:
 
     def _flush_output(self) -> None:
         """Wait until the runner has drained what was printed, so that the result's tail is complete."""
-        printed = any(
-            unread_bytes(descriptor) or os.path.exists(f"{self._directory}/{name}")  # noqa: PTH110 - as above
-            for descriptor, name in ((1, "stdout"), (2, "stderr"))
-        )
-        if not printed:
+        if not self._printed(1, "stdout") and not self._printed(2, "stderr"):
             return
         if self._output.orphaned:
             self._output.settle(_FLUSH_SECONDS)
             return
-        with contextlib.suppress(OSError):
+        try:
             self._place.control.settimeout(_FLUSH_SECONDS)
             self._place.control.sendall(b'{"flush":true}\n')
             self._place.control.recv(1)
+        except OSError:
+            # The runner has just died, or drains something endless: what is in the files has to do.
+            return
+
+    def _printed(self, descriptor: int, name: str) -> bool:
+        return bool(unread_bytes(descriptor)) or os.path.exists(f"{self._directory}/{name}")  # noqa: PTH110 - as above
 
 
 def end_survivors(group: Optional[Group]) -> None:
@@ -258,7 +256,7 @@ def end_survivors(group: Optional[Group]) -> None:
         if not found:
             return
         for process in found:
-            processes.kill(process, signal.SIGKILL)
+            processes.kill(process, SIGKILL)
         time.sleep(0.005)
 
 
@@ -267,7 +265,7 @@ def enter_own_space(group: Optional[Group], foreign: Iterable[int], *, runner_pi
 
     `foreign`: descriptors that are the runner's alone.
     """
-    processes.die_with_parent(signal.SIGKILL)
+    processes.die_with_parent(SIGKILL)
     if os.getppid() != runner_pid:
         # The runner died before that took effect; nobody would ever end this process.
         os._exit(EXIT_BROKEN)
@@ -275,13 +273,12 @@ def enter_own_space(group: Optional[Group], foreign: Iterable[int], *, runner_pi
     if group is not None:
         group.enter()
     processes.become_subreaper()
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_DFL)
+    signals.reset()
     for descriptor in foreign:
         # Unlike `close` it says nothing about the one that was open only while they were listed.
         os.closerange(descriptor, descriptor + 1)
-    logging.getLogger().handlers.clear()
+    if "logging" in sys.modules:
+        sys.modules["logging"].getLogger().handlers.clear()
 
 
 def _limit_address_space(limit_bytes: Optional[int]) -> None:

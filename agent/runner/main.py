@@ -10,7 +10,7 @@ import contextlib
 import io
 import json
 import os
-import selectors
+import select
 import signal
 import socket
 import sys
@@ -18,13 +18,12 @@ import time
 from pathlib import Path
 from typing import NoReturn, Optional, Union
 
-from outrider.agent.runner import cgroups, processes
+from outrider.agent.runner import cgroups, processes, signals
 from outrider.agent.runner.capture import Capture
-from outrider.agent.runner.child import RETIRE_SIGNAL, Place, enter_own_space, serve
 from outrider.agent.runner.config import RunnerConfig
+from outrider.agent.runner.forking import fork, prepare
 from outrider.agent.runner.protocol import SOCKET_NAME, STATE_NAME, VERSION, listen, write_aside
 from outrider.agent.runner.rehearsal import rehearse
-from outrider.agent.runner.spawned import become_fresh
 from outrider.agent.runner.supervised import Supervised
 from outrider.agent.runner.warm import Warm
 
@@ -80,7 +79,10 @@ class Runner:
         self._config = config
         self._root = root
         self._warm = warm
-        self._selector = selectors.DefaultSelector()
+        # Not `selectors`: after each fork, this process too copies every page that it touches.
+        self._epoll = select.epoll()
+        #: Descriptor → whose it is; None: the signals'.
+        self._sources: dict[int, Union[Supervised, Capture, None]] = {}
         self._children: dict[int, Supervised] = {}
         #: Output of processes that outlived their operation.
         self._lingering: list[Capture] = []
@@ -96,6 +98,13 @@ class Runner:
             (folder / SOCKET_NAME).unlink()
         self._listener = listen(folder, backlog=_BACKLOG)
         self._groups = cgroups.detect(cgroups.prefix_of(config.runner_id)) if config.use_groups else None
+        #: What all children say of themselves.
+        self._introduction = {
+            "protocol": VERSION,
+            "boot_id": processes.boot_id(),
+            "runner_id": config.runner_id,
+            "mode": config.mode,
+        }
         processes.become_subreaper()
 
     def run(self) -> Optional[str]:
@@ -110,8 +119,10 @@ class Runner:
         self._top_up()
         self._write_state()
         while self._children or self._lingering or not self._closing:
-            for key, _ in self._selector.select(self._pause()):
-                self._handle(key.fileobj, key.data)
+            for descriptor, _ in self._epoll.poll(self._pause()):
+                # What was handled just before it may have closed it.
+                if descriptor in self._sources:
+                    self._handle(descriptor, self._sources[descriptor])
             self._reap()
             self._top_up()
             self._supervise()
@@ -129,7 +140,15 @@ class Runner:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self._selector.register(reader, selectors.EVENT_READ, None)
+        self._watch(reader.fileno(), None)
+
+    def _watch(self, descriptor: int, source: Union[Supervised, Capture, None]) -> None:
+        self._epoll.register(descriptor, select.EPOLLIN)
+        self._sources[descriptor] = source
+
+    def _forget(self, descriptor: int) -> None:
+        self._epoll.unregister(descriptor)
+        del self._sources[descriptor]
 
     def _stop(self, _number: int, _frame: object) -> None:
         # Only a note: the handler may run in the middle of anything. The wakeup socket ends the select.
@@ -168,49 +187,19 @@ class Runner:
     def _top_up(self) -> None:
         """Fork until enough children wait.
 
-        Several at once: after each fork this process pays for every page that it writes to, and they share that.
+        Several at once: see `forking`.
         """
         waiting = sum(1 for child in self._children.values() if not child.attempt_id)
         wanted = 0 if self._closing else self._config.waiting_children
-        if waiting <= wanted // 2:
-            for _ in range(waiting, wanted):
-                self._fork()
+        if waiting < wanted and waiting <= max(1, wanted // 4):
+            self._fork(wanted - waiting)
 
-    def _fork(self) -> None:
-        group = self._make_group()
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        ours, theirs = socket.socketpair()
-        own_pid = os.getpid()
-        # Listed here: the child would have to copy the memory that it takes.
-        foreign = {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208 - names suffice
-        foreign -= {0, 1, 2, self._listener.fileno(), theirs.fileno(), out_read, err_read}
-        pid = os.fork()
-        if pid == 0:
-            place = Place(self._config, self._listener, theirs, group, (out_read, err_read))
-            self._become_child(own_pid, place, (out_write, err_write), foreign)
-        os.close(out_write)
-        os.close(err_write)
-        theirs.close()
-        ours.setblocking(False)  # noqa: FBT003 - the library's signature
-        limit = self._config.output_limit_bytes
-        child = Supervised(pid, ours, Capture(out_read, limit_bytes=limit), Capture(err_read, limit_bytes=limit), group)
-        self._children[pid] = child
-        self._selector.register(ours, selectors.EVENT_READ, child)
-        for capture in child.captures:
-            self._selector.register(capture.descriptor, selectors.EVENT_READ, child)
-
-    def _become_child(self, runner_pid: int, place: Place, output: tuple[int, int], foreign: set[int]) -> NoReturn:
-        try:
-            os.dup2(output[0], 1)
-            os.dup2(output[1], 2)
-            enter_own_space(place.group, foreign, runner_pid=runner_pid)
-            if self._config.mode == "spawn":
-                become_fresh(place, str(_boot(self._root)))
-            serve(place)
-        finally:
-            # Only an error comes here; this process must never go on as a second runner.
-            os._exit(1)
+    def _fork(self, count: int) -> None:
+        prepared = [prepare(self._config, self._listener, self._make_group(), self._introduction) for _ in range(count)]
+        for child in fork(prepared, boot=_boot(self._root)):
+            self._children[child.pid] = child
+            for descriptor in (child.control.fileno(), *(capture.descriptor for capture in child.captures)):
+                self._watch(descriptor, child)
 
     def _make_group(self) -> Optional[cgroups.Group]:
         if self._groups is None:
@@ -237,23 +226,22 @@ class Runner:
         for child in self._children.values():
             if not child.attempt_id:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(child.pid, RETIRE_SIGNAL)
+                    os.kill(child.pid, signals.RETIRE)
 
     # Events
 
-    def _handle(self, source: object, data: Union[Supervised, Capture, None]) -> None:
-        if isinstance(data, Supervised):
-            if source is data.control:
-                self._read_control(data)
-            else:
-                # A child announces its attempt before it prints; without that, output has no place to go to.
-                self._read_control(data)
-                self._drain(data)
-        elif isinstance(data, Capture):
-            if not data.drain():
-                self._selector.unregister(data.descriptor)
-                self._lingering.remove(data)
-                data.close()
+    def _handle(self, descriptor: int, source: Union[Supervised, Capture, None]) -> None:
+        if isinstance(source, Supervised):
+            printed = descriptor != source.control.fileno()
+            # A child announces its attempt before it prints; without that, output has no place to go to.
+            self._read_control(source)
+            if printed:
+                self._drain(source)
+        elif isinstance(source, Capture):
+            if not source.drain():
+                self._forget(descriptor)
+                self._lingering.remove(source)
+                source.close()
         else:
             with contextlib.suppress(BlockingIOError):
                 self._wakeup[0].recv(4096)
@@ -261,9 +249,7 @@ class Runner:
     def _read_control(self, child: Supervised) -> None:
         messages = child.read_control()
         if messages is None:
-            if child.control.fileno() >= 0:
-                self._selector.unregister(child.control)
-                child.control.close()
+            self._hang_up(child)
             return
         for message in messages:
             if "attempt_id" in message:
@@ -278,10 +264,15 @@ class Runner:
                 with contextlib.suppress(OSError):
                     child.control.send(b"1")
 
+    def _hang_up(self, child: Supervised) -> None:
+        if child.control.fileno() >= 0:
+            self._forget(child.control.fileno())
+            child.control.close()
+
     def _drain(self, child: Supervised) -> None:
         for capture in list(child.captures):
             if not capture.drain():
-                self._selector.unregister(capture.descriptor)
+                self._forget(capture.descriptor)
                 child.captures.remove(capture)
                 capture.close()
 
@@ -301,19 +292,16 @@ class Runner:
         self._read_control(child)
         self._drain(child)
         if child.attempt_id:
-            known = {pid for pid, other in self._children.items() if other.pid != child.pid}
-            child.judge(status, cpu_seconds, peak_memory_bytes, config=self._config, known=known)
+            child.judge(status, cpu_seconds, peak_memory_bytes, config=self._config, known=self._children)
             self._last_active = time.monotonic()
         else:
             self._early_deaths += status != 0 and os.WIFEXITED(status)
             if self._early_deaths > _MOST_EARLY_DEATHS:
                 raise RuntimeError(f"{_MOST_EARLY_DEATHS} children ended in a row before they got a task")
-        if child.control.fileno() >= 0:
-            self._selector.unregister(child.control)
-            child.control.close()
+        self._hang_up(child)
         for capture in child.captures:
             # Somebody who outlived the operation still holds the other end: read on, or the next print would kill it.
-            self._selector.modify(capture.descriptor, selectors.EVENT_READ, capture)
+            self._sources[capture.descriptor] = capture
             self._lingering.append(capture)
         if child.group is not None and not child.group.remove():
             self._old_groups.append(child.group)

@@ -10,10 +10,10 @@ import _thread
 import fcntl
 import os
 import select
-import signal
 import socket
 import time
 
+from outrider.agent.runner import signals
 from outrider.agent.runner.capture import Capture, unread_bytes
 
 _POLL_SECONDS = 0.01
@@ -33,7 +33,7 @@ class OwnOutput:
 
     def watch(self) -> None:
         """Be told when the runner dies; from then on, read what is printed."""
-        signal.signal(signal.SIGIO, self._look)
+        signals.handle(signals.IO, self._look)
         descriptor = self._control.fileno()
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
@@ -57,12 +57,10 @@ class OwnOutput:
         _thread.start_new_thread(self._read_on, ())
 
     def _runner_is_gone(self) -> bool:
-        try:
-            return not self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        # Not a `recv` that fails: on every operation's way, and to raise is expensive in memory that is copied.
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
     def _read_on(self) -> None:
         poll = select.poll()

@@ -38,10 +38,17 @@ def boot_id() -> str:
 def status(pid: int) -> Optional[Status]:
     """Return what /proc says of a process, or None if there is none."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - on the hot path; Path costs five times as much
-            line = file.read()
+        # Plain descriptors: on every operation's way, and a file object costs several times as much.
+        file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        line = os.read(file, 4096)
+    except OSError:
+        # It ended in between.
+        return None
+    finally:
+        os.close(file)
     # The second field, the command's name, may hold spaces and parentheses: the last one ends it.
     fields = line[line.rfind(b")") + 2 :].split()
     return Status(pid, fields[0].decode("ascii"), int(fields[1]), int(fields[3]), int(fields[19]))

@@ -57,7 +57,8 @@ def receive_frame(connection: socket.socket) -> Optional[dict[str, Any]]:
     body = _receive_exactly(connection, length)
     if body is None:
         return None
-    message = json.loads(body)
+    # Decoded here: `loads` would look for other encodings first.
+    message = json.loads(body.decode())
     if not isinstance(message, dict):
         raise ProtocolError("a frame does not hold a JSON object")
     return message

@@ -24,6 +24,7 @@ def become_fresh(place: Place, boot: str) -> NoReturn:
             "control": place.control.fileno(),
             "group": place.group.describe() if place.group else None,
             "pipes": place.pipes,
+            "introduction": place.introduction,
         }
     )
     os.execv(sys.executable, [sys.executable, boot, "child", argument])  # noqa: S606 - that is the purpose
@@ -39,4 +40,4 @@ def run_child(argument: str) -> NoReturn:
     for descriptor in (out, err):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - as above
     group = group_from(data["group"])
-    serve(Place(RunnerConfig.from_json(data["config"]), listener, control, group, (out, err)))
+    serve(Place(RunnerConfig.from_json(data["config"]), listener, control, group, (out, err), data["introduction"]))

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any, Optional
 
 from outrider.agent.runner import processes
@@ -33,7 +33,7 @@ class Supervised:
         self._out, self._err = out, err
         self._start_ticks = processes.start_ticks(pid)
         self._buffer = b""
-        self._directory = Path()
+        self._directory = ""
         self._timeout_seconds = 0.0
         self._timed_out = False
         self._proof: Optional[str] = None
@@ -58,9 +58,9 @@ class Supervised:
     def begin(self, message: dict[str, Any]) -> None:
         """Take note of the attempt that the child is about to run."""
         self.attempt_id = str(message["attempt_id"])
-        self._directory = Path(message["directory"])
-        self._out.open(self._directory / "stdout")
-        self._err.open(self._directory / "stderr")
+        self._directory = str(message["directory"])
+        self._out.open(f"{self._directory}/stdout")
+        self._err.open(f"{self._directory}/stderr")
         timeout = message.get("timeout_seconds")
         if timeout is not None:
             self._timeout_seconds = float(timeout)
@@ -78,10 +78,13 @@ class Supervised:
         self._proof = self._tree().end(grace_seconds=0)
 
     def judge(
-        self, status: int, cpu_seconds: float, peak_memory_bytes: int, *, config: RunnerConfig, known: set[int]
+        self, status: int, cpu_seconds: float, peak_memory_bytes: int, *, config: RunnerConfig, known: Collection[int]
     ) -> None:
-        """The child has ended: write the result if it did not, and end what it left behind then."""
-        if (self._directory / RESULT_NAME).exists() or not self._directory.exists():
+        """The child has ended: write the result if it did not, and end what it left behind then.
+
+        `known`: the runner's other children.
+        """
+        if os.path.exists(f"{self._directory}/{RESULT_NAME}") or not os.path.exists(self._directory):  # noqa: PTH110 - on every operation's way
             # Without the folder the agent has reported the attempt already: it had the result from the child itself.
             return
         proof = self._proof or self._prove_empty(known)
@@ -95,12 +98,12 @@ class Supervised:
             "died": True,
         }
         try:
-            write_aside(self._directory / RESULT_NAME, json.dumps(outcome).encode(), durable=True)
+            write_aside(f"{self._directory}/{RESULT_NAME}", json.dumps(outcome).encode(), durable=True)
         except OSError as error:
             # A full disk: the agent judges by what it finds, and says that the result is lost.
             print(f"the verdict on attempt {self.attempt_id} cannot be written: {error}", file=sys.stderr)  # noqa: T201 - the runner's log
 
-    def _prove_empty(self, known: set[int]) -> str:
+    def _prove_empty(self, known: Collection[int]) -> str:
         proof = self._tree().end(grace_seconds=0)
         if proof == PROOF_NONE and self.group is None:
             # Orphans of this runner's operations become its own children. If there is none, nothing is left.

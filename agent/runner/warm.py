@@ -12,7 +12,6 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
@@ -53,7 +52,7 @@ class Warm:
             self.failures[module] = f"its import took longer than {self._limit_seconds:g} s"
         except BaseException as error:  # noqa: BLE001 - foreign code may raise anything, SystemExit included
             self.failures[module] = f"{type(error).__name__}: {error}"
-            traceback.print_exc(file=sys.stderr)
+            sys.excepthook(type(error), error, error.__traceback__)
         self._opened |= _open_sockets() - before
 
     def settle(self) -> None:

@@ -37,7 +37,7 @@ while not group.remove() and time.monotonic() < deadline:
     time.sleep(0.02)
 print(json.dumps({
     "version": group.version, "inside": len(inside), "orphan": orphan != str(os.getpid()), "empty": empty,
-    "gone": not group.tracking.exists(),
+    "gone": not os.path.exists(group.tracking),
 }))
 """
 

@@ -13,7 +13,7 @@ LIMIT = 1000
 def _print_and_drain(path: Path, parts: list[bytes]) -> None:
     reader, writer = os.pipe()
     capture = Capture(reader, limit_bytes=LIMIT)
-    capture.open(path)
+    capture.open(str(path))
     for part in parts:
         os.write(writer, part)
         assert capture.drain()

@@ -47,3 +47,18 @@ def test_scripts_have_what_runs_them_imported_ahead() -> None:
     # In a process of its own: the compatible facade stays for good where it was imported.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SITE), *sys.path])}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+
+
+def test_a_runner_brings_no_module_that_python_calls_after_every_fork() -> None:
+    program = (
+        "import sys, outrider.agent.runner.main; print(*sorted({'threading', 'logging', 'random'} & {*sys.modules}))"
+    )
+    # Isolated, as tests' own tools are loaded here; the path is what a runner's `boot` would make it.
+    found = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {program}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert found.stdout.split() == []
