@@ -89,6 +89,7 @@ def stop(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
         bundle = ensure_bundle(Path(_access().bundle))
         removed = uninstall_agent(login.target, bundle.host_program, observer=_tell)
         ctx.logger.info("the agent is gone from %s: %s", login.target.host, removed.proof)
+        _note_reached(reached=False)
 
 
 @operation(resumable=True)
@@ -99,7 +100,9 @@ def delete(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
         own = wish.method in (REMOTE, INIT_SCRIPT, PLUGIN) and not _is_anothers()
         if own and RECORD in ctx.instance.runtime_properties:
             access, name = _access(), _name()
-            if not wait_until_gone(access.management, name, timeout_seconds=GONE_SECONDS):
+            # Where `stop` did not get, it still runs, or died with its host: it will not go by being waited for.
+            left_there = wish.method == REMOTE and _recorded().get("reached")
+            if not wait_until_gone(access.management, name, timeout_seconds=0.0 if left_there else GONE_SECONDS):
                 ctx.logger.warning("agent %s still has a connection to the broker; it is closed", name)
             with access.transport(_work_dir()) as transport:
                 remove_account(access.management, transport, name)
@@ -288,9 +291,13 @@ def _work_dir() -> Path:
 def _tell_of_arrival(event: StepEvent) -> None:
     """Tell as always, and remember, before anything is put there, that there may be something on the host."""
     if event.step == Step.CONNECT.value and event.state is StepState.DONE:
-        ctx.instance.runtime_properties[RECORD] = {**_recorded(), "reached": True}
-        ctx.instance.update()
+        _note_reached(reached=True)
     _tell(event)
+
+
+def _note_reached(*, reached: bool) -> None:
+    ctx.instance.runtime_properties[RECORD] = {**_recorded(), "reached": reached}
+    ctx.instance.update()
 
 
 def _tell(event: StepEvent) -> None:
