@@ -33,7 +33,8 @@ test: $(READY) ## Run all tests; those whose system packages are missing are ski
 
 faults: $(READY) ## Run the whole fault sweep, not only the sample of `make test`.
 	.ci/system-packages
-	OUTRIDER_FAULTS=all $(BIN)/python -m pytest tests/faults
+	OUTRIDER_FAULTS=all $(BIN)/python -m pytest tests/faults \
+		tests/hosts/test_agents_in_operation.py tests/hosts/test_interrupted_installs.py
 
 bench: $(READY) ## Run the benchmarks and print their tables.
 	$(BIN)/python -m benchmarks
