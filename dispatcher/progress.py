@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from outrider.dispatcher import host_agents, narrate
+from outrider.dispatcher import children, host_agents, narrate
 from outrider.dispatcher import operation as operations
 from outrider.dispatcher.alarms import Alarm, TimerKey
 from outrider.dispatcher.attempts import AttemptMaker
@@ -129,6 +129,9 @@ class Progress:
         return 1
 
     def _do_locally(self, turn: Turn, run: Run, position: int, task: Task) -> None:
+        if task.kind is TaskKind.CHILDREN and not run.execution.dry_run:
+            self._lead_children(turn, run, position, task)
+            return
         if run.execution.dry_run:
             if is_operation(task):
                 narrate.about_task(turn, run, task, "task_succeeded", f"Dry run: would run {task.operation!r}")
@@ -142,6 +145,24 @@ class Progress:
         theirs = task.kind is TaskKind.LOCAL and not run.execution.dry_run
         run.current.move(position, TaskState.SENDING if theirs else TaskState.SUCCEEDED)
         turn.save_task(run, position)
+
+    def _lead_children(self, turn: Turn, run: Run, position: int, task: Task) -> None:
+        """Let a workflow of the deployments inside run, and look again until it has ended everywhere."""
+        graph = run.current
+        found = children.lead(turn, run, task, number=graph.attempts[position])
+        if found.open:
+            graph.move(position, TaskState.RESCHEDULED)
+            self._timers.set((Alarm.RETRY, run.id, position), turn.now + children.LOOK_SECONDS)
+            reason = f"it waits for {len(found.open)} executions of deployments inside, first {found.open[0]}"
+            turn.save_task(run, position, not_before=turn.stored_now + children.LOOK_SECONDS, error=reason)
+        elif found.failed:
+            # Another try, after a resume, is another execution.
+            graph.attempts[position] += 1
+            reason = f"{task.operation} did not succeed in all deployments inside: {'; '.join(found.failed)}"
+            self._failed(turn, run, position, reason, error=None, may_recover=False)
+        else:
+            graph.move(position, TaskState.SUCCEEDED)
+            turn.save_task(run, position)
 
     # -- from verdicts to consequences --------------------------------------------------------------------------------
 

@@ -74,7 +74,9 @@ _DEFINITIONS = (
         plan=plan_uninstall,
         parameters={
             "ignore_failure": _IGNORE_FAILURE,
-            "recursive": _parameter("boolean", "Not offered; only false is accepted", default=False),
+            "recursive": _parameter(
+                "boolean", "First uninstall the deployments that name this one as their parent", default=False
+            ),
             **FILTERS,
         },
         rules=_INSTALLED,

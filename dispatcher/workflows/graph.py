@@ -27,6 +27,8 @@ class TaskKind(str, Enum):
     JOIN = "join"
     #: The workflow function of a plugin does it in its own process, and says when it is done.
     LOCAL = "local"
+    #: The workflow `operation` of the deployments inside this one, with `kwargs`; the dispatcher starts it and waits.
+    CHILDREN = "children"
     #: The dispatcher forgets what it keeps of the instance under the task's `record`.
     FORGET = "forget"
 

@@ -22,6 +22,9 @@ STEPS: Mapping[str, str] = MappingProxyType(
             " `monitoring.stop`; `prestop`; on hosts `monitoring_agent.stop` and `uninstall`, the agent's `stop_amqp`"
             " or `stop` by its install method, and `delete`; `stop` and state `stopped`; `unlink` of its relationships,"
             " last one first; state `deleting` and `delete`; `postdelete`; state `deleted`. Runtime properties stay."
+            " With `recursive`, a stage before this one uninstalls the deployments whose label `csys-obj-parent` names"
+            " this one, side by side and with `recursive` in turn, and waits for them; those of which nothing is"
+            " installed are passed over."
         ),
         "reinstall": "The selected instances are uninstalled in one stage, then installed in a second.",
         "start": "`start` on every selected instance that implements it, with an event before and after.",
@@ -87,7 +90,11 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "uninstall": (
             "An instance that was never begun (`uninitialized`) is left alone instead of being stopped and deleted.",
-            "`recursive` is refused: uninstall the deployments inside this one first.",
+            (
+                "If the uninstallation of a deployment inside fails, the execution fails with its reason before"
+                " anything of its own is touched, unless `ignore_failure` is set; resumed, it tries those again that still"
+                " stand. A cancel leaves what is being uninstalled inside to go on."
+            ),
             _SUBGRAPH,
         ),
         "stop": (

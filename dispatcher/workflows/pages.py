@@ -68,6 +68,8 @@ def _shape(task: Task) -> str:
         return f'(["{task.state}"])'
     if task.kind is TaskKind.FORGET and task.record is not None:
         return f'(["forget {task.record.value}"])'
+    if task.kind is TaskKind.CHILDREN:
+        return f'[["{task.operation} of the deployments inside"]]'
     if task.kind is TaskKind.EVENT:
         return f'>"{task.message}"]'
     return '(("&nbsp;"))'

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from outrider.dispatcher.workflows.builder import Chain, GraphBuilder
-from outrider.dispatcher.workflows.errors import PlanError
-from outrider.dispatcher.workflows.graph import Stage, StagePlan, Subgraph, TaskGraph, Workflow
+from outrider.dispatcher.workflows.graph import Stage, StagePlan, Subgraph, Task, TaskGraph, TaskKind, Workflow
 from outrider.dispatcher.workflows.lifecycle import DELETED, UNINITIALIZED, UNLINK, add_uninstall
 from outrider.dispatcher.workflows.ordering import order_chains
 from outrider.dispatcher.workflows.recovery import prepare_resume, recover
@@ -16,20 +15,30 @@ from outrider.dispatcher.workflows.steps import InstanceChain, Options
 from outrider.dispatcher.workflows.view import DeploymentView
 
 
-def plan_uninstall(parameters: Mapping[str, Any], view: DeploymentView) -> Workflow:
-    """Plan the workflow `uninstall`. Raises PlanError for `recursive`: a plan is about one deployment."""
-    if parameters["recursive"]:
-        raise PlanError(
-            f"recursive is not offered: uninstall the deployments inside {view.id!r} first, then this one without it"
-        )
+def plan_uninstall(parameters: Mapping[str, Any], _view: DeploymentView) -> Workflow:
+    """Plan the workflow `uninstall`; with `recursive`, the deployments inside this one are uninstalled before."""
     options = Options(ignore_failure=parameters["ignore_failure"])
 
     def plan(now: DeploymentView) -> StagePlan:
         return StagePlan(graph=uninstall_graph(now, select(now, parameters), options))
 
-    return Workflow(
-        name="uninstall", stages=(Stage(name="uninstall", plan=plan),), recover=recover, prepare_resume=prepare_resume
+    stages = [Stage(name="uninstall", plan=plan)]
+    if parameters["recursive"]:
+        inside = {"recursive": True, "ignore_failure": parameters["ignore_failure"]}
+        stages.insert(0, Stage(name="uninstall-children", plan=lambda _now: _children(inside, options)))
+    return Workflow(name="uninstall", stages=tuple(stages), recover=recover, prepare_resume=prepare_resume)
+
+
+def _children(parameters: Mapping[str, Any], options: Options) -> StagePlan:
+    """Plan the uninstallation of the deployments inside; which there are is found out when its time has come."""
+    task = Task(
+        id="children",
+        kind=TaskKind.CHILDREN,
+        operation="uninstall",
+        kwargs=parameters,
+        ignore_failure=options.ignore_failure,
     )
+    return StagePlan(graph=TaskGraph(tasks={task.id: task}, dependencies={}))
 
 
 def uninstall_graph(view: DeploymentView, chosen: Iterable[str], options: Options) -> TaskGraph:

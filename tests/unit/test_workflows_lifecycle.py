@@ -253,9 +253,12 @@ def test_filters_combine_and_types_include_derived_ones():
     assert {task.instance for task in graph.tasks.values()} == {"a_2"}
 
 
-def test_a_recursive_uninstall_is_refused_instead_of_leaving_the_deployments_inside():
-    with pytest.raises(PlanError, match="uninstall the deployments inside"):
-        get_workflow("uninstall", {"recursive": True}, deployment({"vm": node()}))
+def test_a_recursive_uninstall_begins_with_the_deployments_inside():
+    workflow = get_workflow("uninstall", {"recursive": True, "ignore_failure": True}, deployment({"vm": node()}))
+    assert [each.name for each in workflow.stages] == ["uninstall-children", "uninstall"]
+    [task] = workflow.stages[0].plan(deployment({"vm": node()})).graph.tasks.values()
+    assert (task.operation, task.ignore_failure) == ("uninstall", True)
+    assert task.kwargs == {"recursive": True, "ignore_failure": True}
 
 
 def test_ignore_failure_marks_every_task():
