@@ -92,7 +92,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "An instance that was never begun (`uninitialized`) is left alone instead of being stopped and deleted.",
             (
                 "If the uninstallation of a deployment inside fails, the execution fails with its reason before"
-                " anything of its own is touched, unless `ignore_failure` is set; resumed, it tries those again that still"
+                " anything of its own is touched, unless `ignore_failure` is set; resumed, it tries those again that"
                 " stand. A cancel leaves what is being uninstalled inside to go on."
             ),
             _SUBGRAPH,
