@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from outrider.cli import completing
 from outrider.cli.execution import moment
 from outrider.cli.output import console, fail, print_fields, print_json, print_table
 from outrider.cli.stores import open_database
@@ -19,7 +20,9 @@ from outrider.dispatcher.store import deployments, instances
 from outrider.dispatcher.workflows import InstanceView
 
 TENANT = "default_tenant"
-Name = Annotated[str, typer.Argument(help="Id of the deployment.", metavar="DEPLOYMENT")]
+Name = Annotated[
+    str, typer.Argument(help="Id of the deployment.", metavar="DEPLOYMENT", autocompletion=completing.deployments)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from outrider.cli import completing
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.follow import follow, spans_of
 from outrider.cli.output import console, fail, print_fields, print_json, print_table
@@ -21,7 +22,12 @@ from outrider.dispatcher.store import decisions, executions
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.executions import Cancel, Execution, Status
 
-ExecutionId = Annotated[str, typer.Argument(help="Id of the execution, or its first characters.", metavar="ID")]
+ExecutionId = Annotated[
+    str,
+    typer.Argument(
+        help="Id of the execution, or its first characters.", metavar="ID", autocompletion=completing.executions
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 #: Characters of an id that lists show; commands take as many as make it clear.
@@ -57,7 +63,10 @@ def took(execution: Execution) -> str:
 
 
 def list_executions(
-    deployment: Annotated[str | None, typer.Option("--deployment", "-d", help="Only those of this one.")] = None,
+    deployment: Annotated[
+        str | None,
+        typer.Option("--deployment", "-d", help="Only those of this one.", autocompletion=completing.deployments),
+    ] = None,
     json: Json = False,
 ) -> None:
     """List executions, the newest last."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from outrider.cli import profiles
+from outrider.cli import completing, profiles
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.output import console, fail, print_json, print_table
 from outrider.cli.profiles import LOCAL, Profile, ProfileError
@@ -87,7 +87,14 @@ def checked(name: str) -> str:
         fail(str(error))
 
 
-def use(name: Annotated[str, typer.Argument(help=f"A profile, or {LOCAL}: this machine.", metavar="NAME")]) -> None:
+def use(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help=f"A profile, or {LOCAL}: this machine.", metavar="NAME", autocompletion=completing.profiles
+        ),
+    ],
+) -> None:
     """Work with a manager from now on, or with this machine's own store."""
     try:
         profiles.use(name)
@@ -111,7 +118,9 @@ def list_profiles(json: Annotated[bool, typer.Option("--json", help="Print one J
     print_table(("", "profile", "manager", "tenant"), rows, empty="")
 
 
-def remove(name: Name) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(help="Its name.", metavar="NAME", autocompletion=completing.managers)],
+) -> None:
     """Forget a manager. Its token stays good there until it is deleted or expires."""
     try:
         profiles.remove(name)

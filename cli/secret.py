@@ -11,12 +11,15 @@ from typing import Annotated
 
 import typer
 
+from outrider.cli import completing
 from outrider.cli.output import console, fail, print_json, print_table
 from outrider.cli.stores import open_database, open_secrets
 from outrider.dispatcher.secrets import SecretError, SecretInfo
 
 TENANT = "default_tenant"
-Name = Annotated[str, typer.Argument(help="What get_secret calls it.", metavar="NAME")]
+Name = Annotated[
+    str, typer.Argument(help="What get_secret calls it.", metavar="NAME", autocompletion=completing.secrets)
+]
 
 
 ValueFile = Annotated[Path | None, typer.Option("--file", "-f", exists=True, help="Read the value from here.")]

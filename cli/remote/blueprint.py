@@ -10,11 +10,14 @@ from typing import Annotated
 
 import typer
 
+from outrider.cli import completing
 from outrider.cli.blueprint import BlueprintFile, Json
 from outrider.cli.output import console, fail, print_json, print_table
 from outrider.cli.remote.session import bar, connected, moment, uploaded
 
-BlueprintId = Annotated[str, typer.Argument(help="Id of the blueprint.", metavar="ID")]
+BlueprintId = Annotated[
+    str, typer.Argument(help="Id of the blueprint.", metavar="ID", autocompletion=completing.blueprints)
+]
 
 
 def upload(

@@ -43,15 +43,15 @@ class ManagerUnreachable(Exception):
 class ManagerClient:
     """One connection to one manager; not for several threads."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._profile = profile
         address = urlsplit(profile.url)
         self._connection: http.client.HTTPConnection
         if address.scheme == "https":
             context = ssl.create_default_context(cadata=profile.authority)
-            self._connection = http.client.HTTPSConnection(address.netloc, timeout=TIMEOUT_SECONDS, context=context)
+            self._connection = http.client.HTTPSConnection(address.netloc, timeout=timeout_seconds, context=context)
         else:
-            self._connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT_SECONDS)
+            self._connection = http.client.HTTPConnection(address.netloc, timeout=timeout_seconds)
 
     def close(self) -> None:
         """Close the connection."""

@@ -6,17 +6,23 @@ from typing import Annotated
 
 import typer
 
+from outrider.cli import completing
 from outrider.cli.deployment import Json, Name
 from outrider.cli.output import console, key_values, print_fields, print_json, print_table
 from outrider.cli.remote.execution import conclude
 from outrider.cli.remote.session import connected, moment, watched
 
+_BLUEPRINT = typer.Option(
+    "--blueprint", "-b", help="Id of an uploaded blueprint.", autocompletion=completing.blueprints
+)
+BlueprintOf = Annotated[str, _BLUEPRINT]
+BlueprintOrNone = Annotated[str | None, _BLUEPRINT]
 Inputs = Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")]
 
 
 def create(
-    deployment_id: Name,
-    blueprint: Annotated[str, typer.Option("--blueprint", "-b", help="Id of an uploaded blueprint.")],
+    deployment_id: Annotated[str, typer.Argument(help="Id of the new deployment.", metavar="DEPLOYMENT")],
+    blueprint: BlueprintOf,
     inputs: Inputs = None,
     json: Json = False,
 ) -> None:
@@ -86,7 +92,7 @@ def outputs(deployment_id: Name, json: Json = False) -> None:
 
 def update(
     deployment_id: Name,
-    blueprint: Annotated[str | None, typer.Option("--blueprint", "-b", help="Id of an uploaded blueprint.")] = None,
+    blueprint: BlueprintOrNone = None,
     inputs: Inputs = None,
     json: Json = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from outrider.cli import completing
 from outrider.cli.execution import SHORT, ExecutionId, Json
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.output import console, errors, fail, key_values, print_fields, print_json, print_table
@@ -16,7 +17,9 @@ from outrider.cli.waterfall import seconds
 
 def start(
     workflow: Annotated[str, typer.Argument(help="install, uninstall, heal ….", metavar="WORKFLOW")],
-    deployment: Annotated[str, typer.Option("--deployment", "-d", help="Id of the deployment.")],
+    deployment: Annotated[
+        str, typer.Option("--deployment", "-d", help="Id of the deployment.", autocompletion=completing.deployments)
+    ],
     parameters: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", help="name=value for the workflow; repeatable.")
     ] = None,
@@ -41,7 +44,10 @@ def start(
 
 
 def list_executions(
-    deployment: Annotated[str | None, typer.Option("--deployment", "-d", help="Only those of this one.")] = None,
+    deployment: Annotated[
+        str | None,
+        typer.Option("--deployment", "-d", help="Only those of this one.", autocompletion=completing.deployments),
+    ] = None,
     json: Json = False,
 ) -> None:
     """List executions, the newest last."""

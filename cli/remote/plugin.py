@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from outrider.cli import completing
 from outrider.cli.home import find_home
 from outrider.cli.output import console, fail, print_json, print_table
 from outrider.cli.remote.client import ManagerClient
@@ -17,7 +18,12 @@ from outrider.plugins import wagons
 from outrider.plugins.wagons import WagonError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-PluginName = Annotated[str, typer.Argument(help="Id, or NAME==VERSION, or NAME if there is one.", metavar="PLUGIN")]
+PluginName = Annotated[
+    str,
+    typer.Argument(
+        help="Id, or NAME==VERSION, or NAME if there is one.", metavar="PLUGIN", autocompletion=completing.plugins
+    ),
+]
 
 
 def upload(

@@ -17,7 +17,7 @@ from tests.support.wagons import WagonMaker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-Outrider = Callable[..., "subprocess.CompletedProcess[str]"]
+Outrider = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,29 @@ def test_a_secret_is_stored_and_never_shown(outrider: Outrider) -> None:
     assert "door" in listed
     assert "1234" not in listed
     outrider("secret", "delete", "door")
+
+
+def test_names_at_the_manager_are_completed(outrider: Outrider, tmp_path: Path) -> None:
+    def completed(words: str, **environment: str) -> list[str]:
+        asked = {"_OUTRIDER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        return outrider(**asked, **environment).split()
+
+    outrider("blueprint", "upload", str(write_blueprint(tmp_path)), "-b", "tabbed")
+    outrider("deployment", "create", "tabbed-one", "-b", "tabbed")
+    outrider("deployment", "create", "tabbed-two", "-b", "tabbed")
+    begun = json.loads(outrider("execution", "start", "install", "-d", "tabbed-one", "--json"))["id"]
+    assert completed("outrider deployment show tab") == ["tabbed-one", "tabbed-two"]
+    assert completed("outrider deployment update tabbed-two") == ["tabbed-two"]
+    assert completed("outrider deployment create tab") == [], "a new one is not chosen among those that are there"
+    assert completed("outrider deployment create new -b tab") == ["tabbed"]
+    assert completed("outrider execution start install -d tabbed-o") == ["tabbed-one"]
+    assert completed(f"outrider execution watch {begun[:6]}") == [begun]
+    assert begun in completed("outrider events ")
+    assert completed("outrider blueprint delete tab") == ["tabbed"]
+    assert completed("outrider profile use n") == ["north"]
+    assert completed("outrider profile use l") == ["local"]
+    assert completed("outrider deployment show tab", OUTRIDER_PROFILE="local") == [], "this machine has none"
+    assert completed("outrider deployment show tab", OUTRIDER_PROFILE="none") == [], "and a mistake is no text"
 
 
 def test_without_an_answer_the_exit_code_says_so(outrider: Outrider, home: Path) -> None:
