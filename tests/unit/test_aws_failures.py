@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Callable
 
 import pytest
@@ -72,6 +73,90 @@ def test_what_a_crash_left_is_removed_by_delete(kind: str, moto: Moto) -> None:
     assert grown(moto, before) == []
 
 
+def everything(moto: Moto) -> list[str]:
+    """Return what there is: `Moto.inventory`, load balancers and what belongs to them, and what IAM has."""
+    elb, iam = moto.client("elbv2"), moto.client("iam")
+    balancers = [each["LoadBalancerArn"] for each in elb.describe_load_balancers()["LoadBalancers"]]
+    listeners = [
+        each["ListenerArn"] for arn in balancers for each in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    ]
+    return [
+        *moto.inventory(),
+        *balancers,
+        *listeners,
+        *(each["TargetGroupArn"] for each in elb.describe_target_groups()["TargetGroups"]),
+        *(each["RuleArn"] for arn in listeners for each in elb.describe_rules(ListenerArn=arn)["Rules"]),
+        *(each["RoleName"] for each in iam.list_roles()["Roles"]),
+        *(each["Arn"] for each in iam.list_policies(Scope="Local")["Policies"]),
+        *(each["InstanceProfileName"] for each in iam.list_instance_profiles()["InstanceProfiles"]),
+    ]
+
+
+def a_world(moto: Moto) -> list[AwsNode]:
+    """Return a node of each type that makes something of its own, each after those that it needs."""
+    config, elb, iam = moto.client_config, "cloudify.nodes.aws.elb.", "cloudify.nodes.aws.iam."
+    statement = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    vpc = vpc_node(config)
+    gateway = AwsNode("gateway", f"{EC2}InternetGateway", config, related=[vpc])
+    subnets = [
+        AwsNode(
+            f"subnet_{zone}",
+            f"{EC2}Subnet",
+            config,
+            {"CidrBlock": f"10.20.{number}.0/24", "AvailabilityZone": f"eu-west-1{zone}"},
+            related=[vpc],
+        )
+        for number, zone in enumerate("ab")
+    ]
+    group = AwsNode("group", f"{EC2}SecurityGroup", config, {"GroupName": "g", "Description": "g"}, related=[vpc])
+    interface = AwsNode("interface", f"{EC2}Interface", config, related=[subnets[0], group])
+    address = AwsNode("address", f"{EC2}ElasticIP", config)
+    nat = AwsNode("nat", f"{EC2}NATGateway", config, related=[subnets[0], address])
+    table = AwsNode("table", f"{EC2}RouteTable", config, related=[vpc, subnets[0]])
+    balancer = AwsNode("balancer", f"{elb}LoadBalancer", config, {"Name": "web"}, related=subnets)
+    targets = AwsNode(
+        "targets", f"{elb}TargetGroup", config, {"Name": "web", "Protocol": "HTTP", "Port": 80}, related=[vpc]
+    )
+    listener = AwsNode(
+        "listener", f"{elb}Listener", config, {"Protocol": "HTTP", "Port": 80}, related=[balancer, targets]
+    )
+    role = AwsNode(
+        "role", f"{iam}Role", config, {"RoleName": "web", "AssumeRolePolicyDocument": {"Statement": [statement]}}
+    )
+    policy = AwsNode("policy", f"{iam}Policy", config, {"PolicyName": "read", "PolicyDocument": allowed})
+    profile = AwsNode("profile", f"{iam}InstanceProfile", config, related=[role])
+    return [
+        vpc,
+        gateway,
+        *subnets,
+        group,
+        interface,
+        address,
+        nat,
+        table,
+        balancer,
+        targets,
+        listener,
+        role,
+        policy,
+        profile,
+    ]
+
+
+def test_a_crash_at_any_resource_makes_nothing_twice_and_leaves_nothing(moto: Moto) -> None:
+    before, nodes = everything(moto), a_world(moto)
+    for node in nodes:
+        node.crash("create", saves=1)
+        node.do("create")
+    # A listener comes with a rule of its own.
+    assert len(everything(moto)) == len(before) + len(nodes) + 1
+    for node in reversed(nodes):
+        node.do("stop")
+        node.do("delete")
+    assert everything(moto) == before
+
+
 def test_a_resource_is_found_by_its_tags_alone(moto: Moto) -> None:
     node = vpc_node(moto.client_config)
     node.crash("create", saves=0)
@@ -131,6 +216,17 @@ def test_an_endpoint_that_is_away_is_tried_again(moto: Moto) -> None:
     assert run.error["type"] == "EndpointAway"
     assert run.error["recoverable"]
     assert run.retry_after
+
+
+def test_an_endpoint_that_never_answers_is_given_up_in_time(moto: Moto) -> None:
+    limits = {"read_timeout": 1, "retries": {"total_max_attempts": 1}}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        run = vpc_node({**moto.client_config, "endpoint_url": url, "additional_config": limits}).run("create")
+    assert run.error is not None
+    assert run.error["type"] == "EndpointAway"
+    assert run.error["recoverable"]
+    assert moto.inventory() == []
 
 
 def test_wrong_credentials_end_the_operation(moto: Moto) -> None:
