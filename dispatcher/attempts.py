@@ -27,9 +27,12 @@ from outrider.messaging.codec import encode
 from outrider.messaging.errors import EncodeError
 from outrider.messaging.messages import FilesRef, OperationTask, PluginRef
 from outrider.messaging.transport import Outgoing
+from outrider.messaging.writing import Written
 
 #: Where an agent fetches files from, by its id.
 Files = Callable[[str], FilesRef]
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +52,34 @@ class AttemptMaker:
         self._files = files
         self._host_agents = host_agents
 
-    def plugin_of(self, turn: Turn, run: Run, task: Task) -> PluginRef:
-        """Return the plugin version that a task needs; raises `OperationRefused`."""
-        return self._plugin(turn, run, operations.find(run, task))
+    def plugin_of(self, turn: Turn, run: Run, operation: operations.Operation) -> PluginRef:
+        """Return the plugin version that an operation needs; raises `OperationRefused`."""
+        name = operation.record["plugin"]
+        known = run.plugins.get(name)
+        if known is None:
+            built = {} if run.model is None else run.model.deployment.details.get("built_plugins", {})
+            entry = operation.plugin or {"name": name}
+            known = plugin_choice.choose(turn.connection, run.execution.tenant, entry, built)
+            known = replace(known, details=Written(known.details))
+            if run.model is not None and not known.builtin:
+                known = replace(known, modules=plugin_choice.modules_of(name, run.model.nodes.values()))
+            run.plugins[name] = known
+        return known
 
     def files(self, agent_id: str) -> FilesRef:
         """Return where an agent fetches files from."""
         return self._files(agent_id)
 
-    def agent_of(self, run: Run, task: Task) -> str:
+    def agent_of(self, run: Run, task: Task, operation: operations.Operation) -> str:
         """Return which agent a task is for; raises `OperationRefused`."""
-        return operations.agent_of(self._settings, run, task, operations.find(run, task))
+        return operations.agent_of(self._settings, run, task, operation)
 
-    def prepare(self, turn: Turn, run: Run, position: int, *, agent_id: str, epoch: str | None) -> Prepared:
+    def prepare(
+        self, turn: Turn, run: Run, position: int, operation: operations.Operation, *, agent_id: str, epoch: str | None
+    ) -> Prepared:
         """Return the task's next attempt; raises `OperationRefused`."""
-        graph = run.current
+        graph, values = run.current, run.values
         task, number, task_id = graph.tasks[position], graph.attempts[position] + 1, graph.task_id(position)
-        operation = operations.find(run, task)
         facts = None if run.model is None else ModelFacts(run.model, turn.connection)
         token = secrets.token_hex(16)
         policy = operations.policy(self._settings, run, task)
@@ -79,9 +93,9 @@ class AttemptMaker:
                 retries=graph.retries[position],
                 max_retries=policy.max_retries,
             )
-            names = secret_names(inputs) | secrets_of(context)
+            names = values.secrets(inputs) | secrets_of(context, values)
             host_agents.refuse_reserved(names)
-            plugin = self._plugin(turn, run, operation)
+            plugin = self.plugin_of(turn, run, operation)
             function = builtin_operations.function_of(plugin, operation.implementation)
             extras = self._extras(turn, run, task, operation, plugin, function, agent_id=agent_id)
             if extras:
@@ -105,14 +119,15 @@ class AttemptMaker:
                 resumed=before is not None and before.interrupted,
                 only_if_resumable=before is not None and before.leaves_open(policy),
                 resources=run.resources,
-                namespaces={} if run.model is None else run.model.deployment.details.get("namespaces", {}),
+                namespaces=_NOTHING if run.model is None else run.model.deployment.details.get("namespaces", _NOTHING),
             )
             body = encode(message)
         except (FunctionFailed, EncodeError, KeyError) as error:
             raise OperationRefused(f"{narrate.subject(task, task_id)} cannot be sent: {error}") from error
+        hashed = token_hash(token)
         return Prepared(
-            OpenAttempt(message.attempt_id, position, number, agent_id, AttemptState.SENDING),
-            _row(turn, message, agent_id, body),
+            OpenAttempt(message.attempt_id, position, number, agent_id, hashed, AttemptState.SENDING),
+            _row(turn, message, agent_id, body, hashed),
             outgoing(self._settings, agent_id, message.attempt_id, body),
         )
 
@@ -149,27 +164,17 @@ class AttemptMaker:
         self, run: Run, task: Task, position: int, operation: operations.Operation, facts: ModelFacts | None
     ) -> Mapping[str, Any]:
         """Return the inputs, evaluated; a secret stands as a reference."""
-        inputs: dict[str, Any] = dict(operation.record.get("inputs") or {})
-        given = {**(task.kwargs or {}), **run.edits.get(position, {})}
+        inputs: Mapping[str, Any] = operation.record.get("inputs") or _NOTHING
+        given = task.kwargs or position in run.edits
         if given:
-            inputs.update(given)
+            inputs = {**inputs, **(task.kwargs or {}), **run.edits.get(position, {})}
+        elif not (known := run.values.of(inputs)).functions:
+            return known.written
         if facts is not None and has_functions(inputs):
             # `evaluate` wraps what only looks like a reference to a secret.
             evaluated: Mapping[str, Any] = evaluate(inputs, scope=scope_of(task), storage=facts)
             return evaluated
         return protect(inputs) if has_markers(inputs) else inputs
-
-    def _plugin(self, turn: Turn, run: Run, operation: operations.Operation) -> PluginRef:
-        name = operation.record["plugin"]
-        known = run.plugins.get(name)
-        if known is None:
-            built = {} if run.model is None else run.model.deployment.details.get("built_plugins", {})
-            entry = operation.plugin or {"name": name}
-            known = plugin_choice.choose(turn.connection, run.execution.tenant, entry, built)
-            if run.model is not None and not known.builtin:
-                known = replace(known, modules=plugin_choice.modules_of(name, run.model.nodes.values()))
-            run.plugins[name] = known
-        return known
 
 
 def _previous(task_id: str, number: int, before: Predecessor | None) -> str | None:
@@ -195,14 +200,14 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _row(turn: Turn, message: OperationTask, agent_id: str, body: bytes) -> dict[str, Any]:
+def _row(turn: Turn, message: OperationTask, agent_id: str, body: bytes, hashed: str) -> dict[str, Any]:
     return {
         "id": message.attempt_id,
         "task_id": message.task_id,
         "execution_id": message.execution_id,
         "number": message.attempt_number,
         "agent_id": agent_id,
-        "token_hash": token_hash(message.token),
+        "token_hash": hashed,
         "state": AttemptState.SENDING.value,
         "applied": False,
         "body": body,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
-from outrider.dispatcher.blueprint import Scope, evaluate, has_functions, has_markers, secret_names
+from outrider.dispatcher.blueprint import Scope, evaluate, has_markers
 from outrider.dispatcher.blueprint.functions.markers import protect
 from outrider.dispatcher.facts import ModelFacts
 from outrider.dispatcher.model import Model
+from outrider.dispatcher.plan_values import PlanValues
 from outrider.dispatcher.run import Run
 from outrider.dispatcher.workflows.brought import is_function
 from outrider.dispatcher.workflows.graph import Side, Task
@@ -29,7 +31,7 @@ def operation_context(
     run: Run, task: Task, facts: ModelFacts | None, *, retries: int, max_retries: int
 ) -> OperationContext:
     """Return the context of one attempt."""
-    execution = run.execution
+    execution, values = run.execution, run.values
     node = source = target = None
     details: Json = {}
     extras: dict[str, Any] = {}
@@ -43,7 +45,7 @@ def operation_context(
             node = own
         else:
             source, target = own, instance_context(run.model, facts, run.model.instances[task.target or ""])
-        details = _deployment_details(run.model)
+        details = values.once("deployment_details", functools.partial(_deployment_details, run.model))
     return OperationContext(
         operation=task.operation or "",
         workflow=execution.workflow,
@@ -57,7 +59,7 @@ def operation_context(
         source=source,
         target=target,
         deployment_details=details,
-        workflow_parameters=_shown(execution.parameters),
+        workflow_parameters=values.once("workflow_parameters", lambda: _shown(execution.parameters)),
         extras=extras,
     )
 
@@ -70,7 +72,7 @@ def instance_context(model: Model, facts: ModelFacts, instance: InstanceView) ->
         node=instance.node,
         type=node["type"],
         type_hierarchy=tuple(node["type_hierarchy"]),
-        properties=_properties(node, instance, facts),
+        properties=_properties(model.values, node, instance, facts),
         instance=instance.id,
         runtime_properties=_data(instance.runtime_properties),
         version=instance.version,
@@ -85,14 +87,14 @@ def instance_context(model: Model, facts: ModelFacts, instance: InstanceView) ->
     )
 
 
-def secrets_of(context: OperationContext) -> set[str]:
+def secrets_of(context: OperationContext, values: PlanValues) -> set[str]:
     """Return the secrets that the properties in a context refer to."""
     names: set[str] = set()
     for side in (context.node, context.source, context.target):
         if side is not None:
-            names |= secret_names(side.properties)
+            names |= values.secrets(side.properties)
             for each in side.relationships:
-                names |= secret_names(each.target_properties)
+                names |= values.secrets(each.target_properties)
     return names
 
 
@@ -113,17 +115,16 @@ def _related(model: Model, facts: ModelFacts, node: Json, target_id: str, index:
         target_instance=target.id,
         target_node_type=target_node["type"],
         target_type_hierarchy=tuple(target_node["type_hierarchy"]),
-        target_properties=_properties(target_node, target, facts),
+        target_properties=_properties(model.values, target_node, target, facts),
         target_runtime_properties=_data(target.runtime_properties),
     )
 
 
-def _properties(node: Json, instance: InstanceView, facts: ModelFacts) -> Json:
+def _properties(values: PlanValues, node: Json, instance: InstanceView, facts: ModelFacts) -> Json:
     properties: Json = node.get("properties") or {}
-    if not properties:
-        return properties
-    if not has_functions(properties):
-        return _data(properties)
+    known = values.of(properties)
+    if not known.functions:
+        return known.written
     evaluated: Json = evaluate(properties, scope=Scope(self_id=instance.id), storage=facts)
     return evaluated
 

@@ -8,6 +8,7 @@ up again from the store, and the broker delivers again what was not acknowledged
 
 from __future__ import annotations
 
+import functools
 import logging
 import socket
 import threading
@@ -324,7 +325,8 @@ class Engine:
                 self._conclude(turn, cancelling.begin(turn, run, kind, self.id, self.settings, self._timers))
                 self._note_ready(run)
         self._hearing.poll(turn, self._runs.values())
-        for attempt in attempts.unapplied(turn.connection, list(self._runs)):
+        still_open = [attempt_id for run in self._runs.values() for attempt_id in run.open]
+        for attempt in attempts.unapplied(turn.connection, still_open):
             run = self._runs[attempt.execution_id]
             if turn.own(run) and run.graph is not None:
                 self._recorder.take_up(turn, run, [attempt])
@@ -410,7 +412,7 @@ class Engine:
             if future is None:
                 self.inbox.put(Published(attempt_id, Confirmation.UNKNOWN))
             else:
-                future.add_done_callback(self._confirmed(attempt_id))
+                future.add_done_callback(functools.partial(self._confirmed, attempt_id))
         for note in turn.notes:
             self._try_publish(note)
 
@@ -421,14 +423,11 @@ class Engine:
             log.warning("a message cannot be published now: %s", error, extra={"action": "publish"})
             return None
 
-    def _confirmed(self, attempt_id: str) -> Callable[[Future[Confirmation]], None]:
-        def tell(future: Future[Confirmation]) -> None:
-            failed = future.cancelled() or future.exception() is not None
-            confirmation = Confirmation.UNKNOWN if failed else future.result()
-            # That all went well can be noted with whatever comes next: a commit of its own would only cost.
-            self.inbox.put(Published(attempt_id, confirmation), patient=confirmation is Confirmation.CONFIRMED)
-
-        return tell
+    def _confirmed(self, attempt_id: str, future: Future[Confirmation]) -> None:
+        failed = future.cancelled() or future.exception() is not None
+        confirmation = Confirmation.UNKNOWN if failed else future.result()
+        # That all went well is noted when there is time: most operations have ended by then, and nobody asks any more.
+        self.inbox.put(Published(attempt_id, confirmation), patient=confirmation is Confirmation.CONFIRMED)
 
     def _settle_deliveries(self, turn: Turn) -> None:
         for delivery in turn.to_ack:

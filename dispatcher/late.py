@@ -6,6 +6,7 @@ Rare, and one may change what the next one means, so each is written at once ins
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from outrider.dispatcher import narrate
@@ -21,6 +22,15 @@ from outrider.dispatcher.turn import Turn
 from outrider.messaging.messages import Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Whose attempt a late word was about."""
+
+    execution: Execution
+    #: If the execution is run here, and still ours.
+    run: Run | None
+
+
 class LateWords:
     """Takes what agents and the broker say of attempts that were given up."""
 
@@ -29,28 +39,27 @@ class LateWords:
         #: The execution if it is run here.
         self._run_of = run_of
 
-    def take(self, turn: Turn, attempt: Attempt, word: Mapping[str, Any]) -> bool:
-        """Keep a word (`verdict`, `proof`, and what is stored of a result); returns False if one was kept before.
+    def take(self, turn: Turn, attempt: Attempt, word: Mapping[str, Any]) -> Kept | None:
+        """Keep a word (`verdict`, `proof`, and what is stored of a result); returns None if one was kept before.
 
         It takes the verdict's place if no newer attempt was begun. That an attempt never started decides nothing by
         itself: then the one before it counts again, and what was kept of that one may decide.
         """
         if attempt.verdict not in attempts.UNCERTAIN or attempt.late_result is not None:
-            return False
+            return None
         bulk.write(turn.connection, attempts.LATE, [{"b_id": attempt.id, "b_result": jsontext.dump(word)}])
         execution = executions.get(turn.connection, attempt.execution_id)
         task = tasks.get(turn.connection, attempt.task_id)
         run = self._run_of(execution.id)
         if run is not None and not turn.own(run):
             run = None
-        if run is not None and (run.graph is None or run.graph.id != task.graph_id):
-            run = None
-        decided = self._decide(turn, run, task, attempt, word)
+        at_stage = run is not None and run.graph is not None and run.graph.id == task.graph_id
+        decided = self._decide(turn, run if at_stage else None, task, attempt, word)
         outcome = "it takes the verdict's place" if decided else "a newer attempt decided, so it is only kept"
         self._tell(turn, execution, task, attempt, word, outcome)
         if decided and word["verdict"] == Verdict.NEVER_STARTED.value:
-            self._count_the_one_before(turn, run, execution, task)
-        return True
+            self._count_the_one_before(turn, run if at_stage else None, execution, task)
+        return Kept(execution, run)
 
     def _decide(self, turn: Turn, run: Run | None, task: StoredTask, attempt: Attempt, word: Mapping[str, Any]) -> bool:
         newest = attempts.last_begun(turn.connection, {task.id: task.attempt}).get(task.id)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from outrider.dispatcher.plan_values import PlanValues
 from outrider.dispatcher.store import blueprints, deployments, instances
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
@@ -26,6 +27,7 @@ class Model:
         self.nodes: dict[str, Mapping[str, Any]] = dict(view.nodes)
         self.instances: dict[str, InstanceView] = dict(view.instances)
         self.config = view.config
+        self.values = PlanValues()
         self._dirty: set[str] = set()
         self._by_node: dict[str, list[str]] | None = None
 
@@ -50,6 +52,7 @@ class Model:
         fresh = Model.load(connection, self.key, self.config)
         unsaved = {each: self.instances[each] for each in self._dirty if each in self.instances}
         self.deployment, self.nodes, self.instances = fresh.deployment, fresh.nodes, {**fresh.instances, **unsaved}
+        self.values = PlanValues()
         self._by_node = None
 
     def view(self) -> DeploymentView:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice
 
 from outrider.dispatcher import control
+from outrider.dispatcher import operation as operations
 from outrider.dispatcher.attempts import AttemptMaker
 from outrider.dispatcher.errors import OperationRefused
 from outrider.dispatcher.graph_run import is_operation
@@ -35,7 +36,9 @@ class Prewarming:
         needs: dict[tuple[str, str], PluginRef] = {}
         for task in islice(filter(is_operation, run.current.tasks), MOST_OPERATIONS):
             try:
-                agent_id, plugin = self._maker.agent_of(run, task), self._maker.plugin_of(turn, run, task)
+                operation = operations.find(run, task)
+                agent_id = self._maker.agent_of(run, task, operation)
+                plugin = self._maker.plugin_of(turn, run, operation)
             except OperationRefused:
                 # It says so itself when its turn comes; until then a host may have got its agent.
                 continue

@@ -108,12 +108,13 @@ class Progress:
         """Make the task's next attempt; 0 if its agent has no room, or it cannot be sent at all."""
         graph = run.current
         try:
-            agent_id = self._maker.agent_of(run, task)
+            operation = operations.find(run, task)
+            agent_id = self._maker.agent_of(run, task, operation)
             if not self._fleet.has_room(agent_id):
                 self._fleet.wait_for_room(agent_id, run, position)
                 return 0
             epoch = self._fleet.epoch(agent_id)
-            prepared = self._maker.prepare(turn, run, position, agent_id=agent_id, epoch=epoch)
+            prepared = self._maker.prepare(turn, run, position, operation, agent_id=agent_id, epoch=epoch)
         except OperationRefused as error:
             self._failed(turn, run, position, str(error), error=None, may_recover=True)
             return 0
@@ -272,10 +273,11 @@ class Progress:
         """Do what follows from an ending."""
         graph = run.current
         task = graph.tasks[position]
-        reason = f"{narrate.subject(task, graph.task_id(position))} on agent {agent_id!r} {follows.reason}"
         if follows.next is Next.DONE:
             self._succeeded(turn, run, position, ending)
-        elif follows.next is Next.RETRY:
+            return
+        reason = f"{narrate.subject(task, graph.task_id(position))} on agent {agent_id!r} {follows.reason}"
+        if follows.next is Next.RETRY:
             self._reschedule(turn, run, position, follows.delay_seconds, reason, counted=follows.counted)
         elif follows.next is Next.CANCELLED:
             graph.move(position, TaskState.CANCELLED)

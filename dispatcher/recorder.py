@@ -7,7 +7,7 @@ consequences are drawn in the same transaction; otherwise its owner is woken.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,9 +18,9 @@ from outrider.dispatcher.late import LateWords
 from outrider.dispatcher.model import Model
 from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.retries import Ending
-from outrider.dispatcher.run import Run
+from outrider.dispatcher.run import OpenAttempt, Run
 from outrider.dispatcher.signals import ResultArrived, UpdateArrived
-from outrider.dispatcher.store import attempts, executions, jsontext, tasks
+from outrider.dispatcher.store import attempts, executions, tasks
 from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution
@@ -59,10 +59,13 @@ class Recorder:
 
     def results(self, turn: Turn, arrivals: Sequence[ResultArrived]) -> None:
         """Record results; each message is acked or rejected after the commit."""
-        known = attempts.by_ids(turn.connection, [each.result.attempt_id for each in arrivals], lock=True)
+        states = attempts.lock_states(turn.connection, {each.result.attempt_id for each in arrivals})
+        ours = self._open_here(turn, arrivals, states)
+        others = attempts.by_ids(turn.connection, [each for each in states if each not in ours])
         seen: set[str] = set()
         for arrival in arrivals:
-            result, attempt = arrival.result, known.get(arrival.result.attempt_id)
+            result = arrival.result
+            run, attempt = ours.get(result.attempt_id) or (None, others.get(result.attempt_id))
             problem = not_allowed(attempt, result.token, result.agent_id, arrival.delivery)
             if problem is not None or attempt is None:
                 turn.to_reject.append((arrival.delivery, problem or ""))
@@ -71,10 +74,24 @@ class Recorder:
             if attempt.id in seen:
                 continue
             seen.add(attempt.id)
-            if attempt.state is AttemptState.ENDED:
+            if isinstance(attempt, Attempt) and attempt.state is AttemptState.ENDED:
                 self._late(turn, attempt, result)
             else:
-                self._first(turn, attempt, result)
+                self._first(turn, run, attempt, result)
+
+    def _open_here(
+        self, turn: Turn, arrivals: Iterable[ResultArrived], states: Mapping[str, AttemptState]
+    ) -> dict[str, tuple[Run, OpenAttempt]]:
+        """Return what we know ourselves of attempts that are open here and in the store: no more has to be read."""
+        found = {}
+        for arrival in arrivals:
+            attempt_id = arrival.result.attempt_id
+            run = self._run_of(arrival.result.execution_id)
+            opened = None if run is None else run.open.get(attempt_id)
+            standing = states.get(attempt_id, AttemptState.ENDED)
+            if run is not None and opened is not None and standing is not AttemptState.ENDED and turn.own(run):
+                found[attempt_id] = run, opened
+        return found
 
     def findings(self, turn: Turn, found: Sequence[Finding]) -> None:
         """Record verdicts that we came to ourselves; a verdict that stands changes only from *unknown*."""
@@ -104,9 +121,13 @@ class Recorder:
             changes = [from_json(PropertyChange, each) for each in stored.get("properties", ())]
             self._progress.settle(turn, run, opened, Ending.stored(attempt.verdict, stored), properties=changes)
 
-    def _first(self, turn: Turn, attempt: Attempt, result: OperationResult) -> None:
+    def _first(self, turn: Turn, run: Run | None, attempt: Attempt | OpenAttempt, result: OperationResult) -> None:
         ending = Ending(verdict=result.verdict, value=result.value, error=result.error)
-        self._end(turn, attempt, ending, proof=result.proof, stored=_stored(result), properties=result.properties)
+        stored, properties = _stored(result), result.properties
+        if run is not None and isinstance(attempt, OpenAttempt):
+            self._end_ours(turn, run, attempt, ending, proof=result.proof, stored=stored, properties=properties)
+        elif isinstance(attempt, Attempt):
+            self._end(turn, attempt, ending, proof=result.proof, stored=stored, properties=properties)
 
     def _end(
         self,
@@ -120,35 +141,36 @@ class Recorder:
     ) -> None:
         run = self._run_of(attempt.execution_id)
         opened = None if run is None or not turn.own(run) else run.open.get(attempt.id)
-        if opened is None and properties:
+        if run is not None and opened is not None:
+            self._end_ours(turn, run, opened, ending, proof=proof, stored=stored, properties=properties)
+            return
+        if properties:
             # The owner merges them; it reads them here.
             stored["properties"] = [to_json(each) for each in properties]
-        turn.ended.append(
-            {
-                "b_id": attempt.id,
-                "b_verdict": ending.verdict.value,
-                "b_applied": opened is not None,
-                "b_at": turn.stored_now,
-                "b_proof": proof.value,
-                "b_result": jsontext.dump(stored),
-            }
-        )
-        if run is not None and opened is not None:
-            self._progress.settle(turn, run, opened, ending, properties=properties)
-        else:
-            self._wake(turn, attempt.execution_id)
+        turn.end(attempt.id, ending.verdict, proof, stored, applied=False)
+        self._wake(turn, attempt.execution_id)
+
+    def _end_ours(
+        self,
+        turn: Turn,
+        run: Run,
+        opened: OpenAttempt,
+        ending: Ending,
+        *,
+        proof: Proof,
+        stored: dict[str, Any],
+        properties: Sequence[PropertyChange],
+    ) -> None:
+        turn.end(opened.id, ending.verdict, proof, stored, applied=True)
+        self._progress.settle(turn, run, opened, ending, properties=properties)
 
     # -- late results -------------------------------------------------------------------------------------------------
 
     def _late(self, turn: Turn, attempt: Attempt, result: OperationResult) -> None:
         word = {**_stored(result), "verdict": result.verdict.value, "proof": result.proof.value}
-        if not self._late_words.take(turn, attempt, word) or not result.properties:
-            return
-        execution = executions.get(turn.connection, attempt.execution_id)
-        run = self._run_of(execution.id)
-        if run is not None and not turn.own(run):
-            run = None
-        self._merge(turn, run, execution, attempt, result.properties, only_if_unchanged=True)
+        kept = self._late_words.take(turn, attempt, word)
+        if kept is not None and result.properties:
+            self._merge(turn, kept.run, kept.execution, attempt, result.properties, only_if_unchanged=True)
 
     # -- updates ------------------------------------------------------------------------------------------------------
 
@@ -226,7 +248,7 @@ class Recorder:
             opened.property_sequence = newest
 
 
-def not_allowed(attempt: Attempt | None, token: str, agent_id: str, delivery: Delivery) -> str | None:
+def not_allowed(attempt: Attempt | OpenAttempt | None, token: str, agent_id: str, delivery: Delivery) -> str | None:
     """Return why a message about an attempt is not believed; None = it is."""
     if attempt is None:
         return "it names an attempt that does not exist"

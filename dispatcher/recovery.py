@@ -14,7 +14,7 @@ from outrider.dispatcher.model import Model, resources_of
 from outrider.dispatcher.predecessors import remember
 from outrider.dispatcher.run import OpenAttempt, Run
 from outrider.dispatcher.settings import EngineSettings
-from outrider.dispatcher.stages import stored_task
+from outrider.dispatcher.stages import task_row
 from outrider.dispatcher.store import attempts, executions, graphs, tasks
 from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.store.executions import Execution, Status
@@ -133,7 +133,13 @@ def _interrupted(run: Run, position: int) -> None:
 def _take_up_attempt(restored: Restored, row: StoredTask, attempt: Attempt) -> None:
     run = restored.run
     run.open[attempt.id] = OpenAttempt(
-        attempt.id, row.position, attempt.number, attempt.agent_id, attempt.state, attempt.property_sequence
+        attempt.id,
+        row.position,
+        attempt.number,
+        attempt.agent_id,
+        attempt.token_hash,
+        attempt.state,
+        attempt.property_sequence,
     )
     if attempt.state is AttemptState.SENDING:
         restored.unsent.append(attempt.id)
@@ -170,7 +176,7 @@ def _prepare_resume(turn: Turn, run: Run, row: StoredTask) -> None:
     waited_for = {each for new in added for each in graph.dependencies[new]}
     last = tuple(new for new in added if new not in waited_for)
     graph.wait_for(position, (*graph.dependencies[position], *last))
-    tasks.insert(turn.connection, [tasks.row_of(stored_task(run, graph, new)) for new in added])
+    tasks.insert(turn.connection, [task_row(run, graph, new) for new in added])
     tasks.set_dependencies(turn.connection, {graph.task_id(position): graph.dependencies[position]})
     graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
 

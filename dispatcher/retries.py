@@ -95,6 +95,9 @@ class Consequence:
     reason: str = ""
 
 
+_DONE = Consequence(next=Next.DONE)
+
+
 def consequence(
     ending: Ending, policy: Policy, *, retries: int, cancelling: bool, may_ask_again: bool = True
 ) -> Consequence:
@@ -165,7 +168,7 @@ def _resend_delay(settings: EngineSettings, times: int) -> float:
 
 def _after_success(ending: Ending, policy: Policy, *, cancelling: bool) -> Consequence:
     if not policy.until_truthy or ending.value:
-        return Consequence(next=Next.DONE)
+        return _DONE
     if cancelling:
         return Consequence(next=Next.CANCELLED, reason="cancelled while it waited for a true result")
     return Consequence(

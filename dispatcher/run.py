@@ -8,6 +8,7 @@ from typing import Any
 
 from outrider.dispatcher.graph_run import GraphRun
 from outrider.dispatcher.model import Model
+from outrider.dispatcher.plan_values import PlanValues
 from outrider.dispatcher.retries import UNKNOWN, Policy
 from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.executions import Cancel, Execution
@@ -23,6 +24,7 @@ class OpenAttempt:
     position: int
     number: int
     agent_id: str
+    token_hash: str
     state: AttemptState
     property_sequence: int = 0
 
@@ -102,6 +104,11 @@ class Run:
     def id(self) -> str:
         """The execution's id."""
         return self.execution.id
+
+    @property
+    def values(self) -> PlanValues:
+        """What is known of the plan's values; without a deployment there is one operation, and nothing is kept."""
+        return PlanValues() if self.model is None else self.model.values
 
     @property
     def stopping(self) -> bool:

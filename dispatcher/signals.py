@@ -94,35 +94,42 @@ Signal = Union[
 ]
 
 
+#: So long may a patient signal wait while others keep the engine busy.
+_PATIENCE_SECONDS = 1.0
+
+
 class Inbox:
     """A queue with one reader, which takes everything that is there at once."""
 
     def __init__(self) -> None:
         self._signals: deque[Signal] = deque()
+        #: Signals that wait for company, each with the time of its coming.
+        self._patient: deque[tuple[float, Signal]] = deque()
         self._filled = threading.Condition()
-        #: Whether there is a signal that does not wait for company.
-        self._urgent = False
 
     def put(self, signal: Signal, *, patient: bool = False) -> None:
-        """Add a signal, from any thread; a `patient` one is taken with the next other one, or at a timeout."""
+        """Add a signal, from any thread; a `patient` one is taken when nothing else is to do, or after a second."""
         with self._filled:
+            if patient:
+                self._patient.append((time.monotonic(), signal))
+                return
             self._signals.append(signal)
-            if not (patient or self._urgent):
-                self._urgent = True
+            if len(self._signals) == 1:
                 self._filled.notify()
 
     def take(self, *, limit: int, timeout_seconds: float) -> list[Signal]:
         """Return up to `limit` signals, waiting for the first one that is not patient up to the timeout."""
         deadline = time.monotonic() + timeout_seconds
         with self._filled:
-            while not self._urgent:
+            while not self._signals:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
                 self._filled.wait(left)
             taken = [self._signals.popleft() for _ in range(min(limit, len(self._signals)))]
-            self._urgent = bool(self._signals)
+            if self._patient and (not taken or self._patient[0][0] < time.monotonic() - _PATIENCE_SECONDS):
+                taken += [self._patient.popleft()[1] for _ in range(min(limit, len(self._patient)))]
             return taken
 
     def __len__(self) -> int:
-        return len(self._signals)
+        return len(self._signals) + len(self._patient)

@@ -17,7 +17,7 @@ from outrider.dispatcher.run import Run
 from outrider.dispatcher.store import graphs, tasks
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.graphs import GraphState, StoredGraph
-from outrider.dispatcher.store.tasks import StoredTask, TaskState
+from outrider.dispatcher.store.tasks import TaskState
 from outrider.dispatcher.timers import Timers
 from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.errors import WorkflowError
@@ -99,7 +99,7 @@ class Stages:
         graph = run.current
         for start in range(positions.start, positions.stop, _INSERT_ROWS):
             chunk = range(start, min(start + _INSERT_ROWS, positions.stop))
-            tasks.insert(turn.connection, [tasks.row_of(stored_task(run, graph, each)) for each in chunk])
+            tasks.insert(turn.connection, [task_row(run, graph, each) for each in chunk])
         run.total_operations += sum(is_operation(graph.tasks[each]) for each in positions)
         turn.save_execution(run, {"total_operations": run.total_operations})
 
@@ -179,15 +179,14 @@ class Stages:
         graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
 
 
-def stored_task(run: Run, graph: GraphRun, position: int) -> StoredTask:
-    """Return a task of a graph as it is stored."""
-    return StoredTask(
-        id=graph.task_id(position),
+def task_row(run: Run, graph: GraphRun, position: int) -> dict[str, Any]:
+    """Return the row of a task that is new in a graph."""
+    return tasks.new_row(
+        graph.tasks[position],
+        graph.dependencies[position],
         graph_id=graph.id,
         execution_id=run.id,
         position=position,
-        task=graph.tasks[position],
-        dependencies=graph.dependencies[position],
     )
 
 

@@ -9,8 +9,12 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
+#: Entries that the heap may hold beyond two for each alarm: most alarms are dropped long before they are due.
+_MOST_STALE = 1000
+
+
 class Timers(Generic[K]):
-    """One alarm per key. Moving or dropping one is cheap: the heap's old entry is skipped when it surfaces."""
+    """One alarm per key. Moving or dropping one is cheap: the heap keeps old entries until they surface or are many."""
 
     def __init__(self) -> None:
         self._due: dict[K, float] = {}
@@ -33,7 +37,9 @@ class Timers(Generic[K]):
 
     def drop(self, key: K) -> None:
         """Forget the alarm of `key`, if there is one."""
-        self._due.pop(key, None)
+        if self._due.pop(key, None) is not None and len(self._heap) > _MOST_STALE + 2 * len(self._due):
+            self._heap = [entry for entry in self._heap if entry[2] in self._due]
+            heapq.heapify(self._heap)
 
     def postpone_all(self, until: float) -> None:
         """Move every alarm that is earlier than `until` to `until`."""

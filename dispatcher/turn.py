@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.run import Run
-from outrider.dispatcher.store import attempts, bulk, events, executions, tasks
+from outrider.dispatcher.store import attempts, bulk, events, executions, jsontext, tasks
 from outrider.dispatcher.store.events import Event
+from outrider.messaging.messages import Proof, Verdict
 from outrider.messaging.transport import Delivery, Outgoing
 
 
@@ -61,6 +62,19 @@ class Turn:
         if run.model is not None:
             run.model.refresh(self.connection)
         return True
+
+    def end(self, attempt_id: str, verdict: Verdict, proof: Proof, stored: Mapping[str, Any], *, applied: bool) -> None:
+        """Write an attempt's verdict; `applied`: its consequences are drawn in this turn."""
+        self.ended.append(
+            {
+                "b_id": attempt_id,
+                "b_verdict": verdict.value,
+                "b_applied": applied,
+                "b_at": self.stored_now,
+                "b_proof": proof.value,
+                "b_result": jsontext.dump(stored),
+            }
+        )
 
     def save_task(self, run: Run, position: int, *, not_before: float | None = None, error: str | None = None) -> None:
         """Write where a task stands."""

@@ -29,6 +29,7 @@ from typing import Any, Callable, NamedTuple, NoReturn, Optional, TypeVar, Union
 
 from outrider.messaging.errors import DecodeError, EncodeError
 from outrider.messaging.messages import Message
+from outrider.messaging.writing import text_of, write_json
 
 VERSION = 1
 
@@ -52,6 +53,8 @@ class _Codec(NamedTuple):
 
     encode: Optional[_Convert]
     decode: _Convert
+    #: Values of exactly this type are taken as they are, without `decode`: it is called for every field.
+    exact: Optional[type] = None
 
 
 _compiled: dict[Any, _Codec] = {}
@@ -60,11 +63,19 @@ _compiled: dict[Any, _Codec] = {}
 def encode(message: Message) -> bytes:
     """Return the message's wire form; raises `EncodeError` if it holds a value that JSON does not have."""
     name = type(message).__name__
-    envelope = {"type": name, "version": VERSION, "body": to_json(message)}
     try:
-        return _write(envelope).encode("ascii")
+        text = text_of(message)
+    except (TypeError, ValueError, KeyError, RecursionError):
+        text = _long_way(message)
+    return f'{{"type":"{name}","version":{VERSION},"body":{text}}}'.encode("ascii")
+
+
+def _long_way(message: Message) -> str:
+    """Write what no template fits, or say what is wrong with it."""
+    try:
+        return write_json(to_json(message))
     except (TypeError, ValueError, RecursionError) as error:
-        raise EncodeError(f"{name} cannot be written as JSON: {error}") from error
+        raise EncodeError(f"{type(message).__name__} cannot be written as JSON: {error}") from error
 
 
 def decode(body: bytes) -> Message:
@@ -122,7 +133,7 @@ def _compile(annotation: Any) -> _Codec:
     if is_dataclass(annotation):
         return _object_codec(annotation)
     if annotation in _SCALARS:
-        return _Codec(None, _SCALARS[annotation])
+        return _Codec(None, _SCALARS[annotation], annotation)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _enum_codec(annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -131,7 +142,7 @@ def _compile(annotation: Any) -> _Codec:
     if origin is Union and len(arguments) == 2 and arguments[1] is type(None):
         return _optional_codec(_codec(arguments[0]))
     if origin is dict or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        return _Codec(_plain_mapping, _mapping)
+        return _Codec(_plain_mapping, _mapping, dict)
     raise TypeError(f"messages cannot have fields of type {annotation!r}: teach outrider.messaging.codec first")
 
 
@@ -139,7 +150,7 @@ def _object_codec(cls: Any) -> _Codec:
     annotations = typing.get_type_hints(cls)
     codecs = {field.name: _codec(annotations[field.name]) for field in fields(cls)}
     encoders = tuple((name, codec.encode) for name, codec in codecs.items() if codec.encode is not None)
-    decoders = tuple((name, codec.decode) for name, codec in codecs.items())
+    decoders = {name: (codec.exact, codec.decode) for name, codec in codecs.items()}
     required = tuple(f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING)
 
     def encode_object(value: Any) -> dict[str, Any]:
@@ -154,24 +165,30 @@ def _object_codec(cls: Any) -> _Codec:
         arguments = {}
         name = ""
         try:
-            for name, decode_field in decoders:
-                if name in data:
-                    arguments[name] = decode_field(data[name])
+            for name, item in data.items():
+                if name in decoders:
+                    exact, decode_field = decoders[name]
+                    arguments[name] = item if item.__class__ is exact else decode_field(item)
         except _Mismatch as error:
             error.path.append(f".{name}")
             raise
-        for name in required:
-            if name not in arguments:
-                missing = _Mismatch("is required and missing")
-                missing.path.append(f".{name}")
-                raise missing
+        if len(arguments) < len(decoders):
+            _require(required, arguments)
         return cls(**arguments)
 
     return _Codec(encode_object, decode_object)
 
 
+def _require(names: tuple[str, ...], found: dict[str, Any]) -> None:
+    for name in names:
+        if name not in found:
+            missing = _Mismatch("is required and missing")
+            missing.path.append(f".{name}")
+            raise missing
+
+
 def _sequence_codec(item: _Codec) -> _Codec:
-    encode_item, decode_item = item
+    encode_item, decode_item = item.encode, item.decode
 
     def encode_sequence(value: Any) -> list[Any]:
         return list(value) if encode_item is None else [encode_item(element) for element in value]
@@ -192,7 +209,7 @@ def _sequence_codec(item: _Codec) -> _Codec:
 
 
 def _optional_codec(inner: _Codec) -> _Codec:
-    encode_inner, decode_inner = inner
+    encode_inner, decode_inner = inner.encode, inner.decode
 
     def encode_optional(value: Any) -> Any:
         return None if value is None or encode_inner is None else encode_inner(value)
@@ -200,7 +217,7 @@ def _optional_codec(inner: _Codec) -> _Codec:
     def decode_optional(data: Any) -> Any:
         return None if data is None else decode_inner(data)
 
-    return _Codec(None if encode_inner is None else encode_optional, decode_optional)
+    return _Codec(None if encode_inner is None else encode_optional, decode_optional, inner.exact)
 
 
 def _enum_codec(cls: type[Enum]) -> _Codec:
@@ -295,14 +312,4 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _foreign(value: Any) -> Any:
-    """Return the plain form of a mapping that is no dict (a read-only view, say), deep inside a JSON field."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"a value of type {type(value).__name__} is not JSON")
-
-
-# ASCII output: lone surrogates, which file names of a host may hold, survive as escapes.
-# No search for cycles: one ends in a RecursionError as well, and the search costs a quarter of the time.
-_write = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False, default=_foreign).encode
 _read = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant).decode

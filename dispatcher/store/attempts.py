@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.store import bulk, jsontext
@@ -120,28 +121,44 @@ def replacement(attempt_id: str, late: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-#: So many are found faster one by one, through a statement that is compiled once, than by a list of any length.
-_FEW = 8
 _NAMES = tuple(Attempt.__dataclass_fields__)
-_BY_ID = sa.select(*_COLUMNS).where(ATTEMPTS.c.id == sa.bindparam("b_id"))
+_OF_IDS: Mapping[str, sa.ColumnElement[bool]] = {
+    "sqlite": ATTEMPTS.c.id.in_(
+        sa.select(sa.column("value")).select_from(sa.func.json_each(sa.bindparam("b_ids", type_=sa.Text)))
+    ),
+    "postgresql": ATTEMPTS.c.id == sa.any_(sa.bindparam("b_ids", type_=postgresql.ARRAY(sa.Text))),
+}
 
 
-def by_ids(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> dict[str, Attempt]:
+def _of_ids(columns: Sequence[sa.Column[Any]]) -> dict[tuple[str, bool], sa.Select[Any]]:
+    """Return the statements that read these columns of some attempts, by dialect and whether the rows are locked."""
+    plain = {dialect: sa.select(*columns).where(some) for dialect, some in _OF_IDS.items()}
+    # Always in the same order, so that two dispatchers cannot wait for each other; SQLite has no locks of rows.
+    locking = plain["postgresql"].order_by(ATTEMPTS.c.id).with_for_update()
+    return {
+        ("sqlite", False): plain["sqlite"],
+        ("sqlite", True): plain["sqlite"],
+        ("postgresql", False): plain["postgresql"],
+        ("postgresql", True): locking,
+    }
+
+
+_BY_IDS = _of_ids(_COLUMNS)
+_STATES = _of_ids((ATTEMPTS.c.id, ATTEMPTS.c.state))
+_UNAPPLIED = {
+    key: statement.where(ATTEMPTS.c.state == AttemptState.ENDED.value, ATTEMPTS.c.applied.is_(False))
+    for key, statement in _BY_IDS.items()
+}
+
+
+def by_ids(connection: Connection, ids: Collection[str], *, lock: bool = False) -> dict[str, Attempt]:
     """Return the attempts of `ids` that exist; `lock`: until the transaction's end (SQLite: it has the only one)."""
-    found: dict[str, Attempt] = {}
-    if len(ids) <= _FEW and (not lock or connection.dialect.name == "sqlite"):
-        for attempt_id in ids:
-            row = bulk.row(connection, _BY_ID, {"b_id": attempt_id})
-            if row is not None:
-                found[attempt_id] = _record(SimpleNamespace(**dict(zip(_NAMES, row, strict=True))))
-        return found
-    for chunk in _chunks(ids):
-        query = sa.select(*_COLUMNS).where(ATTEMPTS.c.id.in_(chunk))
-        if lock and connection.dialect.name != "sqlite":
-            query = query.order_by(ATTEMPTS.c.id).with_for_update()
-        for row in connection.execute(query):
-            found[row.id] = _record(row)
-    return found
+    return {row[0]: _record(row) for row in _some(connection, _BY_IDS, ids, lock=lock)}
+
+
+def lock_states(connection: Connection, ids: Collection[str]) -> dict[str, AttemptState]:
+    """Lock the attempts of `ids` that exist, as `by_ids` does; return how far they have come, and nothing else."""
+    return {attempt_id: AttemptState(state) for attempt_id, state in _some(connection, _STATES, ids, lock=True)}
 
 
 def last_begun(connection: Connection, made: Mapping[str, int]) -> dict[str, Attempt]:
@@ -169,17 +186,9 @@ def of_execution(connection: Connection, execution_id: str) -> list[Attempt]:
     return [_record(row) for row in connection.execute(query)]
 
 
-def unapplied(connection: Connection, execution_ids: Sequence[str]) -> list[Attempt]:
-    """Return ended attempts, also of other dispatchers' recording, whose owner has not acted on them yet."""
-    found: list[Attempt] = []
-    for chunk in _chunks(execution_ids):
-        query = sa.select(*_COLUMNS).where(
-            ATTEMPTS.c.execution_id.in_(chunk),
-            ATTEMPTS.c.state == AttemptState.ENDED.value,
-            ATTEMPTS.c.applied.is_(False),
-        )
-        found += [_record(row) for row in connection.execute(query)]
-    return found
+def unapplied(connection: Connection, ids: Collection[str]) -> list[Attempt]:
+    """Return those of `ids` that have ended, by another dispatcher's recording, and whose owner has not acted on it."""
+    return [_record(row) for row in _some(connection, _UNAPPLIED, ids)]
 
 
 def bodies(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
@@ -197,24 +206,27 @@ def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
         yield all_ids[start : start + CHUNK]
 
 
-def _record(row: Any) -> Attempt:
-    return Attempt(
-        id=row.id,
-        task_id=row.task_id,
-        execution_id=row.execution_id,
-        number=row.number,
-        agent_id=row.agent_id,
-        token_hash=row.token_hash,
-        state=AttemptState(row.state),
-        verdict=None if row.verdict is None else Verdict(row.verdict),
-        applied=bool(row.applied),
-        created_at=row.created_at,
-        sent_at=row.sent_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        proof=row.proof,
-        result=jsontext.load(row.result),
-        late_result=jsontext.load(row.late_result),
-        property_sequence=row.property_sequence,
-        secrets=tuple(jsontext.load(row.secrets) or ()),
-    )
+def _some(
+    connection: Connection,
+    statements: Mapping[tuple[str, bool], sa.Select[Any]],
+    ids: Collection[str],
+    *,
+    lock: bool = False,
+) -> list[tuple[Any, ...]]:
+    """Return rows of any number of attempts by a statement that is compiled once: all ids are one parameter."""
+    if not ids:
+        return []
+    dialect = connection.dialect.name
+    values = {"b_ids": json.dumps(list(ids)) if dialect == "sqlite" else list(ids)}
+    return bulk.rows(connection, statements[dialect, lock], values)
+
+
+def _record(row: Iterable[Any]) -> Attempt:
+    """Return an attempt from its columns, in the order of `Attempt`'s fields."""
+    values = dict(zip(_NAMES, row, strict=True))
+    values["state"] = AttemptState(values["state"])
+    values["verdict"] = None if values["verdict"] is None else Verdict(values["verdict"])
+    values["applied"] = bool(values["applied"])
+    values["result"], values["late_result"] = jsontext.load(values["result"]), jsontext.load(values["late_result"])
+    values["secrets"] = tuple(jsontext.load(values["secrets"]) or ())
+    return Attempt(**values)

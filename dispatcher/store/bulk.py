@@ -49,6 +49,15 @@ def row(connection: Connection, statement: sa.Select[Any], values: Mapping[str, 
         return found
 
 
+def rows(connection: Connection, statement: sa.Select[Any], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return all rows of a module's constant `statement`, as the driver has them (see `row`)."""
+    text, parameters = _bound(connection, statement, values)
+    with _cursor(connection, text) as cursor:
+        cursor.execute(text, parameters)
+        found: list[tuple[Any, ...]] = list(cursor.fetchall())
+        return found
+
+
 def change(connection: Connection, statement: sa.Update, values: Mapping[str, Any]) -> int:
     """Run a module's constant `statement` once; return how many rows it matched."""
     text, parameters = _bound(connection, statement, values)

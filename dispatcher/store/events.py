@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ class Event:
 
 
 _FIELDS = tuple(name for name in Event.__dataclass_fields__ if name not in ("id", "stored_at"))
-
+_VALUES_OF = operator.attrgetter(*_FIELDS)
 
 _INSERT = sa.insert(EVENTS)
 
@@ -70,8 +71,9 @@ def after(
 
 
 def _row(event: Event, now: float) -> dict[str, Any]:
-    row = {name: getattr(event, name) for name in _FIELDS}
-    row["message"] = event.message.replace("\0", "\ufffd")
+    row: dict[str, Any] = dict(zip(_FIELDS, _VALUES_OF(event), strict=True))
+    if "\0" in event.message:
+        row["message"] = event.message.replace("\0", "\ufffd")
     if event.causes is not None:
         row["causes"] = jsontext.dump(event.causes)
     row["stored_at"] = now

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -49,38 +50,47 @@ class StoredTask:
 #: Fields of a planner's task that have columns of their own.
 _COLUMNS = frozenset({"id", "kind", "operation", "instance"})
 _SPEC = tuple(name for name in Task.__dataclass_fields__ if name not in _COLUMNS)
-_DEFAULTS = {name: Task.__dataclass_fields__[name].default for name in _SPEC}
+_SPEC_OF = operator.attrgetter(*_SPEC)
+_DEFAULTS = tuple(Task.__dataclass_fields__[name].default for name in _SPEC)
 
 
-def row_of(stored: StoredTask) -> dict[str, Any]:
-    """Return the row of a new task."""
-    task = stored.task
-    spec = {name: value for name in _SPEC if (value := getattr(task, name)) != _DEFAULTS[name]}
+def new_row(
+    task: Task, dependencies: Iterable[int], *, graph_id: str, execution_id: str, position: int
+) -> dict[str, Any]:
+    """Return the row of a new task; `dependencies` are positions in the same graph."""
+    values = _SPEC_OF(task)
+    spec = "{}" if values == _DEFAULTS else jsontext.dump(_given(values))
     return {
-        "id": stored.id,
-        "graph_id": stored.graph_id,
-        "execution_id": stored.execution_id,
-        "position": stored.position,
+        "id": f"{graph_id}.{position}",
+        "graph_id": graph_id,
+        "execution_id": execution_id,
+        "position": position,
         "name": task.id,
         "kind": task.kind.value,
         "operation": task.operation,
         "instance": task.instance,
-        "spec": jsontext.dump(spec),
-        "dependencies": jsontext.dump(stored.dependencies),
-        "state": stored.state.value,
-        "attempt": stored.attempt,
-        "retries": stored.retries,
-        "not_before": stored.not_before,
-        "error": stored.error,
-        "decision": None if stored.decision is None else jsontext.dump(stored.decision),
+        "spec": spec,
+        "dependencies": f"[{','.join(map(str, dependencies))}]",
+        "state": TaskState.PENDING.value,
+        "attempt": 0,
+        "retries": 0,
+        "not_before": None,
+        "error": None,
+        "decision": None,
     }
+
+
+def _given(values: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the fields of a task's `spec` that are not as they are by default."""
+    fields = zip(_SPEC, values, _DEFAULTS, strict=True)
+    return {name: value for name, value, default in fields if value != default}
 
 
 _INSERT = sa.insert(TASKS)
 
 
 def insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Store new tasks (see `row_of`)."""
+    """Store new tasks (see `new_row`)."""
     bulk.write(connection, _INSERT, rows)
 
 

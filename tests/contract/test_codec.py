@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from outrider.messaging.codec import decode, encode, from_json, to_json
 from outrider.messaging.errors import DecodeError, EncodeError
 from outrider.messaging.messages import ControlReply, Message, OperationResult, OperationTask, Verdict
+from outrider.messaging.writing import Written, text_of, write_json
 from tests.support.messages import one_of_each, operation_task
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -94,6 +95,29 @@ def test_a_message_survives_the_round_trip(name: str) -> None:
 def test_any_message_that_its_types_allow_survives_the_round_trip(name: str, data: st.DataObject) -> None:
     message = data.draw(values_of(type(EXAMPLES[name])))
     assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_templates_write_what_the_standard_encoder_writes(name: str, data: st.DataObject) -> None:
+    message = data.draw(values_of(type(EXAMPLES[name])))
+    assert text_of(message) == write_json(to_json(message))
+
+
+def test_a_field_that_no_template_fits_is_written_nevertheless() -> None:
+    message = dataclasses.replace(operation_task(), timeout_seconds=5, start_window_seconds=600, attempt_number=2.5)
+    body = wire(message)["body"]
+    assert (body["timeout_seconds"], body["start_window_seconds"], body["attempt_number"]) == (5, 600, 2.5)
+
+
+def test_an_object_that_was_written_ahead_is_carried_as_its_text() -> None:
+    ahead = Written({"path": "é", "deep": {"a": [1, None]}})
+    message = dataclasses.replace(operation_task(), inputs=ahead)
+    assert message == dataclasses.replace(operation_task(), inputs=dict(ahead))
+    assert encode(message) == encode(dataclasses.replace(operation_task(), inputs=dict(ahead)))
+    ahead.text = '{"path":"made ahead"}'
+    assert wire(message)["body"]["inputs"] == {"path": "made ahead"}
 
 
 @given(value=json_values)
