@@ -26,7 +26,12 @@ def private_keys(target: SshTarget) -> Iterator[paramiko.PKey]:
         return
     if not target.use_agent:
         return
-    yield from paramiko.Agent().get_keys()
+    agent = paramiko.Agent()
+    try:
+        yield from agent.get_keys()
+    finally:
+        # Its keys sign through this connection, so it is held until the caller has tried them.
+        agent.close()
     for name in USUAL_FILES:
         path = Path("~/.ssh").expanduser() / name
         if path.exists():
