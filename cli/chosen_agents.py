@@ -7,7 +7,7 @@ does, this process has just begun to hear heartbeats, so it waits for a few befo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -61,7 +61,15 @@ def choose(known: Iterable[Agent], wanted: Sequence[str], *, every: bool, centra
     return Chosen(tuple(dict.fromkeys([*named, *sorted(fitting - silent)])), tuple(sorted(silent)))
 
 
-def choose_living(database: Database, wanted: Sequence[str], *, every: bool, central: str, patient: bool) -> Chosen:
+def choose_living(
+    database: Database,
+    wanted: Sequence[str],
+    *,
+    every: bool,
+    central: str,
+    patient: bool,
+    pause: Callable[[float], object] = time.sleep,
+) -> Chosen:
     """Do as `choose` with the store's agents; `patient`: give silent ones a few heartbeats' time to be heard of."""
     deadline = time.monotonic() + HEARD_WITHIN_SECONDS if patient else 0.0
     while True:
@@ -76,7 +84,7 @@ def choose_living(database: Database, wanted: Sequence[str], *, every: bool, cen
         else:
             if over or not chosen.silent:
                 return chosen
-        time.sleep(_POLL_SECONDS)
+        pause(_POLL_SECONDS)
 
 
 def _lives(agent: Agent, now: float) -> bool:

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from outrider.cli.chosen_agents import Chosen
 from outrider.cli.exit_codes import ExitCode
-from outrider.cli.follow import HOLD_SECONDS, PAGE, POLL_SECONDS, LastLines
+from outrider.cli.follow import HOLD_SECONDS, LAST_POLL_SECONDS, PAGE, POLL_SECONDS, LastLines
 from outrider.cli.interrupt import cancel_on_interrupt
-from outrider.cli.local import Local
 from outrider.cli.output import console, errors, print_json, print_table
 from outrider.cli.progress import LEVEL_STYLES
+from outrider.cli.sequencing import Operation, Sequencing
 from outrider.cli.waterfall import seconds
 from outrider.dispatcher.store import attempts, events, executions
 from outrider.dispatcher.store.database import Database
@@ -42,22 +42,13 @@ class AgentOutcome:
     execution: str | None = None
 
 
-def run_on_all(
-    local: Local,
-    chosen: Chosen,
-    operation: tuple[dict[str, Any], str, dict[str, Any]],
-    *,
-    timeout: float | None,
-    json: bool,
-) -> list[AgentOutcome]:
+def run_on_all(work: Sequencing, chosen: Chosen, operation: Operation, *, json: bool) -> list[AgentOutcome]:
     """Start the operation on every agent, follow all of them to their end; return one outcome per agent."""
-    entry, name, arguments = operation
-    database = local.dispatcher.database
-    started = local.dispatcher.start_operations(chosen.agents, entry, name, arguments, timeout=timeout)
+    started = work.start(chosen.agents, operation)
     names = {execution.id: agent for execution, agent in zip(started, chosen.agents, strict=True)}
-    with cancel_on_interrupt(local.dispatcher, tuple(names)):
-        ended = _followed(database, names, OutputLines(names, silent=json))
-    outcomes = [_outcome(database, ended[execution_id], agent) for execution_id, agent in names.items()]
+    with cancel_on_interrupt(work.cancel, tuple(names)):
+        ended = _followed(work, names, OutputLines(names, silent=json))
+    outcomes = [_outcome(work.database, ended[execution_id], agent) for execution_id, agent in names.items()]
     outcomes += [AgentOutcome(agent, SILENT, error="not heard of lately; nothing was sent") for agent in chosen.silent]
     return outcomes
 
@@ -87,17 +78,14 @@ class OutputLines:
             console.print(head.append(Text(text, style=LEVEL_STYLES.get(event.level or "", ""))), soft_wrap=True)
 
 
-def _followed(database: Database, names: Mapping[str, str], lines: OutputLines) -> dict[str, Execution]:
+def _followed(work: Sequencing, names: Mapping[str, str], lines: OutputLines) -> dict[str, Execution]:
     """Return the executions once all have ended. Each ends: a verdict comes within the engine's bounds."""
     last_event, ended, last_lines = 0, dict[str, Execution](), LastLines(tuple(names))
     while True:
-        with database.read() as connection:
+        with work.database.read() as connection:
             # Status before output: what is recorded before the end is shown before the end.
-            for execution_id in names.keys() - ended.keys():
-                found = executions.get(connection, execution_id)
-                if found.ended:
-                    ended[execution_id] = found
-            now = database.now(connection)
+            ended |= executions.ended_of(connection, names.keys() - ended.keys())
+            now = work.database.now(connection)
             over = len(ended) == len(names) and last_lines.there(connection, now)
             page = events.after(connection, last_event, execution_ids=tuple(names), limit=PAGE)
         if page:
@@ -108,7 +96,10 @@ def _followed(database: Database, names: Mapping[str, str], lines: OutputLines) 
         lines.show(until=float("inf") if over else now - HOLD_SECONDS)
         if over:
             return ended
-        time.sleep(POLL_SECONDS)
+        if len(ended) == len(names):
+            time.sleep(LAST_POLL_SECONDS)
+        else:
+            work.pause(POLL_SECONDS)
 
 
 def _outcome(database: Database, execution: Execution, agent: str) -> AgentOutcome:

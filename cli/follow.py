@@ -19,6 +19,8 @@ POLL_SECONDS = 0.1
 HOLD_SECONDS = 0.25
 #: How long an execution that has ended is followed for the last lines of its operations, which travel after results.
 LAST_LINES_SECONDS = 3.0
+#: How often it is looked for these lines, which come milliseconds after the results, and of which nothing tells.
+LAST_POLL_SECONDS = 0.01
 #: Records read at once.
 PAGE = 1000
 SUCCEEDED = "succeeded"
@@ -29,9 +31,12 @@ HIDDEN_EVENTS = frozenset({"sending_task"})
 
 
 def follow(
-    database: Database, execution_id: str, display: Display, *, stop: Callable[[], bool] = lambda: False
+    database: Database, execution_id: str, display: Display, *, pause: Callable[[float], object] = time.sleep
 ) -> Execution:
-    """Feed the display until the execution ends or `stop()` is true; returns the execution as it is then."""
+    """Feed the display until the execution ends; returns it as it is then.
+
+    `pause` waits for so many seconds, or for less if it is told that something has happened.
+    """
     last_event = 0
     held: list[events.Event] = []
     last_lines = LastLines((execution_id,))
@@ -48,13 +53,15 @@ def follow(
             held += [event for event in page if event.event_type not in HIDDEN_EVENTS]
         if len(page) == PAGE:
             continue
-        over = ended or stop()
-        held = _show(held, display, until=float("inf") if over else now - HOLD_SECONDS)
+        held = _show(held, display, until=float("inf") if ended else now - HOLD_SECONDS)
         if snapshot is not None:
             display.snapshot(snapshot)
-        if over:
+        if ended:
             return execution
-        time.sleep(POLL_SECONDS)
+        if execution.ended:
+            time.sleep(LAST_POLL_SECONDS)
+        else:
+            pause(POLL_SECONDS)
 
 
 class LastLines:

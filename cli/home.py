@@ -41,6 +41,11 @@ class Home:
         return self.path / "builds"
 
     @property
+    def bells(self) -> Path:
+        """Where processes of this home wake each other; see `outrider.dispatcher.doorbell`."""
+        return self.path / "bells"
+
+    @property
     def configuration(self) -> Path:
         """Settings file; need not exist."""
         return self.path / "outrider.toml"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import signal
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 from outrider.cli.output import errors
-from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import Conflict
 from outrider.dispatcher.store.executions import Cancel
 
@@ -21,7 +19,7 @@ STEPS = (
 
 
 @contextmanager
-def cancel_on_interrupt(dispatcher: Dispatcher, execution_ids: Collection[str]) -> Iterator[None]:
+def cancel_on_interrupt(cancel: Callable[[str, Cancel], object], execution_ids: Collection[str]) -> Iterator[None]:
     """For the time of the block, SIGINT and SIGTERM are wishes about the executions."""
     steps = iter(STEPS)
 
@@ -34,7 +32,7 @@ def cancel_on_interrupt(dispatcher: Dispatcher, execution_ids: Collection[str]) 
         for execution_id in execution_ids:
             # It may have ended, in this very moment or before the others.
             with suppress(Conflict):
-                dispatcher.cancel(execution_id, kind, decided_by=getpass.getuser())
+                cancel(execution_id, kind)
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,7 @@ def opened(
     process, they are served from here. `manager` is where operations find the manager, if this
     process is one. Raises `DispatcherError`, `TransportError`.
     """
+    from outrider.dispatcher import doorbell
     from outrider.dispatcher.dispatcher import Dispatcher
     from outrider.dispatcher.files import ContentStore
     from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
@@ -152,6 +154,8 @@ def opened(
             manager=manager,
         )
         stack.enter_context(dispatcher)
+        dispatcher.on_end = partial(doorbell.ring, home.bells, doorbell.For.FOLLOWERS)
+        stack.enter_context(doorbell.answered(home.bells, dispatcher.look))
         agent = None
         if runs_agent:
             agent_transport = (

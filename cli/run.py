@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,7 +107,8 @@ def ensure_deployment(
 
 def watched(local: Local, execution: Execution, *, json: bool) -> Execution:
     """Show the execution until it ends; Ctrl-C asks for a cancel, a second one forces it."""
-    with cancel_on_interrupt(local.dispatcher, (execution.id,)), display_for(console, json=json) as display:
+    cancel = partial(local.dispatcher.cancel, decided_by=getpass.getuser())
+    with cancel_on_interrupt(cancel, (execution.id,)), display_for(console, json=json) as display:
         return follow(local.dispatcher.database, execution.id, display)
 
 

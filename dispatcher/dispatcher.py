@@ -15,12 +15,12 @@ any other dispatcher on the same store finds it there.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from outrider.dispatcher import planning
+from outrider.dispatcher import planning, wishes
 from outrider.dispatcher import why as explaining
 from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.blueprint import Settings as BlueprintSettings
@@ -106,7 +106,9 @@ class Dispatcher:
         )
         self.engine = Engine(services, self.settings, dispatcher_id=dispatcher_id)
         self._waiters = Waiters(self.database)
-        self.engine.on_end = self._waiters.ended
+        self.engine.on_end = self._ended
+        #: Called after executions have ended, on the engine's thread; for who follows them in another process.
+        self.on_end: Callable[[], None] = lambda: None
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -215,7 +217,7 @@ class Dispatcher:
         )
         with self.database.begin() as connection:
             stored = executions.insert(connection, record, now=self.database.now(connection))
-        self.engine.inbox.put(Look())
+        self.look()
         return stored
 
     def plan_update(
@@ -303,6 +305,10 @@ class Dispatcher:
         ended = await self._waiters.wait_async(started.id, timeout_seconds=timeout_seconds)
         return raise_for_status(ended)
 
+    def _ended(self, execution_ids: Iterable[str]) -> None:
+        self._waiters.ended(execution_ids)
+        self.on_end()
+
     def wait(self, execution_id: str, *, timeout_seconds: float | None = None) -> Execution:
         """Return an execution once it has ended. Raises `WaitExpired`, `NotFound`."""
         return self._waiters.wait(execution_id, timeout_seconds=timeout_seconds)
@@ -313,13 +319,13 @@ class Dispatcher:
 
     def cancel(self, execution_id: str, kind: Cancel = Cancel.NORMAL, *, decided_by: str = "") -> Execution:
         """Ask for a cancel; `wait` tells when it is done. Raises `NotFound`, `Conflict`."""
-        with self.database.begin() as connection:
-            now = self.database.now(connection)
-            execution = executions.request_cancel(connection, execution_id, kind, now=now)
-            decision = Decision(execution_id=execution_id, decision=kind.value, decided_by=decided_by)
-            decisions.append(connection, decision, now=now)
-        self.engine.inbox.put(Look())
+        execution = wishes.cancel(self.database, execution_id, kind, decided_by=decided_by)
+        self.look()
         return execution
+
+    def look(self) -> None:
+        """Have the engine of this process look into the store now: somebody else has written a wish there."""
+        self.engine.inbox.put(Look())
 
     def resume(self, execution_id: str, *, force: bool = False, decided_by: str = "") -> Execution:
         """Let a failed or cancelled execution go on at its operations.
@@ -345,7 +351,7 @@ class Dispatcher:
                 Decision(execution_id=execution_id, decision="resume", decided_by=decided_by, payload={"force": force}),
                 now=now,
             )
-        self.engine.inbox.put(Look())
+        self.look()
         return execution
 
     def decide(self, task_id: str, kind: DecisionKind, *, inputs: Json | None = None, decided_by: str = "") -> None:
@@ -407,24 +413,10 @@ class Dispatcher:
         timeout: float | None = None,
     ) -> list[Execution]:
         """Send the same operation to many agents as `start_operation` does; one execution each, in their order."""
-        record = {"plugin": plugin["name"], "operation": operation, "inputs": dict(inputs or {}), "timeout": timeout}
-        direct = {"operation": operation, "record": record, "plugin_entry": dict(plugin)}
-        with self.database.begin() as connection:
-            now = self.database.now(connection)
-            stored = [
-                executions.insert(
-                    connection,
-                    Execution(
-                        id=str(uuid.uuid4()),
-                        workflow=planning.DIRECT,
-                        tenant=self.tenant,
-                        details={"direct": {**direct, "agent": agent_id}},
-                    ),
-                    now=now,
-                )
-                for agent_id in agent_ids
-            ]
-        self.engine.inbox.put(Look())
+        stored = wishes.start_operations(
+            self.database, agent_ids, plugin, operation, inputs, timeout=timeout, tenant=self.tenant
+        )
+        self.look()
         return stored
 
     def run_operation(

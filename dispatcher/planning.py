@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from outrider.dispatcher.store.executions import Execution
+from outrider.dispatcher.wishes import DIRECT
 from outrider.dispatcher.workflows import get_workflow
 from outrider.dispatcher.workflows.graph import Stage, StagePlan, Task, TaskGraph, TaskKind, Workflow
 from outrider.dispatcher.workflows.view import DeploymentView
-
-#: Name of the workflow behind `Dispatcher.run_operation`.
-DIRECT = "run_operation"
 
 
 def plan_execution(execution: Execution, view: DeploymentView) -> Workflow:

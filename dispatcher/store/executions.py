@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -132,6 +132,13 @@ def get(connection: Connection, execution_id: str) -> Execution:
     if row is None:
         raise NotFound("execution", execution_id)
     return _record(row)
+
+
+def ended_of(connection: Connection, ids: Collection[str]) -> dict[str, Execution]:
+    """Return those of the executions that have ended, by id."""
+    ended = [status.value for status in ENDED]
+    query = sa.select(EXECUTIONS).where(EXECUTIONS.c.id.in_(ids), EXECUTIONS.c.status.in_(ended))
+    return {row.id: _record(row) for row in connection.execute(query)}
 
 
 def active_of(connection: Connection, tenant: str, deployment_id: str) -> Execution | None:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,20 +12,13 @@ import pytest
 from outrider.cli.commands import COMMANDS
 from outrider.cli.lazy import Command, Group
 from outrider.cli.remote.commands import MANAGED
+from tests.support.commands import started
 
 #: What takes longer to import than a light command may take as a whole.
 ENGINE = ("outrider.dispatcher.engine", "outrider.agent.agent", "outrider.installer", "pika")
 HEAVY = ("alembic", "boto3", "cryptography", "fastapi", "jinja2", "paramiko", "psycopg", "uvicorn", "yaml", *ENGINE)
 LANGUAGE = ("outrider.dispatcher.blueprint", "outrider.dispatcher.workflows")
 STORE = ("sqlalchemy",)
-
-#: Runs the command, then tells on the last line of standard error what it loaded.
-TELL = """
-import atexit, json, sys
-atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))
-from outrider.cli.main import main
-main()
-"""
 
 
 def entries(table: Mapping[str, Command | Group]) -> Iterator[Command]:
@@ -39,20 +28,6 @@ def entries(table: Mapping[str, Command | Group]) -> Iterator[Command]:
             yield from entries(entry.commands)
         else:
             yield entry
-
-
-def started(home: Path, *arguments: str, code: int = 0, **environment: str) -> tuple[str, set[str]]:
-    """Run the command; returns what it printed, and the modules that it loaded."""
-    done = subprocess.run(
-        [sys.executable, "-c", TELL, *arguments],
-        env={**os.environ, "OUTRIDER_HOME": str(home), **environment},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr[-2000:]
-    return done.stdout, set(json.loads(done.stderr.splitlines()[-1]))
 
 
 def test_lists_of_commands_say_what_the_commands_say() -> None:

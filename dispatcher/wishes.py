@@ -1,0 +1,61 @@
+"""What may be asked of the dispatchers of a store by writing it there: any of them does it, in whatever process it is.
+
+`Dispatcher` builds on this, and so do commands that have no engine of their own. Imports the store alone: a command
+that only asks starts fast.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from outrider.dispatcher.store import decisions, executions
+from outrider.dispatcher.store.database import Database
+from outrider.dispatcher.store.decisions import Decision
+from outrider.dispatcher.store.executions import Cancel, Execution
+
+Json = Mapping[str, Any]
+
+#: Name of the workflow behind one operation that is sent to an agent directly.
+DIRECT = "run_operation"
+
+
+def start_operations(
+    database: Database,
+    agent_ids: Sequence[str],
+    plugin: Json,
+    operation: str,
+    inputs: Json | None = None,
+    *,
+    timeout: float | None,
+    tenant: str,
+) -> list[Execution]:
+    """Have one operation run on each of the agents, without a deployment; one execution each, in their order."""
+    record = {"plugin": plugin["name"], "operation": operation, "inputs": dict(inputs or {}), "timeout": timeout}
+    direct = {"operation": operation, "record": record, "plugin_entry": dict(plugin)}
+    with database.begin() as connection:
+        now = database.now(connection)
+        return [
+            executions.insert(
+                connection,
+                Execution(
+                    id=str(uuid.uuid4()),
+                    workflow=DIRECT,
+                    tenant=tenant,
+                    details={"direct": {**direct, "agent": agent_id}},
+                ),
+                now=now,
+            )
+            for agent_id in agent_ids
+        ]
+
+
+def cancel(database: Database, execution_id: str, kind: Cancel, *, decided_by: str) -> Execution:
+    """Have an execution cancelled. Raises `NotFound`, `Conflict`."""
+    with database.begin() as connection:
+        now = database.now(connection)
+        execution = executions.request_cancel(connection, execution_id, kind, now=now)
+        decision = Decision(execution_id=execution_id, decision=kind.value, decided_by=decided_by)
+        decisions.append(connection, decision, now=now)
+    return execution
