@@ -71,6 +71,14 @@ def sources(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / f"{PLUGIN}-{VERSION}"
 
 
+def test_the_documentation_tells_the_same() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "bring-your-cloudify-plugin.md"
+    said = f"Of its own {PASSING + len(NOT_PASSING)} unit tests, {PASSING} pass"
+    text = " ".join(page.read_text().split())
+    assert said in text
+    assert [test for test in NOT_PASSING if test.rpartition(".")[2] not in text] == []
+
+
 def test_the_plugins_own_unit_tests_pass_but_the_listed_ones(python: Path, sources: Path, tmp_path: Path) -> None:
     root = Path(next(iter(__import__("outrider").__path__))).parent
     report = tmp_path / "report.xml"

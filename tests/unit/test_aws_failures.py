@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import Any, Callable
 
 import pytest
@@ -144,13 +145,19 @@ def a_world(moto: Moto) -> list[AwsNode]:
     ]
 
 
-def test_a_crash_at_any_resource_makes_nothing_twice_and_leaves_nothing(moto: Moto) -> None:
+def test_any_resource_survives_a_crash_and_the_use_by_others_and_leaves_nothing(moto: Moto) -> None:
     before, nodes = everything(moto), a_world(moto)
     for node in nodes:
         node.crash("create", saves=1)
         node.do("create")
     # A listener comes with a rule of its own.
     assert len(everything(moto)) == len(before) + len(nodes) + 1
+    for node in nodes:
+        external = {"use_external_resource": True, "resource_id": node.id}
+        elsewhere = replace(node, name="elsewhere", resource_config={}, properties=external, runtime_properties={})
+        elsewhere.do("create")
+        assert (elsewhere.id, elsewhere.do("check_drift").value) == (node.id, None)
+        elsewhere.do("delete")
     for node in reversed(nodes):
         node.do("stop")
         node.do("delete")

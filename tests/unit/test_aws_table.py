@@ -88,6 +88,32 @@ def test_every_row_has_a_node_type_and_every_aws_type_has_a_row() -> None:
     assert [name for name in types if name not in bases and not set(ancestors(name)) & set(ROWS)] == []
 
 
+#: What blueprints of the ecosystem are made of.
+PROMISED = """
+ec2: Instances Keypair SecurityGroup SecurityGroupRuleIngress SecurityGroupRuleEgress ElasticIP EBSVolume EBSAttachment
+ec2: Interface Vpc Subnet RouteTable Route InternetGateway NATGateway Tags Image
+elb: LoadBalancer TargetGroup Listener Rule
+s3: Bucket BucketObject BucketPolicy
+iam: Role Policy RolePolicy InstanceProfile
+"""
+
+
+def test_what_blueprints_are_made_of_is_there_and_can_be_checked_and_be_external() -> None:
+    types = plugin_yaml()["node_types"]
+    lines = [line.partition(": ") for line in PROMISED.strip().splitlines()]
+    named = [f"cloudify.nodes.aws.{service}.{name}" for service, _, names in lines for name in names.split()]
+    for name in [*named, "outrider.nodes.aws.CloudControlResource"]:
+        operations: set[str] = set()
+        properties: set[str] = set()
+        ancestor = name
+        while ancestor in types:
+            properties |= set(types[ancestor].get("properties") or {})
+            operations |= {each for of in (types[ancestor].get("interfaces") or {}).values() for each in of}
+            ancestor = types[ancestor]["derived_from"]
+        assert {"check_drift", "check_status"} <= operations, name
+        assert {"use_external_resource", "resource_id", "client_config", "resource_config"} <= properties, name
+
+
 def test_every_operation_that_plugin_yaml_names_exists() -> None:
     from outrider.plugins.aws import operations
 
