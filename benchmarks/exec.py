@@ -2,7 +2,8 @@
 
 Each host is a container with systemd and sshd; its agent was installed over SSH, and RabbitMQ is on this machine.
 `exec.p50_ms` is from the call of a running dispatcher (a manager, or a Python job that has one) until the results of
-all ten are stored: ten processes have run. `exec.cli_s` is the `outrider exec` command from its start to its end.
+all ten are stored: ten processes have run. `exec.cli_s` is the `outrider exec` command from its start to its end,
+beside that dispatcher, which does its work; `exec.cli.alone_s` is the same where none runs: the command begins its own.
 `exec.peer` is the `ansible` command with its module `command`, connections already open; there is no way to call it
 without a process of its own. `exec.peer.raw` is its quickest module, which runs no Python on the host.
 """
@@ -15,13 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from benchmarks.farm import Farm, farm
 from benchmarks.peers.ansible_peer import AnsiblePeer
 from benchmarks.report import Report, benchmark_arguments, note
-from outrider.cli.exec import what_to_run
+from outrider.cli.executing import shell_command
 from outrider.cli.home import Home
 from outrider.cli.local import Local, opened
 from outrider.cli.settings import CommandSettings, ConnectionSettings
@@ -44,9 +45,11 @@ class Contender:
 
     def command(self) -> float:
         """Run ``true`` on all agents; returns the seconds until all results are stored."""
-        entry, name, inputs = what_to_run(self.local, "true", None, None, {})
+        operation = shell_command("true", {}, None)
         began = time.perf_counter()
-        started = self.local.dispatcher.start_operations(self.agents, entry, name, inputs)
+        started = self.local.dispatcher.start_operations(
+            self.agents, operation.plugin, operation.name, operation.inputs
+        )
         ended = [self.local.dispatcher.wait(each.id, timeout_seconds=LIMIT_SECONDS) for each in started]
         seconds = time.perf_counter() - began
         failed = [each.error for each in ended if each.status is not Status.TERMINATED]
@@ -107,9 +110,8 @@ def main() -> None:
     peer: list[float] = []
     raw: list[float] = []
     note(f"starting {arguments.hosts} hosts")
-    with farm(arguments.hosts) as on, contender(on) as one:
-        ansible = AnsiblePeer(on.hosts, on.folder)
-        try:
+    with farm(arguments.hosts) as on:
+        with contender(on) as one, closing(AnsiblePeer(on.hosts, on.folder)) as ansible:
             # The first of each starts what stays: the plugin's runners here, SSH connections there.
             one.command()
             one.command()
@@ -120,12 +122,12 @@ def main() -> None:
                 command_line.append(one.command_line())
                 raw.append(ansible.command(module="raw"))
                 note(f"round {number}/{arguments.rounds}: {ours[-1]:.3f} s, ansible {peer[-1]:.3f} s")
-        finally:
-            ansible.close()
+        alone = [one.command_line() for _ in range(arguments.rounds)]
     report.sample("exec", ours, unit="ms", p99=True)
     report.sample("exec.peer", peer, unit="ms", p99=True)
     report.sample("exec.peer.raw", raw, unit="ms", p99=True)
     report.sample("exec.cli", command_line, unit="s")
+    report.sample("exec.cli.alone", alone, unit="s")
     times = sorted(peer)[len(peer) // 2] / sorted(ours)[len(ours) // 2]
     report.number("exec.times_faster", times, unit="x", detail="medians, against the peer", target="at least 20")
     report.print(as_json=arguments.json)

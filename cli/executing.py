@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,10 +84,7 @@ def run_on_one(work: Sequencing, agent_id: str, operation: Operation, *, json: b
 def what_to_run(work: Sequencing, asked: Asked, inputs: dict[str, object], *, quiet: bool) -> Operation:
     """Return the operation; builds the plugin if it is a source."""
     if asked.plugin is None:
-        # The script plugin's inline source; its first line keeps it from being taken for Python.
-        source = f"#!/bin/sh\n{asked.operation}\n"
-        inputs = {"script_source": source, **inputs}
-        return Operation({"name": "script"}, "script_runner.tasks.run", inputs, asked.timeout_seconds)
+        return shell_command(asked.operation, inputs, asked.timeout_seconds)
     path = asked.source
     if path is None:
         entry: dict[str, object] = {
@@ -104,6 +101,13 @@ def what_to_run(work: Sequencing, asked: Asked, inputs: dict[str, object], *, qu
     built = builder({"name": path.stem, "source": path.name}, path.parent)
     entry = {"name": path.stem, "source": path.name, "built": built}
     return Operation(entry, asked.operation, inputs, asked.timeout_seconds)
+
+
+def shell_command(text: str, inputs: Mapping[str, object], timeout_seconds: float | None) -> Operation:
+    """Return the script plugin's operation for a command."""
+    # Its first line keeps the inline source from being taken for Python.
+    inputs = {"script_source": f"#!/bin/sh\n{text}\n", **inputs}
+    return Operation({"name": "script"}, "script_runner.tasks.run", inputs, timeout_seconds)
 
 
 def report(work: Sequencing, execution: Execution, *, json: bool) -> None:
