@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from outrider.dispatcher import blueprint as language
-from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.children import PARENT_LABEL
+from outrider.dispatcher.errors import DispatcherError, NotFound
 from outrider.dispatcher.files.content import ContentStore
 from outrider.dispatcher.files.manifest import store_folder
 from outrider.dispatcher.secrets import SecretStore
@@ -82,7 +83,9 @@ class Deployer:
         """Plan a deployment and store it. Raises `NotFound`, `AlreadyExists`, `DeploymentInvalid`."""
         with self._database.read() as connection:
             blueprint = blueprints.get(connection, tenant, blueprint_id)
-        plan = self._prepare(blueprint, inputs)
+        asked = (details or {}).get("labels") or {}
+        plan = self._prepare(blueprint, inputs, labels={**_labels(blueprint.plan), **asked})
+        labels = {**_labels(plan), **asked}
         nodes, instances = plan.pop("nodes"), plan.pop("node_instances")
         record = Deployment(
             id=deployment_id,
@@ -93,7 +96,7 @@ class Deployer:
             outputs=plan.get("outputs") or {},
             capabilities=plan.get("capabilities") or {},
             scaling_groups=plan.get("scaling_groups") or {},
-            details={**blueprint.details, **(details or {})},
+            details={**blueprint.details, **(details or {}), **({"labels": labels} if labels else {})},
         )
         with self._database.begin() as connection:
             deployments.insert(
@@ -126,7 +129,12 @@ class Deployer:
         declared = (blueprint.plan or {}).get("inputs") or {}
         # An input that was absent is null; the new blueprint may have a default for it.
         kept = {name: value for name, value in present.inputs.items() if name in declared and value is not None}
-        plan = self._prepare(blueprint, {**kept, **inputs}, auto_correct_types=auto_correct_types)
+        plan = self._prepare(
+            blueprint,
+            {**kept, **inputs},
+            labels=present.details.get("labels") or {},
+            auto_correct_types=auto_correct_types,
+        )
         # The workflow finds the instances itself: as many of the present ones as fit stay.
         plan.pop("node_instances")
         old = {
@@ -137,15 +145,38 @@ class Deployer:
         }
         return UpdateTarget(blueprint_id=blueprint.id, plan=plan, present=present, steps=tuple(update_steps(old, plan)))
 
-    def _prepare(self, blueprint: Blueprint, inputs: Json, *, auto_correct_types: bool = False) -> dict[str, Any]:
+    def _prepare(
+        self,
+        blueprint: Blueprint,
+        inputs: Json,
+        *,
+        labels: Mapping[str, Sequence[str]],
+        auto_correct_types: bool = False,
+    ) -> dict[str, Any]:
         if blueprint.plan is None:
             raise DispatcherError(f"blueprint {blueprint.id!r} has no plan ({blueprint.state}: {blueprint.error})")
         names = None if self._secrets is None else {each.name for each in self._secrets.list(blueprint.tenant)}
         return dict(
             language.prepare_deployment(
-                blueprint.plan, inputs=inputs, secrets=names, auto_correct_types=auto_correct_types
+                blueprint.plan,
+                inputs=inputs,
+                secrets=names,
+                parent_capability=self._parent_capability(blueprint.tenant, labels),
+                auto_correct_types=auto_correct_types,
             )
         )
+
+    def _parent_capability(self, tenant: str, labels: Mapping[str, Sequence[str]]) -> Callable[[str], bool] | None:
+        """Return what tells whether the parent environment offers a capability; None where there is no parent yet."""
+        parents = labels.get(PARENT_LABEL) or ()
+        if not parents:
+            return None
+        with self._database.read() as connection:
+            try:
+                parent = deployments.get(connection, (tenant, parents[0]))
+            except NotFound:
+                return None
+        return parent.capabilities.__contains__
 
     def _build_sources(self, plan: Json, root: Path) -> dict[str, Json]:
         """Build the plugins that are named by `source:`; the engine's thread could not wait for that later."""
@@ -157,3 +188,12 @@ class Deployer:
             if entry.get("source") and not entry.get("package_name") and entry["name"] not in found:
                 found[entry["name"]] = self._build_source(entry, root)
         return found
+
+
+def _labels(plan: Json | None) -> dict[str, list[Any]]:
+    """Return the labels that a plan gives to its deployments: key → values, as far as they are known."""
+    declared: Mapping[str, Any] = (plan or {}).get("labels") or {}
+    return {
+        key: [str(value) for value in (label or {}).get("values") or () if not language.has_functions(value)]
+        for key, label in declared.items()
+    }

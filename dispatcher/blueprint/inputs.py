@@ -95,7 +95,10 @@ def _checked(
     for found in problems.errors():
         kind = Kind.INPUT_TYPE if found.kind is Kind.VALUE_TYPE else found.kind
         errors.append(BlueprintError(kind=kind, message=found.message, suggestion=found.suggestion))
-    if not problems and value is not None:
+    if has_functions(value) and schema.get("constraints"):
+        message = f"{what} is a function that only run time can evaluate, and has constraints"
+        errors.append(BlueprintError(kind=Kind.CONSTRAINT_FUNCTION, message=message))
+    elif not problems and value is not None:
         errors += [
             BlueprintError(kind=Kind.INPUT_CONSTRAINT, message=f"{what} {message}")
             for message in violations(value, schema)

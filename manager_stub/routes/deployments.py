@@ -49,11 +49,11 @@ def create_deployment(call: Writer, deployment_id: str, body: DeploymentBody) ->
         blueprint = blueprints.get(connection, call.tenant, body.blueprint_id)
     if blueprint.plan is None:
         raise BadRequest(f"blueprint {blueprint.id!r} is {blueprint.state}: {blueprint.error or 'it has no plan'}")
-    labels = {**_plan_labels(blueprint.plan), **labels_stored(body.labels)}
     details = {
         "visibility": checked_visibility(body.visibility),
         "created_by": call.caller.user,
-        "labels": labels,
+        # Those of the blueprint join them.
+        "labels": labels_stored(body.labels),
         "site_name": body.site_name,
         "runtime_only_evaluation": body.runtime_only_evaluation,
     }
@@ -168,11 +168,6 @@ def _change(
         values = {"details": {**stored.details, **details}, "display_name": display_name or stored.display_name}
         deployments.update(connection, key, values, now=call.now(connection))
         return fetch_one(call, DEPLOYMENT, deployment_id, connection=connection)
-
-
-def _plan_labels(plan: Mapping[str, Any]) -> dict[str, list[str]]:
-    labels: Mapping[str, Any] = plan.get("labels") or {}
-    return {key: [str(value) for value in entry.get("values", ())] for key, entry in labels.items()}
 
 
 def _code(error: DeploymentInvalid) -> str:

@@ -12,6 +12,7 @@ A case file holds:
     plugins   plugin name -> version -> plugin.yaml, for `plugin:` imports
     functions  that these plugins would add to the language
     blueprints  id -> text, for `blueprint:` imports
+    parent    capabilities of the environment that the deployment stands in
     confine   whether the blueprint is one that was uploaded
 """
 
@@ -27,6 +28,7 @@ from outrider.dispatcher.blueprint import (
     BlueprintInvalid,
     CatalogueBlueprint,
     CataloguePlugin,
+    Kind,
     Settings,
     lint,
     load,
@@ -37,7 +39,7 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 KEYS = frozenset(
     {
         *("rule", "files", "inputs", "plan", "deployment", "errors", "warnings"),
-        *("plugins", "functions", "blueprints", "confine", "secrets", "validate_version"),
+        *("plugins", "functions", "blueprints", "parent", "confine", "secrets", "validate_version"),
     }
 )
 
@@ -141,7 +143,10 @@ def run(case: dict[str, Any], main: Path) -> None:
     if "warnings" in case:
         assert [warning.rule for warning in lint(blueprint)] == case["warnings"]
     if "inputs" in case:
-        prepared = prepare_deployment(blueprint.plan, inputs=case["inputs"], secrets=case.get("secrets"))
+        parent = case["parent"].__contains__ if "parent" in case else None
+        prepared = prepare_deployment(
+            blueprint.plan, inputs=case["inputs"], secrets=case.get("secrets"), parent_capability=parent
+        )
         assert_paths(prepared, case.get("deployment", {}))
 
 
@@ -158,3 +163,8 @@ def assert_paths(plan: Any, expected: dict[str, Any]) -> None:
 
 def test_corpus_is_large_enough() -> None:
     assert len(CASES) >= 300
+
+
+def test_every_kind_of_mistake_has_a_case() -> None:
+    found = {error["kind"] for path in CASES for error in yaml.safe_load(path.read_text()).get("errors") or ()}
+    assert found == {kind.label for kind in Kind}
