@@ -38,6 +38,13 @@ def test_an_operation_returns_its_value(stage: Stage) -> None:
     assert (result.verdict, result.value, result.error) == (Verdict.SUCCEEDED, {"a": [1, 2]}, None)
 
 
+def test_an_operation_has_no_descriptor_of_its_runner_or_of_those_that_were_forked_with_it(stage: Stage) -> None:
+    for _ in range(4):
+        result = stage.dispatcher.run(make_task("list_descriptors"))
+        # What it prints, both ends; its connections to the runner and to the agent.
+        assert result.value == ["/dev/null", *["pipe"] * 4, *["socket"] * 2]
+
+
 def test_an_exception_is_a_recoverable_failure_with_its_traceback(stage: Stage) -> None:
     result = stage.dispatcher.run(make_task("fail"))
     assert result.verdict is Verdict.FAILED
