@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import multiprocessing
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.workflows.view import InstanceView
-from outrider.manager_stub import Manager, ManagerServer, ManagerSettings, collect_rarely
+from outrider.manager_stub import Manager, ManagerServer, ManagerSettings, collect_rarely, usual_page_processes
 from outrider.messaging.embedded import EmbeddedBroker
 
 #: Name of a route → path of a client's page, by the client's number. Pages of 100, as clients follow executions by.
@@ -41,6 +43,7 @@ ROUTES = {
 }
 DEPLOYMENTS = 100
 START_SECONDS = 300.0
+WARM_UP_SECONDS = 3.0
 
 
 def fill(manager: Manager, *, event_count: int, instance_count: int) -> str:
@@ -77,7 +80,8 @@ def serve(folder: str, pipe: Connection, event_count: int, instance_count: int) 
     transport = EmbeddedBroker().transport()
     dispatcher = Dispatcher(database=str(place / "store.db"), files=place / "files", transport=transport)
     secrets = SecretStore(DatabaseTable(dispatcher.database), KeyRing(place / "secret.key"))
-    manager = Manager(dispatcher, secrets, ManagerSettings(port=0, work=place / "uploads"))
+    settings = ManagerSettings(port=0, work=place / "uploads", page_processes=usual_page_processes())
+    manager = Manager(dispatcher, secrets, settings)
     manager.first_admin()
     token = fill(manager, event_count=event_count, instance_count=instance_count)
     with ManagerServer(manager) as server:
@@ -112,6 +116,14 @@ def cpu_seconds(process: psutil.Process) -> float:
     return sum(each.user + each.system for each in times)
 
 
+def warm_up(ask: Callable[[], object]) -> None:
+    """Ask until plans and caches are there, and processes have started that are worth it under load."""
+    until = time.monotonic() + WARM_UP_SECONDS
+    ask()
+    while time.monotonic() < until:
+        ask()
+
+
 def options(parser: argparse.ArgumentParser) -> None:
     """Add this benchmark's own options."""
     parser.add_argument("--events", type=int, default=100_000)
@@ -132,7 +144,7 @@ def main() -> None:
             headers = {"Authentication-Token": token, "Tenant": "default_tenant"}
             for name, path in ROUTES.items():
                 paths = [path.format(client=number) for number in range(arguments.clients)]
-                http_load.ask(port, paths, headers=headers, requests=3)  # plans, caches
+                warm_up(functools.partial(http_load.ask, port, paths, headers=headers, requests=3))
                 before = cpu_seconds(process)
                 load = http_load.ask(port, paths, headers=headers, requests=arguments.requests)
                 served_for = cpu_seconds(process) - before

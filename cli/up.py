@@ -37,6 +37,7 @@ from outrider.manager_stub import (
     ManagerSettings,
     collect_rarely,
     listen,
+    usual_page_processes,
 )
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import FilesRef
@@ -67,6 +68,12 @@ def up(
             help="Fetch what blueprints import by http(s), for everybody who may upload one, from any address.",
         ),
     ] = False,
+    page_processes: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=64, help="Processes that make lists when many ask at once. Default: one a core, 4 at most."
+        ),
+    ] = None,
 ) -> None:
     """Start the manager; Ctrl-C stops it, and what runs goes on at the next start."""
     flags = {"broker_urls": ",".join(broker) if broker else None, "database_url": database}
@@ -75,7 +82,11 @@ def up(
     serving = manager_settings(
         settings.home, listen, advertise=advertise, plain_http=plain_http, tls=tls, own=(certificate, certificate_key)
     )
-    serving = replace(serving, imports_over_network=network_imports)
+    serving = replace(
+        serving,
+        imports_over_network=network_imports,
+        page_processes=usual_page_processes() if page_processes is None else page_processes,
+    )
     try:
         with running(settings, serving) as server:
             wait_for_signal()

@@ -6,6 +6,15 @@
 from outrider.manager_stub.errors import CannotServe
 from outrider.manager_stub.server import ManagerServer, collect_rarely, listen
 from outrider.manager_stub.service import Manager
-from outrider.manager_stub.settings import WILDCARDS, ManagerSettings
+from outrider.manager_stub.settings import WILDCARDS, ManagerSettings, usual_page_processes
 
-__all__ = ["WILDCARDS", "CannotServe", "Manager", "ManagerServer", "ManagerSettings", "collect_rarely", "listen"]
+__all__ = [
+    "WILDCARDS",
+    "CannotServe",
+    "Manager",
+    "ManagerServer",
+    "ManagerSettings",
+    "collect_rarely",
+    "listen",
+    "usual_page_processes",
+]

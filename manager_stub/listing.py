@@ -80,12 +80,17 @@ def page_of(items: list[Any], total: int, call: ListCall) -> dict[str, Any]:
 
 
 def written(page: dict[str, Any]) -> Response:
+    """Return a page as an answer."""
+    return Response(encoded(page), media_type="application/json")
+
+
+def encoded(page: dict[str, Any]) -> bytes:
     """Return a page as JSON text: the framework's own encoder would take longer than the store does."""
     try:
-        return Response(orjson.dumps(page), media_type="application/json")
+        return orjson.dumps(page)
     except orjson.JSONEncodeError:
         # Numbers beyond 64 bits, which properties may hold.
-        return Response(json.dumps(page), media_type="application/json")
+        return json.dumps(page).encode()
 
 
 def whole_list(items: list[Any]) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from outrider.manager_stub.access import Caller
-from outrider.manager_stub.calls import Call
 from outrider.manager_stub.details import Detail
 from outrider.manager_stub.errors import BadRequest, Missing
 from outrider.manager_stub.listing import LARGEST_PAGE, ListCall, only, page_of
@@ -56,12 +56,25 @@ class Resource:
         return list(map(_record_type(self.table)._make, rows))
 
 
+class Reading(Protocol):
+    """What lists need of a call: who asks, and the store."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        ...
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a reading transaction."""
+        ...
+
+
 @functools.cache
 def _record_type(table: sa.Table) -> Any:
     return namedtuple(f"{table.name}_record", table.c.keys())
 
 
-def fetch_page(call: Call, resource: Resource, listing: ListCall, *, where: Where = ()) -> dict[str, Any]:
+def fetch_page(call: Reading, resource: Resource, listing: ListCall, *, where: Where = ()) -> dict[str, Any]:
     """Return one page as the list envelope; raises BadRequest for unknown fields."""
     conditions = [*conditions_of(call, resource, listing), *where]
     limit = LARGEST_PAGE * 100 if listing.all_results else listing.size
@@ -76,14 +89,19 @@ def fetch_page(call: Call, resource: Resource, listing: ListCall, *, where: Wher
     return page_of([only(item, listing.include) for item in items], total, listing)
 
 
-def conditions_of(call: Call, resource: Resource, listing: ListCall) -> list[sa.ColumnElement[bool]]:
+def conditions_of(call: Reading, resource: Resource, listing: ListCall) -> list[sa.ColumnElement[bool]]:
     """Return what a row must fulfil to be seen by the caller and meant by the filters; raises BadRequest."""
     seen = _seen_by(resource, call.caller, all_tenants=listing.all_tenants)
     return [*seen, *_filters(resource, listing)]
 
 
 def fetch_one(
-    call: Call, resource: Resource, name: str, *, listing: ListCall | None = None, connection: Connection | None = None
+    call: Reading,
+    resource: Resource,
+    name: str,
+    *,
+    listing: ListCall | None = None,
+    connection: Connection | None = None,
 ) -> dict[str, Any]:
     """Return one wire object that the caller may see; raises Missing."""
     asked = listing or ListCall()
@@ -94,7 +112,7 @@ def fetch_one(
     return only(resource.shape(connection, [row], asked)[0], asked.include)
 
 
-def own_row(connection: Connection, call: Call, resource: Resource, name: str) -> Row[Any]:
+def own_row(connection: Connection, call: Reading, resource: Resource, name: str) -> Row[Any]:
     """Return the row of the caller's own tenant, to be changed; raises Missing."""
     return _row(connection, resource, call.caller, name, own=True)
 

@@ -218,3 +218,19 @@ DEPLOYMENT_UPDATE = Resource(
     },
     shape=shapes.deployment_updates,
 )
+#: By what errors, and the processes that make pages, name them.
+BY_KIND = {
+    each.kind: each
+    for each in (
+        PLUGIN,
+        BLUEPRINT,
+        DEPLOYMENT,
+        EXECUTION,
+        NODE,
+        NODE_INSTANCE,
+        EVENT,
+        AGENT,
+        SECRET,
+        DEPLOYMENT_UPDATE,
+    )
+}

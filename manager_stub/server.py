@@ -58,6 +58,7 @@ class ManagerServer:
         self._settings = manager.settings
         self._listener = listener
         self._app = create_app(manager)
+        self._page_processes = manager.page_processes
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         #: The port that is listened on, also where the settings leave the choice (0).
@@ -93,6 +94,7 @@ class ManagerServer:
         """Stop, and wait for the thread."""
         if self._server is None or self._thread is None:
             return
+        self._page_processes.close()
         self._server.should_exit = True
         self._thread.join(STOP_SECONDS + 1)
         if self._thread.is_alive():

@@ -14,6 +14,7 @@ from outrider.dispatcher.store.users import User
 from outrider.manager_stub.access import SYSTEM_ADMIN
 from outrider.manager_stub.authentication import Authenticator
 from outrider.manager_stub.metrics import Metrics
+from outrider.manager_stub.reading import PageProcesses
 from outrider.manager_stub.settings import ManagerSettings
 
 ADMIN = "admin"
@@ -43,6 +44,7 @@ class Manager:
         self.healthy = healthy
         self.metrics = Metrics()
         self.authenticator = Authenticator(self.database, settings)
+        self.page_processes = PageProcesses(self.database.url, most=settings.page_processes)
         with self.database.begin() as connection:
             tenants.ensure(connection, tenants.DEFAULT, now=self.database.now(connection))
 

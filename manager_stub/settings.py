@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
 #: To listen on all addresses of a machine.
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
+#: Requests of more would be held up by the one process that reads and authenticates them.
+MOST_PAGE_PROCESSES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,8 @@ class ManagerSettings:
     #: manager ask any address that it reaches, those of its own machine and network included. The ecosystem's own
     #: types come without: their addresses are answered from what Outrider brings.
     imports_over_network: bool = False
+    #: Processes that make pages when many lists are asked for at once; 0: this process makes all of them.
+    page_processes: int = 0
     #: Wrong passwords in a row before an account is locked, and for how long.
     wrong_passwords: int = 10
     lock_seconds: float = 300.0
@@ -62,6 +67,12 @@ class ManagerSettings:
             danger = f"{self.host} can be reached by other machines, and passwords would cross the network unencrypted"
             return [f"{danger}: make a certificate (outrider ca issue NAME), or ask for plain HTTP (--plain-http)"]
         return []
+
+
+def usual_page_processes() -> int:
+    """Return how many processes are worth having on this machine: none where there is no second core for them."""
+    cores = len(os.sched_getaffinity(0))
+    return min(cores, MOST_PAGE_PROCESSES) if cores > 1 else 0
 
 
 def _loopback(host: str) -> bool:

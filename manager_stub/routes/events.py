@@ -35,7 +35,7 @@ LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 @routes.get("/events")
 async def list_events(call: Reader, listing: Listing) -> Response:
     """List events and log lines, in the order of their storing."""
-    return await answer_page(call, EVENT, listing, where=_ranges(listing))
+    return await answer_page(call, EVENT, listing, where=ranges)
 
 
 @routes.post("/events", status_code=201)
@@ -66,7 +66,7 @@ def delete_events(call: Writer, listing: Listing) -> dict[str, Any]:
     deployment_ids = listing.filters.get("deployment_id")
     if not deployment_ids:
         raise BadRequest("name the deployment whose events are to be deleted: deployment_id=…")
-    conditions = [EVENTS.c.tenant == call.tenant, EVENTS.c.deployment_id.in_(deployment_ids), *_ranges(listing)]
+    conditions = [EVENTS.c.tenant == call.tenant, EVENTS.c.deployment_id.in_(deployment_ids), *ranges(listing)]
     if "type" in listing.filters:
         conditions.append(EVENT.conditions["type"](listing.filters["type"]))
     with call.write() as connection:
@@ -74,7 +74,7 @@ def delete_events(call: Writer, listing: Listing) -> dict[str, Any]:
     return page_of([count], 1, ListCall())
 
 
-def _ranges(listing: ListCall) -> list[sa.ColumnElement[bool]]:
+def ranges(listing: ListCall) -> list[sa.ColumnElement[bool]]:
     """Read ``_range=@timestamp,FROM,TO``, either end open; raises BadRequest."""
     conditions: list[sa.ColumnElement[bool]] = []
     for text in listing.ranges:

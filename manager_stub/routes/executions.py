@@ -17,7 +17,7 @@ from outrider.manager_stub.calls import Call, Operator, Reader, Writer
 from outrider.manager_stub.errors import AtOdds, BadRequest, Forbidden
 from outrider.manager_stub.listing import ListCall, Listing, page_of
 from outrider.manager_stub.paging import answer_page
-from outrider.manager_stub.resource import fetch_one, own_row
+from outrider.manager_stub.resource import Where, fetch_one, own_row
 from outrider.manager_stub.resources import EXECUTION
 from outrider.manager_stub.system_executions import SYSTEM_WORKFLOWS
 from outrider.manager_stub.wire import parse_time
@@ -31,8 +31,12 @@ WAIT_AFTER_FAIL_SECONDS = 600.0
 @routes.get("/executions")
 async def list_executions(call: Reader, listing: Listing) -> Response:
     """List executions; the manager's own only on demand."""
-    hidden = [] if listing.flag("_include_system_workflows") else [EXECUTIONS.c.workflow.not_in(SYSTEM_WORKFLOWS)]
-    return await answer_page(call, EXECUTION, listing, where=hidden)
+    return await answer_page(call, EXECUTION, listing, where=shown)
+
+
+def shown(listing: ListCall) -> Where:
+    """Leave the manager's own executions out, unless they are asked for."""
+    return () if listing.flag("_include_system_workflows") else (EXECUTIONS.c.workflow.not_in(SYSTEM_WORKFLOWS),)
 
 
 @routes.get("/executions/{execution_id}")

@@ -19,7 +19,7 @@ from outrider.manager_stub.calls import Call, Operator, Reader
 from outrider.manager_stub.errors import Missing
 from outrider.manager_stub.evaluating import Evaluation
 from outrider.manager_stub.listing import ListCall, Listing, truth, whole_list, written
-from outrider.manager_stub.paging import in_turn
+from outrider.manager_stub.paging import answer_page, in_turn
 from outrider.manager_stub.resource import fetch_one, fetch_page, own_row
 from outrider.manager_stub.resources import DEPLOYMENT, NODE, NODE_INSTANCE
 
@@ -32,12 +32,18 @@ _EXACT = ("deployment_id", "id")
 @routes.get("/nodes")
 async def list_nodes(call: Reader, listing: Listing) -> Response:
     """List nodes; with ``_evaluate_functions``, their properties are evaluated."""
-    return await in_turn(lambda: _nodes(call, listing))
+    if listing.flag("_evaluate_functions") or _names_one(listing):
+        return await in_turn(lambda: _nodes(call, listing))
+    return await answer_page(call, NODE, listing)
+
+
+def _names_one(listing: ListCall) -> bool:
+    return all(len(listing.filters.get(name, ())) == 1 for name in _EXACT)
 
 
 def _nodes(call: Call, listing: ListCall) -> Response:
     page = fetch_page(call, NODE, listing)
-    if not page["items"] and all(len(listing.filters.get(name, ())) == 1 for name in _EXACT):
+    if not page["items"] and _names_one(listing):
         # Clients that ask for one node by this list call do not expect it to be empty.
         raise Missing("node", listing.filters["id"][0])
     if listing.flag("_evaluate_functions"):
@@ -88,13 +94,14 @@ def delete_node_instance(call: Operator, instance_id: str) -> None:
 @routes.get("/node-instances")
 async def list_node_instances(call: Reader, listing: Listing) -> Response:
     """List node instances."""
-    return await in_turn(lambda: _node_instances(call, listing))
-
-
-def _node_instances(call: Call, listing: ListCall) -> Response:
-    page = fetch_page(call, NODE_INSTANCE, listing)
     if listing.flag("_evaluate_functions"):
-        _evaluate(call, page["items"], "runtime_properties")
+        return await in_turn(lambda: _evaluated_instances(call, listing))
+    return await answer_page(call, NODE_INSTANCE, listing)
+
+
+def _evaluated_instances(call: Call, listing: ListCall) -> Response:
+    page = fetch_page(call, NODE_INSTANCE, listing)
+    _evaluate(call, page["items"], "runtime_properties")
     return written(page)
 
 
