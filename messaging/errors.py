@@ -3,6 +3,7 @@
 MessagingError
 ├── DecodeError            a message that is not one of ours, or not valid
 ├── EncodeError            a message that holds a value that JSON does not have
+├── NobodyThere            a question to an agent of which the broker has no queue
 └── TransportError         the transport cannot do what was asked
     ├── TransportClosed    the transport was closed, by us
     ├── ConnectFailed      no broker of the list could be reached, or it refused us
@@ -24,6 +25,10 @@ class DecodeError(MessagingError):
 
 class EncodeError(MessagingError):
     """A message holds a value that JSON does not have: the text says which kind."""
+
+
+class NobodyThere(MessagingError):
+    """The broker has no queue of the agent that was asked something; the text names it."""
 
 
 class TransportError(MessagingError):

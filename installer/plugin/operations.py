@@ -32,10 +32,11 @@ from outrider.installer.plan import Step
 from outrider.installer.plugin.failures import translated
 from outrider.installer.plugin.login import Login, login_of, wait_for_ssh
 from outrider.installer.plugin.renewal import BrokerUpgrade, ask_for_offer
-from outrider.installer.plugin.talking import questions, wait_until_gone, wait_until_idle
+from outrider.installer.plugin.talking import AGAIN_SECONDS, wait_until_gone, wait_until_idle
 from outrider.installer.plugin.wishes import INIT_SCRIPT, NONE, PLUGIN, PROVIDED, REMOTE, Wish, read_wish
 from outrider.installer.progress import StepEvent, StepState
 from outrider.messaging.messages import AgentHeartbeat, ControlKind
+from outrider.messaging.questions import questions
 from outrider.plugins.sdk import NonRecoverableError, RecoverableError, ctx, operation
 
 #: Runtime property of a host's instance: what is known of its agent.
@@ -154,8 +155,8 @@ def validate(
         if _wish(agent_config).method == NONE:
             return {}
         name, limit = _name(), float(validate_agent_timeout)
-        with _access().transport(_work_dir()) as transport, questions(transport) as asking:
-            reply = asking.ask(name, ControlKind.PING, timeout_seconds=limit)
+        with _access().transport(_work_dir()) as transport, questions(transport, asker="installer") as asking:
+            reply = asking.ask(name, ControlKind.PING, timeout_seconds=limit, again_seconds=AGAIN_SECONDS)
         if reply is None:
             raise NonRecoverableError(
                 f"agent {name} of {ctx.instance.id} did not answer within {limit:g} s: see `outrider agent list`, and "
@@ -186,7 +187,7 @@ def _upgrade(wish: Wish) -> None:
         raise NonRecoverableError(f"the dispatcher serves no files: agent {name} cannot fetch this release")
     beat = _reported()
     offer = ask_for_offer(access.files, access.files_token, beat)
-    with access.transport(_work_dir()) as transport, questions(transport) as asking:
+    with access.transport(_work_dir()) as transport, questions(transport, asker="installer") as asking:
         renewed = BrokerUpgrade(asking, name, of=ctx.execution_id).run(offer, access.files)
     if renewed.changed:
         ctx.logger.info("agent %s went from %s to %s", name, renewed.before, renewed.version)
@@ -221,9 +222,9 @@ def _drain(access: InstallerAccess, name: str) -> None:
     with (
         access.transport(_work_dir()) as transport,
         broker_heartbeats(transport) as heartbeats,
-        questions(transport) as asking,
+        questions(transport, asker="installer") as asking,
     ):
-        if asking.ask(name, ControlKind.DRAIN, timeout_seconds=ANSWER_SECONDS) is None:
+        if asking.ask(name, ControlKind.DRAIN, timeout_seconds=ANSWER_SECONDS, again_seconds=AGAIN_SECONDS) is None:
             ctx.logger.warning("agent %s does not answer; it is removed as it is", name)
         elif not wait_until_idle(heartbeats, name, timeout_seconds=DRAIN_SECONDS):
             ctx.logger.warning("agent %s is still at work after %g s; that is ended", name, DRAIN_SECONDS)

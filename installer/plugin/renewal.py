@@ -19,8 +19,8 @@ from typing import Any
 
 from outrider.installer.bundle import target_of
 from outrider.installer.errors import AgentRefuses, NoHeartbeat, OfferRefused, UpgradeRolledBack
-from outrider.installer.plugin.talking import Questions
 from outrider.messaging.messages import AgentHeartbeat, ControlKind
+from outrider.messaging.questions import Questions
 
 #: The dispatcher may have to make its first bundle.
 OFFER_SECONDS = 300.0

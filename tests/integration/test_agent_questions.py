@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from outrider.agent.recent_log import RecentLog
-from outrider.cli import agents as commands
+from outrider.cli import agent_show
 from outrider.cli.agent_control import wait_until_idle
 from outrider.dispatcher.asking import AgentQuestions, agent_questions
 from outrider.dispatcher.dispatcher import Dispatcher
@@ -24,6 +25,8 @@ from tests.support.waiting import wait_until
 
 SCRIPT = {"name": "script"}
 RUN = "script_runner.tasks.run"
+SHOW = typer.Typer()
+SHOW.command()(agent_show.show)
 
 
 @pytest.fixture
@@ -111,7 +114,7 @@ def test_show_tells_version_lease_and_the_operations_of_an_agent(dispatcher: Dis
     wait_until((home / "first.runs").exists, 30, "the operation to run")
 
     def shown() -> dict[str, object]:
-        done = CliRunner().invoke(commands.app, ["show", AGENT_ID, "--json"])
+        done = CliRunner().invoke(SHOW, [AGENT_ID, "--json"])
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
@@ -119,10 +122,10 @@ def test_show_tells_version_lease_and_the_operations_of_an_agent(dispatcher: Dis
     found = shown()
     assert [(each["operation"], each["execution_id"]) for each in found["operations"]] == [(RUN, running.id)]
     assert 170 < found["lease_ends_in_seconds"] <= 180
-    text = CliRunner().invoke(commands.app, ["show", AGENT_ID]).stdout
+    text = CliRunner().invoke(SHOW, [AGENT_ID]).stdout
     for expected in ("its lease ends in", "1 running, 0 accepted, 0 reporting; 4 slots", RUN, running.id[:8]):
         assert expected in text
     (home / "first.go").touch()
     dispatcher.wait(running.id, timeout_seconds=30)
-    unknown = CliRunner().invoke(commands.app, ["show", "nobody"])
+    unknown = CliRunner().invoke(SHOW, ["nobody"])
     assert unknown.exit_code == 2
