@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +23,11 @@ from outrider.dispatcher.blueprint import (
     lint,
     load,
     mermaid,
+    model_stage,
+    nodes_stage,
     prepare_deployment,
     svg,
+    text_stage,
 )
 from outrider.dispatcher.workflows import WorkflowError, get_workflow
 from outrider.dispatcher.workflows.preview import planned_operations
@@ -36,9 +41,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 class StageName(str, Enum):
     """What `show` can show."""
 
+    TEXT = "text"
+    NODES = "nodes"
     SECTIONS = "sections"
+    MODEL = "model"
     PLAN = "plan"
     DEPLOYMENT = "deployment"
+
+
+_STAGES: dict[StageName, Callable[[Blueprint], Any]] = {
+    StageName.TEXT: text_stage,
+    StageName.NODES: nodes_stage,
+    StageName.SECTIONS: attrgetter("sections"),
+    StageName.MODEL: model_stage,
+    StageName.PLAN: attrgetter("plan"),
+}
 
 
 def settings() -> Settings:
@@ -84,17 +101,17 @@ def validate(path: BlueprintFile, json: Json = False) -> None:
 
 def show(
     path: BlueprintFile,
-    stage: Annotated[StageName, typer.Option(help="How far to go.")] = StageName.PLAN,
+    stage: Annotated[
+        StageName, typer.Option(help="text, nodes (with places), sections, model, plan or deployment.")
+    ] = StageName.PLAN,
     inputs: Inputs = None,
 ) -> None:
     """Print a stage of the blueprint's way to a deployment, as JSON."""
     blueprint = read(path)
-    if stage is StageName.SECTIONS:
-        print_json(blueprint.sections)
-    elif stage is StageName.PLAN:
-        print_json(blueprint.plan)
-    else:
+    if stage is StageName.DEPLOYMENT:
         print_json(prepare(blueprint, key_values(inputs or (), what="input")))
+    else:
+        print_json(_STAGES[stage](blueprint))
 
 
 def plan(

@@ -40,6 +40,7 @@ from outrider.dispatcher.blueprint.settings import (
     ResolverRule,
     Settings,
 )
+from outrider.dispatcher.blueprint.staged import model_stage, nodes_stage, text_stage
 
 __all__ = [
     "NO_SCOPE",
@@ -74,6 +75,8 @@ __all__ = [
     "lint",
     "load",
     "mermaid",
+    "model_stage",
+    "nodes_stage",
     "prepare_deployment",
     "read_plugin_yaml",
     "reconcile",
@@ -81,5 +84,6 @@ __all__ = [
     "scale",
     "secret_names",
     "svg",
+    "text_stage",
     "update_instances",
 ]
