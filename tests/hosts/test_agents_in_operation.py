@@ -18,7 +18,7 @@ from tests.support.installing import service_pid
 from tests.support.operated import AGENT, MEMORY_LIMIT_MIB, SLOTS, Operated
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 #: `make faults` sets it to ``all``.
 WHOLE = os.environ.get("OUTRIDER_FAULTS") == "all"

@@ -16,6 +16,8 @@ from tests.support.installing import SYSTEM_PATHS, service_pid, target_of
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+#: The interface with the operations of a host's agent.
+AGENT = "cloudify.interfaces.cloudify_agent"
 
 
 def fingerprint_of(host: Host) -> str:
@@ -58,7 +60,9 @@ def test_a_blueprints_host_gets_its_agent_over_ssh_and_is_clean_after_uninstall(
     fleet_service.run(blueprint, "validate_agents")
     fleet_service.run(blueprint, "install_new_agents")
     assert clean_host.read("/etc/outrider/agent.toml") != configuration
-    assert service_pid(clean_host)
+    pid = service_pid(clean_host)
+    fleet_service.run(blueprint, "execute_operation", operation=f"{AGENT}.restart", node_ids=["vm"])
+    assert service_pid(clean_host) not in (0, pid)
 
     for secret in (key.splitlines()[2], password_in(configuration), fleet_service.node.password):
         kept = [str(path) for path, data in fleet_service.everything_kept() if secret.encode() in data]
@@ -124,6 +128,7 @@ def test_a_provided_agent_is_used_and_stays(
     assert installed["outputs"]["ran_on"] == clean_host.ask("hostname")
     assert installed["outputs"]["agent"]["name"] == "provided-1"
 
+    fleet_service.run(blueprint, "install_new_agents")
     # Its name, and with it its account, is not to be had by another deployment; nor does that one's end take it away.
     fleet_service.set_secret("vm_key", clean_host.private_key.read_text())
     extra = {"host_key": fingerprint_of(clean_host)}
@@ -166,6 +171,16 @@ def test_a_host_brings_its_agent_by_user_data_and_is_clean_after_uninstall(
     again = clean_host.run("env -i /var/tmp/user-data", check=False)
     assert again.code != 0
     assert "reports already" in again.output
+
+    pid = service_pid(clean_host)
+    fleet_service.run(blueprint, "execute_operation", operation=f"{AGENT}.restart_amqp", node_ids=["vm"])
+    wait_until(lambda: service_pid(clean_host) not in (0, pid), 30, "another process of the agent")
+
+    with fleet_service.offering("9.2.0"):
+        fleet_service.run(blueprint, "install_new_agents")
+    assert clean_host.ask("readlink /opt/outrider/agent/current") == "versions/9.2.0"
+    assert clean_host.read("/etc/outrider/agent.toml") == configuration
+    assert fleet_service.run(blueprint, "validate_agents")["outputs"]["agent"]["version"] == "9.2.0"
 
     fleet_service.run(blueprint, "uninstall")
 

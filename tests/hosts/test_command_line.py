@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from outrider.installer import Bundle
 from outrider.plugins.ssh.access.hostkeys import fingerprint
-from tests.support.docker_engine import DockerEngine
+from tests.support.blueprint_hosts import FleetService
 from tests.support.hosts import Host
-from tests.support.ports import free_port
-from tests.support.rabbitmq import RabbitNode, require_rabbitmq
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
+VHOST = "command"
 Outrider = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def outrider(engine: DockerEngine, tmp_path: Path) -> Iterator[Outrider]:
-    """Run the command with a home of its own and a broker that hosts reach at the gateway's address."""
-    require_rabbitmq()
-    port = free_port()
-    node = RabbitNode(extra_config=f"listeners.tcp.2 = {engine.gateway}:{port}\n")
+def outrider(fleet_service: FleetService, tmp_path: Path) -> Outrider:
+    """Run the command with a home and a virtual host of its own, at the broker of the run."""
     environment = {
-        **os.environ,
+        **fleet_service.environment,
         "OUTRIDER_HOME": str(tmp_path / "home"),
-        "OUTRIDER_BROKER_URLS": node.url_of("fleet"),
-        "OUTRIDER_BROKER_MANAGEMENT_URL": node.management_url,
-        "OUTRIDER_HOSTS_BROKER_URLS": f"amqp://{engine.gateway}:{port}/fleet",
-        "OUTRIDER_FILES_HOST": engine.gateway,
+        "OUTRIDER_BROKER_URLS": fleet_service.node.url_of(VHOST),
+        "OUTRIDER_HOSTS_BROKER_URLS": f"{fleet_service.hosts_address}/{VHOST}",
     }
 
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -44,21 +37,18 @@ def outrider(engine: DockerEngine, tmp_path: Path) -> Iterator[Outrider]:
         assert done.returncode == code, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done
 
-    try:
-        node.start()
-        yield run
-    finally:
-        node.close()
+    return run
 
 
 def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
-    outrider: Outrider, host: Host, agent_bundle: Bundle
+    outrider: Outrider, clean_host: Host, agent_bundle: Bundle
 ) -> None:
+    host = clean_host
     way = [f"root@{host.address}", "--key", str(host.private_key), "--fingerprint", fingerprint(host.host_key())]
     bundle = ["--bundle", str(agent_bundle.path)]
     agent_id = host.address.replace(".", "-")
     missing = outrider("broker", "check", code=5)
-    assert "fleet" in missing.stderr
+    assert VHOST in missing.stderr
     outrider("broker", "setup")
     assert "everything that Outrider needs is there" in outrider("broker", "check").stdout
     assert "Python" in outrider("agent", "doctor", *way, *bundle).stdout
@@ -88,7 +78,10 @@ def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
     assert not host.exists("/etc/outrider")
 
 
-def test_a_host_that_refuses_the_key_is_named_with_a_remedy(outrider: Outrider, host: Host, tmp_path: Path) -> None:
+def test_a_host_that_refuses_the_key_is_named_with_a_remedy(
+    outrider: Outrider, clean_host: Host, tmp_path: Path
+) -> None:
+    host = clean_host
     outrider("broker", "setup")
     key = tmp_path / "other"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=30)

@@ -1,12 +1,14 @@
 """Agents on hosts by blueprints: a broker that hosts reach, the service of a dispatcher, and the command.
 
-`fleet_service` is shared by the tests of a module: its broker and its dispatcher take seconds to start.
+`fleet_service` is shared by all tests of a run: its broker and its dispatcher take seconds to start.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,12 +16,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from outrider.dispatcher.store import agents
+from outrider.dispatcher.store import agents, executions
 from outrider.dispatcher.store.database import Database
+from outrider.dispatcher.store.executions import Execution
 from outrider.installer import Bundle
 from outrider.installer.broker import account_name
+from tests.support.agent_bundles import variant
 from tests.support.docker_engine import DockerEngine
 from tests.support.ports import free_ports
 from tests.support.processes import ServiceProcess, processes_naming
@@ -92,8 +97,7 @@ node_templates:
     properties:
       agent_config: CONFIG
     interfaces:
-      # One try: tests of failures look at it, and resume.
-      cloudify.interfaces.cloudify_agent: {create: {max_retries: 0}}
+      cloudify.interfaces.cloudify_agent: {create: {max_retries: TRIES}}
       cloudify.interfaces.lifecycle:
         create:
           implementation: cloud.cloud.create
@@ -115,25 +119,29 @@ class FleetService:
     """Broker, dispatcher with the central agent, and the command in the same home folder."""
 
     def __init__(self, folder: Path, gateway: str, bundle: Bundle) -> None:
-        (self.hosts_port,) = free_ports(1)
-        self.node = RabbitNode(extra_config=f"listeners.tcp.2 = {gateway}:{self.hosts_port}\n")
+        (port,) = free_ports(1)
+        self.node = RabbitNode(extra_config=f"listeners.tcp.2 = {gateway}:{port}\n")
+        #: The broker as hosts see it, without account and virtual host.
+        self.hosts_address = f"amqp://{gateway}:{port}"
         self.folder = folder
+        self._bundle = folder / "agent.tar"
+        shutil.copy(bundle.path, self._bundle)
         (folder / "home").mkdir(mode=0o700)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("OUTRIDER_")}
         settings = {
             "HOME": str(folder / "home"),
             "BROKER_URLS": self.node.url_of(VHOST),
             "BROKER_MANAGEMENT_URL": self.node.management_url,
-            "HOSTS_BROKER_URLS": f"amqp://{gateway}:{self.hosts_port}/{VHOST}",
+            "HOSTS_BROKER_URLS": f"{self.hosts_address}/{VHOST}",
             "FILES_HOST": gateway,
-            "AGENT_BUNDLE": str(bundle.path),
+            "AGENT_BUNDLE": str(self._bundle),
             "RETRY_INTERVAL_SECONDS": "1",
             "POLL_SECONDS": "0.3",
             "LOG_LEVEL": "info",
         }
-        self._environment = {**inherited, **{f"OUTRIDER_{name}": value for name, value in settings.items()}}
+        self.environment = {**inherited, **{f"OUTRIDER_{name}": value for name, value in settings.items()}}
         command = [sys.executable, "-m", "outrider.cli", "dispatcher", "run"]
-        self._dispatcher = ServiceProcess(command, environment=self._environment, log=folder / "dispatcher.log")
+        self._dispatcher = ServiceProcess(command, environment=self.environment, log=folder / "dispatcher.log")
 
     def start(self) -> None:
         self.node.start()
@@ -154,20 +162,23 @@ class FleetService:
         """Run the command."""
         command = [sys.executable, "-m", "outrider.cli", *arguments]
         done = subprocess.run(
-            command, env=self._environment, input=text, capture_output=True, text=True, timeout=300, check=False
+            command, env=self.environment, input=text, capture_output=True, text=True, timeout=300, check=False
         )
         said = f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         assert done.returncode == code, f"{said}\n{self._dispatcher.log.read_text()[-3000:]}"
         return done
 
-    def blueprint(self, name: str, config: dict[str, Any]) -> Path:
-        """Write a blueprint of one host with one node inside; `config` is its agent_config."""
+    def blueprint(self, name: str, config: dict[str, Any], *, tries: int = 0) -> Path:
+        """Write a blueprint of one host with one node inside; `config` is its agent_config.
+
+        `tries`: how often its installation is tried again; tests of failures look at the first, and resume.
+        """
         folder = self.folder / name
         folder.mkdir()
         (folder / "greeter.py").write_text(GREETER)
         (folder / "cloud.py").write_text(CLOUD)
         path = folder / "blueprint.yaml"
-        path.write_text(BLUEPRINT.replace("CONFIG", json.dumps(config)))
+        path.write_text(BLUEPRINT.replace("CONFIG", json.dumps(config)).replace("TRIES", str(tries)))
         return path
 
     def run(
@@ -177,7 +188,7 @@ class FleetService:
         *,
         address: str = "",
         code: int = 0,
-        **parameters: bool,
+        **parameters: Any,
     ) -> dict[str, Any]:
         """Run a workflow of the deployment that is named like the blueprint's folder; return what `--json` prints.
 
@@ -189,6 +200,49 @@ class FleetService:
         name = blueprint.parent.name
         done = self.outrider("run", str(blueprint), workflow, "--deployment", name, *inputs, "--json", code=code)
         return parsed(done.stdout)
+
+    @contextlib.contextmanager
+    def offering(self, version: str) -> Iterator[None]:
+        """Let the dispatcher have a bundle of another version for the time of the block."""
+        aside = self.folder / version
+        aside.mkdir()
+        other = variant(Bundle(self._bundle), aside, version=version)
+        kept = self._bundle.replace(aside / "kept.tar")
+        other.path.replace(self._bundle)
+        try:
+            yield
+        finally:
+            kept.replace(self._bundle)
+
+    def begin(self, blueprint: Path, *, address: str) -> subprocess.Popen[bytes]:
+        """Start `outrider run`, a dispatcher of its own, as a process that the test waits for, or kills."""
+        inputs = ["-i", f"ip={address}", "-i", f"user_data={blueprint.parent / 'user-data'}"]
+        return self.begin_command("run", str(blueprint), "--deployment", blueprint.parent.name, *inputs)
+
+    def begin_command(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start the command; what it prints goes to a file that is named like its first argument."""
+        with (self.folder / f"{arguments[0]}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "outrider.cli", *arguments],
+                env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def executions(self, deployment: str) -> list[Execution]:
+        """Return all executions of a deployment, as the store has them."""
+        with closing(self._database()) as database, database.read() as connection:
+            return executions.listed(connection, deployment_id=deployment)
+
+    def kill_service(self, *, operations_too: bool) -> None:
+        """Kill dispatcher and central agent, and, as when the machine fails, all that its operations run."""
+        runs = processes_naming(f"{self.folder}/home/") if operations_too else []
+        self._dispatcher.kill()
+        for process in runs:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def start_service(self) -> None:
+        """Start dispatcher and central agent again."""
+        self._dispatcher.start()
 
     def resume(self, execution_id: str, *, code: int = 0) -> dict[str, Any]:
         """Let a failed execution go on; return what `--json` prints."""
@@ -207,10 +261,12 @@ class FleetService:
 
     def knows(self, agent_id: str) -> bool:
         """Tell whether the dispatchers have heard of an agent."""
-        address = f"sqlite:///{self.folder / 'home' / 'outrider.db'}"
-        with closing(Database(address)) as database, database.read() as connection:
+        with closing(self._database()) as database, database.read() as connection:
             found = agents.by_ids(connection, [agent_id]).get(agent_id)
         return found is not None and found.last_seen_at is not None
+
+    def _database(self) -> Database:
+        return Database(f"sqlite:///{self.folder / 'home' / 'outrider.db'}")
 
     def everything_kept(self) -> Iterator[tuple[Path, bytes]]:
         """Yield what is on this machine's disk: databases, journals, logs, the broker's data."""
@@ -226,7 +282,7 @@ def parsed(text: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fleet_service(
     engine: DockerEngine, agent_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FleetService]:
