@@ -24,6 +24,8 @@ function fill(element, attributes, children) {
 export function table(columns, rows, empty) {
   if (!rows.length) return h("div", { class: "empty" }, ...[].concat(empty));
   const head = h("tr", {}, ...columns.map((name) => h("th", {}, name)));
+  // In a narrow window each row is a block of its own, whose values are named by these.
+  for (const each of rows) [...each.cells].forEach((cell, index) => cell.setAttribute("data-label", columns[index]));
   return h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows));
 }
 
@@ -48,7 +50,8 @@ export function pill(state, { running = false } = {}) {
 }
 
 export const ENDED = new Set(["terminated", "failed", "cancelled"]);
-export const executionPill = (e) => pill(e.status === "terminated" ? "completed" : e.status, { running: !ENDED.has(e.status) && !e.status.includes("cancel") });
+const SHOWN = { terminated: "completed", started: "running" };
+export const executionPill = (e) => pill(SHOWN[e.status] || e.status, { running: !ENDED.has(e.status) && !e.status.includes("cancel") });
 
 export function ago(text) {
   if (!text) return "–";

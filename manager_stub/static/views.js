@@ -160,7 +160,7 @@ export async function execution(main, [id], signal) {
   const draw = async () => {
     const [data, reasons] = await Promise.all([beyond(`/executions/${id}/waterfall`), ENDED.has(record.status) && record.status !== "failed" ? [] : beyond(`/executions/${id}/why`)]);
     fall.replaceChildren(waterfall(data));
-    waits.replaceChildren(...(reasons.length ? [card("What it waits for", waiting(reasons))] : []));
+    waits.replaceChildren(...(reasons.length ? [card("What it waits for", ...waiting(reasons))] : []));
   };
   main.replaceChildren(
     head(record.workflow_id, status, h("span", { class: "sub" }, "on ", record.deployment_id ? h("a", { href: `#/deployments/${encodeURIComponent(record.deployment_id)}` }, record.deployment_id) : "an agent", ` · ${ago(record.created_at)} by ${record.created_by || "somebody"}`), h("span", { class: "grow" }), actions),
@@ -181,8 +181,15 @@ export async function execution(main, [id], signal) {
   });
 }
 
+// What waits for other operations alone says nothing of its own: those are counted.
 function waiting(reasons) {
-  return h("dl", { class: "small" }, ...reasons.slice(0, 12).flatMap((each) => [h("dt", {}, each.operation ? `${each.operation.split(".").pop()} · ${each.instance}` : each.instance || each.subject), h("dd", {}, each.waits_for)]));
+  const telling = reasons.filter((each) => !each.tasks?.length);
+  const shown = (telling.length ? telling : reasons).slice(0, 12);
+  const more = reasons.length - shown.length;
+  return [
+    h("dl", { class: "small" }, ...shown.flatMap((each) => [h("dt", {}, each.operation ? `${each.operation.split(".").pop()} · ${each.instance}` : each.instance || each.subject), h("dd", {}, each.waits_for)])),
+    more > 0 && h("p", { class: "soft small" }, `${more} more ${more === 1 ? "step waits" : "steps wait"} for these.`),
+  ];
 }
 
 const EVENT_TONES = { task_failed: "is-bad", workflow_failed: "is-bad", task_rescheduled: "is-warn", workflow_succeeded: "is-good", task_succeeded: "is-good", workflow_cancelled: "is-warn" };

@@ -14,7 +14,7 @@ export function waterfall(data) {
   if (!lines.length) return h("div", { class: "empty" }, "No operation has been sent yet.");
   const grid = h("div", { class: "fall" });
   for (const line of lines.slice(0, MOST)) grid.append(...drawn(line, total));
-  const used = STAGES.map((stage) => [stage, sum(lines, stage)]).filter(([, spent]) => spent > 0);
+  const used = STAGES.map((stage) => [stage, sum(lines, stage)]).filter(([, spent]) => spent >= 0.0005);
   const legend = used.map(([stage, spent]) => h("span", {}, h("i", { class: `st-${stage}` }), `${stage} ${duration(spent)}`));
   for (const [stage, words] of [["retry", "asked to be called again"], ["bad", "failed"]]) {
     const count = lines.filter((line) => line.parts.some(([name]) => name === stage)).length;

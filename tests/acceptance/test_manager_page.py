@@ -123,6 +123,51 @@ def test_a_running_execution_is_cancelled(manager: Running, page: Page) -> None:
     page.wait("document.querySelector('.head .pill')?.innerText === 'cancelled'", seconds=60)
 
 
+#: Draws a topology with relationships over several levels, and returns the lines that run through a node of others.
+CROSSINGS = """
+import("/topology.js").then(({ topology }) => {
+  const of = { net: [], disk: [], a: ["net"], b: ["net"], db: ["b", "disk"], cache: ["b"], api: ["a", "db", "cache"],
+               web: ["a", "api", "net"] };
+  const nodes = Object.entries(of).map(([id, targets]) => ({ id, type: "T", relationships: targets.map((target_id) =>
+    ({ target_id, type: "r", type_hierarchy: ["r"] })) }));
+  const svg = topology(nodes, []);
+  document.body.append(svg);
+  const boxes = [...svg.querySelectorAll("g.node rect:first-of-type")].map((each) => each.getBBox());
+  const within = (at, from, size) => at > from + 1 && at < from + size - 1;
+  const inside = (p, box) => within(p.x, box.x, box.width) && within(p.y, box.y, box.height);
+  const lines = [...svg.querySelectorAll("path.edge")];
+  const crossing = lines.filter((line) => {
+    for (let at = 0; at <= line.getTotalLength(); at += 2)
+      if (boxes.some((box) => inside(line.getPointAtLength(at), box))) return true;
+    return false;
+  });
+  const corner = ({ x, y }) => ({ x: x + 2, y: y + 2 });
+  const overlaps = boxes.filter((one) => boxes.some((two) => one !== two && inside(corner(two), one)));
+  const outside = boxes.filter((box) => box.x < 0 || box.x + box.width > Number(svg.getAttribute("width")));
+  svg.remove();
+  return [lines.length, crossing.length, overlaps.length, outside.length];
+})
+"""
+
+
+def test_lines_of_a_topology_pass_between_the_nodes(page: Page) -> None:
+    assert page.evaluate(CROSSINGS) == [11, 0, 0, 0]
+
+
+def test_a_narrow_window_shows_everything_that_a_wide_one_does(manager: Running, page: Page) -> None:
+    make(manager, "narrow")
+    page.send("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=False)
+    places = {"#/": "Deployments", "#/deployments/narrow": "narrow", "#/executions": "Executions", "#/agents": "Agents"}
+    for place, title in places.items():
+        go(page, place)
+        page.wait(f"document.querySelector('h1')?.innerText === {json.dumps(title)}")
+        page.wait("document.querySelector('table, .empty, g.node') !== null")
+        shown = "[...document.querySelectorAll('main td, main h1, header')]"
+        edge = page.evaluate(f"Math.max(...{shown}.map((each) => each.getBoundingClientRect().right))")
+        assert edge <= 390, f"{place} is cut"
+    assert page.evaluate("getComputedStyle(document.querySelector('td'), '::before').content") == '"Agent"'
+
+
 @pytest.mark.parametrize("place", ["#/executions", "#/blueprints", "#/plugins", "#/agents"])
 def test_every_list_is_shown(page: Page, place: str) -> None:
     go(page, place)
