@@ -116,11 +116,29 @@ def _take_up_graph(turn: Turn, restored: Restored, stored: StoredGraph, *, resum
             restored.retries[row.position] = max((row.not_before or 0.0) - turn.stored_now, 0.0)
         elif resuming and row.state in (TaskState.FAILED, TaskState.CANCELLED):
             _resume_task(turn, run, row, attempt)
-        elif row.state is TaskState.FAILED and not run.graph.function_lives:
+        elif row.state is TaskState.FAILED and not run.graph.function_lives and not _hold(run, row.position, attempt):
             run.failures.append(row.error or f"{row.task.id} failed")
             run.failed_at = turn.now
     if resuming:
         graphs.set_state(connection, stored.id, GraphState.RUNNING)
+
+
+def _hold(run: Run, position: int, attempt: Attempt | None) -> bool:
+    """Return whether a failed task's subgraph was to be replaced once nothing of it ran any more, and arrange it again.
+
+    What may have run is for a person to decide about: nothing was to replace that.
+    """
+    if run.workflow.recover is None or run.model is None or run.cancel is not None:
+        return False
+    if attempt is not None and attempt.verdict in attempts.UNCERTAIN:
+        return False
+    limit = int(run.model.config["subgraph_retries"])
+    subgraph = run.current.recoverable(position, limit if limit >= 0 else 1_000_000)
+    if subgraph is None:
+        return False
+    run.recovering[subgraph.id] = subgraph
+    run.held.update(run.current.members(subgraph.id))
+    return True
 
 
 def _interrupted(run: Run, position: int) -> None:

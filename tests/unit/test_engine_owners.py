@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from outrider.dispatcher.manager_access import ManagerAddress
 from outrider.dispatcher.store import agents, tokens
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.schema import ATTEMPTS
+from outrider.dispatcher.workflows.graph import Subgraph, TaskGraph
 from outrider.messaging.messages import MANAGER_ACCESS, ControlReply, OperationTask, Verdict
-from tests.support.engines import Bench, bench, chain, one_stage, operation
-from tests.support.scripted_agent import ScriptedAgent, not_resumable, succeeded
+from tests.support.engines import Bench, bench, chain, one_stage, operation, side_by_side
+from tests.support.scripted_agent import ScriptedAgent, failed, not_resumable, succeeded
 from tests.support.waiting import wait_until
 
 
 def silent(_task: OperationTask) -> None:
     return None
+
+
+@pytest.mark.parametrize("limit", [1, -1])
+def test_a_subgraph_that_was_to_be_replaced_is_replaced_by_the_next_owner(tmp_path: Path, limit: int) -> None:
+    both = [operation(name, subgraph="s") for name in ("a", "b")]
+    graph = replace(side_by_side(*both), subgraphs={"s": Subgraph(id="s", instance="node_1", recovery="again")})
+
+    def recover(_name: str, failed_one: Subgraph, _view: object) -> TaskGraph:
+        return replace(chain(operation("x", subgraph="s2")), subgraphs={"s2": replace(failed_one, id="s2")})
+
+    with bench(tmp_path, one_stage(graph, recover=recover)) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = made.start(details={"config": {"subgraph_retries": limit}})
+        made.until(lambda: len(agent.tasks) == 2)
+        agent.send(failed(agent.tasks[0], recoverable=False))
+        made.until(lambda: "failed" in {each.state.value for each in made.tasks(execution_id).values()})
+        made.kill(made.engine)
+        two = made.new_engine("two")
+        made.look(two)
+        agent.answer = succeeded
+        agent.send(succeeded(agent.tasks[1]))
+        ended = made.ended(execution_id, engines=(two,))
+        assert ended.status is Status.TERMINATED, ended.error
+        assert {name: each.state.value for name, each in made.tasks(execution_id).items()} == {
+            "a": "superseded",
+            "b": "succeeded",
+            "x": "succeeded",
+        }
 
 
 def test_a_dead_dispatchers_execution_is_adopted_and_its_open_attempt_is_not_repeated(tmp_path: Path) -> None:
