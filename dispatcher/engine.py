@@ -8,19 +8,17 @@ up again from the store, and the broker delivers again what was not acknowledged
 
 from __future__ import annotations
 
-import functools
 import logging
 import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
 from outrider.dispatcher import cancelling, control, dead_letters, narrate, quarantine
 from outrider.dispatcher.alarms import Alarm, TimerKey
-from outrider.dispatcher.attempts import AttemptMaker, Files, outgoing
+from outrider.dispatcher.attempts import AttemptMaker, Files
 from outrider.dispatcher.clock import Clock
 from outrider.dispatcher.consumers import Consumers
 from outrider.dispatcher.errors import DispatcherError, StoreError
@@ -30,6 +28,7 @@ from outrider.dispatcher.hearing import Hearing
 from outrider.dispatcher.host_agents import HostAgents
 from outrider.dispatcher.leases import LeaseBook
 from outrider.dispatcher.manager_access import ManagerAddress
+from outrider.dispatcher.outbox import Outbox
 from outrider.dispatcher.prewarming import Prewarming
 from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.quarantine import Suspicion
@@ -52,7 +51,6 @@ from outrider.dispatcher.signals import (
 )
 from outrider.dispatcher.stages import Stages
 from outrider.dispatcher.store import attempts, executions, ownership
-from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.ownership import Member
@@ -60,9 +58,8 @@ from outrider.dispatcher.timers import Timers
 from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.errors import WorkflowError
 from outrider.messaging import topology
-from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import Verdict
-from outrider.messaging.transport import Confirmation, Outgoing, Transport
+from outrider.messaging.transport import Confirmation, Transport
 from outrider.messaging.version import __version__
 
 log = logging.getLogger(__name__)
@@ -101,10 +98,7 @@ class Engine:
         self._runs: dict[str, Run] = {}
         #: Executions that may have something to do, in the order in which they get their share of a turn.
         self._ready: dict[str, Run] = {}
-        #: Attempts that were committed, and of which the broker's confirmation is not known.
-        self._unsent: dict[str, str] = {}
-        #: Those of them that have to be published again.
-        self._resend: set[str] = set()
+        self._outbox = Outbox(settings, services.transport, self.inbox)
         self._timers: Timers[TimerKey] = Timers()
         self._leases = LeaseBook(settings)
         self._fleet = Fleet(settings)
@@ -200,7 +194,7 @@ class Engine:
             return
         self._suspicion.clear(turn.owned)
         self._forget_lost(turn)
-        self._publish(turn)
+        self._outbox.publish(turn)
         self._settle_deliveries(turn)
         self._forget_ended(turn)
 
@@ -209,7 +203,7 @@ class Engine:
         if self._ready:
             return 0.0
         alarms = [each for each in self._alarms() if each is not None]
-        if self._unsent:
+        if self._outbox:
             wait_seconds = min(wait_seconds, _CONFIRMATION_SECONDS)
         return min([wait_seconds, *(max(each - self._clock.monotonic(), 0.0) for each in alarms)])
 
@@ -238,7 +232,10 @@ class Engine:
         for each in results:
             self._note_ready_id(each.result.execution_id)
         self._recorder.updates(turn, _only(signals, UpdateArrived))
-        self._published(turn, _only(signals, Published))
+        published = _only(signals, Published)
+        if any(each.confirmation is Confirmation.UNKNOWN for each in published):
+            self._look_at = min(self._look_at, turn.now + self.settings.resend_first_seconds)
+        self._conclude(turn, self._outbox.confirmed(turn, published, self._runs))
         letters = _only(signals, DeadLetterArrived)
         self._conclude(turn, [finding for each in letters if (finding := dead_letters.read(each)) is not None])
         turn.to_ack += [each.delivery for each in letters]
@@ -278,29 +275,6 @@ class Engine:
             if budget <= 0 and not run.ended:
                 self._note_ready(run)
 
-    def _published(self, turn: Turn, confirmations: Sequence[Published]) -> None:
-        """`sent` once the broker has it; evidence that nobody has it is a verdict; else it is published again."""
-        never = []
-        for each in confirmations:
-            execution_id = self._unsent.get(each.attempt_id, "")
-            run = self._runs.get(execution_id)
-            attempt = None if run is None else run.open.get(each.attempt_id)
-            if each.confirmation is Confirmation.UNKNOWN and attempt is not None:
-                self._resend.add(each.attempt_id)
-                self._look_at = min(self._look_at, turn.now + self.settings.resend_first_seconds)
-                continue
-            self._unsent.pop(each.attempt_id, None)
-            if run is None or attempt is None or not turn.own(run):
-                continue
-            if each.confirmation is Confirmation.CONFIRMED:
-                if attempt.state is AttemptState.SENDING:
-                    attempt.state = AttemptState.SENT
-                    turn.sent.append({"b_id": attempt.id, "b_at": turn.stored_now})
-            else:
-                words = _NOT_TAKEN[each.confirmation].format(agent=attempt.agent_id)
-                never.append(Finding(attempt.id, Verdict.NEVER_STARTED, words))
-        self._conclude(turn, never)
-
     def _conclude(self, turn: Turn, findings: Sequence[Finding]) -> None:
         self._recorder.findings(turn, findings)
         for each in findings:
@@ -331,7 +305,7 @@ class Engine:
             if turn.own(run) and run.graph is not None:
                 self._recorder.take_up(turn, run, [attempt])
                 self._note_ready(run)
-        self._publish_again(turn)
+        self._outbox.publish_again(turn, self._runs)
 
     def _renew(self, turn: Turn) -> None:
         self._renew_at = turn.now + self.settings.owner_renewal_seconds
@@ -380,23 +354,9 @@ class Engine:
             self._timers.set((Alarm.RETRY, run.id, position), turn.now + delay)
         if run.failed_at is not None:
             self._timers.set((Alarm.GIVE_UP, run.id, 0), turn.now + run.execution.wait_after_fail_seconds)
-        self._unsent.update(dict.fromkeys(restored.unsent, run.id))
-        self._resend.update(restored.unsent)
+        self._outbox.take_up(run, restored.unsent)
         self._recorder.take_up(turn, run, restored.unapplied)
         self._note_ready(run)
-
-    def _publish_again(self, turn: Turn) -> None:
-        """Send once more, under the same ids, what the broker may not have."""
-        if not self._resend or not self._transport.connected:
-            return
-        resend, self._resend = self._resend, set()
-        for attempt_id, body in attempts.bodies(turn.connection, sorted(resend)).items():
-            run = self._runs.get(self._unsent.get(attempt_id, ""))
-            attempt = None if run is None else run.open.get(attempt_id)
-            if attempt is None:
-                self._unsent.pop(attempt_id, None)
-            else:
-                turn.outbox[attempt_id] = outgoing(self.settings, attempt.agent_id, attempt_id, body)
 
     def _wake_owner(self, turn: Turn, execution_id: str) -> None:
         execution = executions.get(turn.connection, execution_id)
@@ -404,30 +364,6 @@ class Engine:
             turn.notes.append(control.wake_up(execution.owner, self.id))
 
     # -- after the commit ---------------------------------------------------------------------------------------------
-
-    def _publish(self, turn: Turn) -> None:
-        for attempt_id, message in turn.outbox.items():
-            self._unsent.setdefault(attempt_id, attempt_id.rpartition("-")[0])
-            future = self._try_publish(message)
-            if future is None:
-                self.inbox.put(Published(attempt_id, Confirmation.UNKNOWN))
-            else:
-                future.add_done_callback(functools.partial(self._confirmed, attempt_id))
-        for note in turn.notes:
-            self._try_publish(note)
-
-    def _try_publish(self, message: Outgoing) -> Future[Confirmation] | None:
-        try:
-            return self._transport.publish(message)
-        except MessagingError as error:
-            log.warning("a message cannot be published now: %s", error, extra={"action": "publish"})
-            return None
-
-    def _confirmed(self, attempt_id: str, future: Future[Confirmation]) -> None:
-        failed = future.cancelled() or future.exception() is not None
-        confirmation = Confirmation.UNKNOWN if failed else future.result()
-        # That all went well is noted when there is time: most operations have ended by then, and nobody asks any more.
-        self.inbox.put(Published(attempt_id, confirmation), patient=confirmation is Confirmation.CONFIRMED)
 
     def _settle_deliveries(self, turn: Turn) -> None:
         for delivery in turn.to_ack:
@@ -463,7 +399,7 @@ class Engine:
         self._fleet.forget(run)
         for attempt_id in run.open:
             self._leases.close(attempt_id)
-            self._unsent.pop(attempt_id, None)
+            self._outbox.forget(attempt_id)
         if run.graph is not None:
             for position in range(len(run.graph.tasks)):
                 self._timers.drop((Alarm.RETRY, run.id, position))
@@ -508,12 +444,6 @@ class Engine:
         run = self._runs.get(execution_id)
         if run is not None:
             self._note_ready(run)
-
-
-_NOT_TAKEN = {
-    Confirmation.RETURNED: "agent {agent!r} has no queue: it is not installed, or was removed",
-    Confirmation.NACKED: "the broker refused the message: the queue of agent {agent!r} is full",
-}
 
 
 def _only(signals: Sequence[Signal], kind: type[S]) -> list[S]:

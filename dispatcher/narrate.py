@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from outrider.dispatcher.run import Run
+from outrider.dispatcher.store import events, jsontext
 from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.store.tasks import StoredTask
@@ -16,7 +17,7 @@ from outrider.messaging.messages import OperationError
 
 def about_execution(turn: Turn, run: Run, event_type: str, message: str) -> None:
     """Record an event of the workflow as a whole."""
-    turn.events.append(_event(turn, run, event_type, message))
+    turn.told.append(_row(turn, run, event_type, message))
 
 
 def about_task(
@@ -29,25 +30,13 @@ def about_task(
     causes: tuple[Mapping[str, Any], ...] | None = None,
 ) -> None:
     """Record an event of one task."""
-    node = None
+    row = _row(turn, run, event_type, message)
     if run.model is not None and task.instance in run.model.instances:
-        node = run.model.instances[task.instance].node
-    turn.events.append(
-        Event(
-            message=message,
-            happened_at=turn.stored_now,
-            tenant=run.execution.tenant,
-            execution_id=run.id,
-            deployment_id=run.execution.deployment_id,
-            workflow=run.execution.workflow,
-            event_type=event_type,
-            operation=task.operation,
-            node=node,
-            instance=task.instance,
-            target_instance=task.target,
-            causes=causes,
-        )
-    )
+        row["node"] = run.model.instances[task.instance].node
+    row["operation"], row["instance"], row["target_instance"] = task.operation, task.instance, task.target
+    if causes is not None:
+        row["causes"] = jsontext.dump(causes)
+    turn.told.append(row)
 
 
 def of_stored_task(execution: Execution, task: StoredTask, message: str, *, happened_at: float) -> Event:
@@ -83,13 +72,17 @@ def causes_of(error: OperationError | None) -> tuple[Mapping[str, Any], ...] | N
     return (own, *error.causes)
 
 
-def _event(turn: Turn, run: Run, event_type: str, message: str) -> Event:
-    return Event(
-        message=message,
-        happened_at=turn.stored_now,
-        tenant=run.execution.tenant,
-        execution_id=run.id,
-        deployment_id=run.execution.deployment_id,
-        workflow=run.execution.workflow,
-        event_type=event_type,
-    )
+def _row(turn: Turn, run: Run, event_type: str, message: str) -> dict[str, Any]:
+    """Return a row of the store: two are written for every operation, so no `Event` is made for them."""
+    execution = run.execution
+    return {
+        **events.BLANK,
+        "message": events.storable(message),
+        "happened_at": turn.stored_now,
+        "stored_at": turn.stored_now,
+        "tenant": execution.tenant,
+        "execution_id": execution.id,
+        "deployment_id": execution.deployment_id,
+        "workflow": execution.workflow,
+        "event_type": event_type,
+    }

@@ -30,6 +30,8 @@ class Turn:
     applied: list[dict[str, Any]] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Rows of events of the engine's own (see `narrate`), and events and log lines that agents sent.
+    told: list[dict[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     #: The execution that was dealt with last: if the turn fails, it fails at this one.
     subject: str | None = None
@@ -111,4 +113,5 @@ class Turn:
         for run in self.owned.values():
             if run.model is not None:
                 run.model.flush(self.connection)
+        events.append_rows(self.connection, self.told)
         events.append(self.connection, self.events, now=self.stored_now)

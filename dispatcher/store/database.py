@@ -107,6 +107,17 @@ def _normalised(url: str) -> str:
     return url
 
 
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "cache_size=-32000",
+    # One of the engine's transactions fills SQLite's thousand pages, and the next ones write the same pages again: with
+    # four thousand, a fifth less is written to the disk.
+    "wal_autocheckpoint=4000",
+)
+
+
 def _create_engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         # A dispatcher that is suspended in the middle of a transaction must not hold its rows for ever.
@@ -118,7 +129,7 @@ def _create_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 must not begin transactions by itself
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-32000"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

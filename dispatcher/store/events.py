@@ -40,6 +40,8 @@ class Event:
 
 
 _FIELDS = tuple(name for name in Event.__dataclass_fields__ if name not in ("id", "stored_at"))
+#: A row of which nothing is known yet; `message`, `tenant`, `happened_at` and `stored_at` have to be given.
+BLANK: Mapping[str, Any] = dict.fromkeys((*_FIELDS, "stored_at"))
 _VALUES_OF = operator.attrgetter(*_FIELDS)
 
 _INSERT = sa.insert(EVENTS)
@@ -48,9 +50,13 @@ _INSERT = sa.insert(EVENTS)
 def append(connection: Connection, events: Sequence[Event], *, now: float) -> None:
     """Store events; a record of an attempt that is stored already is left out."""
     numbered = [_row(event, now) for event in events if event.sequence is not None]
-    plain = [_row(event, now) for event in events if event.sequence is None]
-    bulk.write(connection, _INSERT, plain)
+    append_rows(connection, [_row(event, now) for event in events if event.sequence is None])
     insert_ignoring_duplicates(connection, EVENTS, numbered)
+
+
+def append_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store the engine's own events, which it makes for every operation, each from `BLANK`."""
+    bulk.write(connection, _INSERT, rows)
 
 
 def after(
@@ -70,10 +76,14 @@ def after(
     return [_record(row) for row in connection.execute(query.order_by(EVENTS.c.id).limit(limit))]
 
 
+def storable(message: str) -> str:
+    """Return a message as every store takes it: PostgreSQL's text has no NUL."""
+    return message.replace("\0", "\ufffd") if "\0" in message else message
+
+
 def _row(event: Event, now: float) -> dict[str, Any]:
     row: dict[str, Any] = dict(zip(_FIELDS, _VALUES_OF(event), strict=True))
-    if "\0" in event.message:
-        row["message"] = event.message.replace("\0", "\ufffd")
+    row["message"] = storable(event.message)
     if event.causes is not None:
         row["causes"] = jsontext.dump(event.causes)
     row["stored_at"] = now
