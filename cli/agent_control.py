@@ -14,27 +14,12 @@ import typer
 
 from outrider.cli.agent_show import AgentId
 from outrider.cli.exit_codes import ExitCode
-from outrider.cli.hosts import (
-    AcceptNew,
-    AskPassword,
-    AskSudo,
-    BundleFile,
-    Fingerprint,
-    Jump,
-    Key,
-    Login,
-    NoRoot,
-    User,
-    chosen_hosts,
-    open_bundle,
-    say,
-)
 from outrider.cli.local import transport_of
-from outrider.cli.output import console, errors, fail
+from outrider.cli.login import BundleFile, Login, with_login
+from outrider.cli.output import console, errors, fail, say
 from outrider.cli.settings import CommandSettings, command_settings
 from outrider.dispatcher.asking import AgentQuestions, agent_questions
 from outrider.dispatcher.errors import AgentRefused, AgentSilent
-from outrider.installer import InstallerError, read_log
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import ControlKind
 
@@ -101,18 +86,13 @@ def wait_until_idle(questions: AgentQuestions, agent_id: str, *, timeout_seconds
         time.sleep(min(_POLL_SECONDS, timeout_seconds))
 
 
+@with_login
 def logs(
     agent_id: Annotated[str, typer.Argument(help="The agent's id; with --ssh, [user@]host[:port].", metavar="AGENT")],
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="So many, the last ones.")] = 50,
     ssh: Annotated[bool, typer.Option("--ssh", help="Read the service's log on the host.")] = False,
-    user: User = "root",
-    key: Key = None,
-    ask_password: AskPassword = False,
-    ask_sudo: AskSudo = False,
-    jump: Jump = None,
-    fingerprint: Fingerprint = None,
-    accept_new: AcceptNew = False,
-    no_root: NoRoot = False,
+    *,
+    login: Login,
     bundle_file: BundleFile = None,
 ) -> None:
     """Print the end of an agent's log: by its control queue what it logged since its start, or all by SSH."""
@@ -122,7 +102,9 @@ def logs(
         for line in answer.get("lines") or ():
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         return
-    login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
+    from outrider.cli.hosts import chosen_hosts, open_bundle
+    from outrider.installer import InstallerError, read_log
+
     (target,) = chosen_hosts([agent_id], None, login)
     try:
         log = read_log(target, open_bundle(bundle_file).host_program, lines=lines)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import re
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,7 +13,8 @@ from outrider.cli.agent_upgrade import over_broker
 from outrider.cli.broker import Broker, opened_broker
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import find_home
-from outrider.cli.output import console, errors, fail, print_table
+from outrider.cli.login import BundleFile, Login, with_login
+from outrider.cli.output import console, errors, fail, print_table, printing, say
 from outrider.cli.settings import CommandSettings, command_settings
 from outrider.cli.waterfall import seconds
 from outrider.installer import (
@@ -25,14 +23,12 @@ from outrider.installer import (
     Bundle,
     FleetReport,
     HealthGate,
-    HostKeys,
     InstallerError,
     Needs,
     Outcome,
     SshTarget,
     StepEvent,
     StepState,
-    Sudo,
     broker_heartbeats,
     build_bundle,
     create_account,
@@ -54,46 +50,7 @@ T = TypeVar("T")
 
 Hosts = Annotated[list[str] | None, typer.Argument(help="[user@]host[:port], several if you like.", metavar="HOST")]
 HostsFile = Annotated[Path | None, typer.Option("--hosts", help="File with a host a line.", exists=True)]
-User = Annotated[str, typer.Option("--user", "-u", help="Login, where a host does not name one.")]
-Key = Annotated[Path | None, typer.Option("--key", help="Private key file.", exists=True)]
-AskPassword = Annotated[bool, typer.Option("--ask-password", help="Ask for the login password.")]
-AskSudo = Annotated[bool, typer.Option("--ask-sudo-password", help="Ask for the password of sudo.")]
-Jump = Annotated[list[str] | None, typer.Option("--jump", help="Host to go through; repeatable, first one first.")]
-Fingerprint = Annotated[str | None, typer.Option(help="SHA256:… of the host's key; no other is taken.")]
-AcceptNew = Annotated[bool, typer.Option("--accept-new-host-keys", help="Take the key of a host never seen before.")]
-NoRoot = Annotated[bool, typer.Option("--no-root", help="The agent belongs to the login user.")]
-BundleFile = Annotated[Path | None, typer.Option("--bundle", help="From `agent bundle`; default, made once.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="The hosts that failed in the last run.")]
-
-
-@dataclass(frozen=True)
-class Login:
-    """What the options say about getting in."""
-
-    user: str
-    key: Path | None
-    ask_password: bool
-    ask_sudo: bool
-    jump: list[str] | None
-    fingerprint: str | None
-    accept_new: bool
-    no_root: bool
-
-    def defaults(self) -> SshTarget:
-        """Return a target of which only the host is missing; asks for passwords."""
-        known_hosts = Path.home() / ".ssh" / "known_hosts"
-        keys = HostKeys(known_hosts=(known_hosts,), fingerprint=self.fingerprint, accept_new=self.accept_new)
-        base = SshTarget(
-            host="",
-            user=self.user,
-            key_file=self.key,
-            password=getpass.getpass(f"password of {self.user}: ") if self.ask_password else None,
-            sudo=Sudo.NEVER if self.no_root else Sudo.AUTO,
-            sudo_password=getpass.getpass("password of sudo: ") if self.ask_sudo else None,
-            host_keys=keys,
-        )
-        jumps = read_hosts(self.jump or (), None, base)
-        return SshTarget(**{**base.__dict__, "jumps": jumps})
 
 
 def bundle(
@@ -111,21 +68,15 @@ def bundle(
     console.print(f"{output}: agent {made.version} for {', '.join(map(str, made.targets))}", soft_wrap=True)
 
 
+@with_login
 def doctor(
     hosts: Hosts = None,
     hosts_file: HostsFile = None,
-    user: User = "root",
-    key: Key = None,
-    ask_password: AskPassword = False,
-    ask_sudo: AskSudo = False,
-    jump: Jump = None,
-    fingerprint: Fingerprint = None,
-    accept_new: AcceptNew = False,
-    no_root: NoRoot = False,
+    *,
+    login: Login,
     bundle_file: BundleFile = None,
 ) -> None:
     """Look whether a host is ready for an agent, or how its agent is; changes nothing."""
-    login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
     targets = chosen_hosts(hosts, hosts_file, login)
     program = open_bundle(bundle_file).host_program
     settings = command_settings()
@@ -143,23 +94,17 @@ def doctor(
         raise typer.Exit(ExitCode.FAILED)
 
 
+@with_login
 def install_agents(
     hosts: Hosts = None,
     hosts_file: HostsFile = None,
-    user: User = "root",
-    key: Key = None,
-    ask_password: AskPassword = False,
-    ask_sudo: AskSudo = False,
-    jump: Jump = None,
-    fingerprint: Fingerprint = None,
-    accept_new: AcceptNew = False,
-    no_root: NoRoot = False,
+    *,
+    login: Login,
     bundle_file: BundleFile = None,
     agent_id: Annotated[str | None, typer.Option("--id", help="Agent's id, for one host; default, its name.")] = None,
     retry_failed: RetryFailed = False,
 ) -> None:
     """Put agents on hosts as services; running it again continues, or changes nothing."""
-    login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
     targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
     if agent_id is not None and len(targets) != 1:
         fail("--id names one agent; with several hosts each agent has its host's name")
@@ -176,17 +121,12 @@ def install_agents(
     with_broker(settings, targets, work, done="an agent runs on")
 
 
+@with_login
 def upgrade_agents(
     hosts: Hosts = None,
     hosts_file: HostsFile = None,
-    user: User = "root",
-    key: Key = None,
-    ask_password: AskPassword = False,
-    ask_sudo: AskSudo = False,
-    jump: Jump = None,
-    fingerprint: Fingerprint = None,
-    accept_new: AcceptNew = False,
-    no_root: NoRoot = False,
+    *,
+    login: Login,
     bundle_file: BundleFile = None,
     retry_failed: RetryFailed = False,
     on: Annotated[
@@ -201,7 +141,6 @@ def upgrade_agents(
     if on or every:
         over_broker(on or [], open_bundle(bundle_file), every=every)
         return
-    login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
     targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
     archive = open_bundle(bundle_file)
 
@@ -211,23 +150,17 @@ def upgrade_agents(
     with_broker(command_settings(), targets, work, done="upgraded")
 
 
+@with_login
 def uninstall_agents(
     hosts: Hosts = None,
     hosts_file: HostsFile = None,
-    user: User = "root",
-    key: Key = None,
-    ask_password: AskPassword = False,
-    ask_sudo: AskSudo = False,
-    jump: Jump = None,
-    fingerprint: Fingerprint = None,
-    accept_new: AcceptNew = False,
-    no_root: NoRoot = False,
+    *,
+    login: Login,
     bundle_file: BundleFile = None,
     agent_id: Annotated[str | None, typer.Option("--id", help="Agent's id, for one host; default, its name.")] = None,
     retry_failed: RetryFailed = False,
 ) -> None:
     """End what runs, remove service and files from the hosts, and account and queues from the broker."""
-    login = Login(user, key, ask_password, ask_sudo, jump, fingerprint, accept_new, no_root)
     targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
     program = open_bundle(bundle_file).host_program
 
@@ -306,15 +239,6 @@ def ca_of(settings: CommandSettings) -> str | None:
     return None if file is None else file.read_text(encoding="utf-8")
 
 
-_printing = threading.Lock()
-
-
-def say(text: str) -> None:
-    """Say what is being done."""
-    with _printing:
-        errors.print(text, style="dim", markup=False, soft_wrap=True)
-
-
 def show_step(event: StepEvent) -> None:
     """Print the end of each step on each host."""
     if event.state in {StepState.DONE, StepState.FAILED, StepState.SKIPPED}:
@@ -324,7 +248,7 @@ def show_step(event: StepEvent) -> None:
 
 def show_outcome(outcome: Outcome[Any]) -> None:
     """Print how the work ended on one host."""
-    with _printing:
+    with printing:
         if outcome.ok:
             for notice in getattr(outcome.result, "notices", ()):
                 errors.print(f"{outcome.target}: {notice}", markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -25,6 +26,8 @@ def _console(*, stderr: bool) -> Console:
 
 console = _console(stderr=False)
 errors = _console(stderr=True)
+#: Held while a line is printed where several threads print.
+printing = threading.Lock()
 
 
 def print_json(value: Any) -> None:
@@ -55,6 +58,12 @@ def fail(message: str, code: ExitCode = ExitCode.BAD_INPUT) -> NoReturn:
     """Say on standard error what is wrong and what to do; end the command."""
     errors.print(Text("error: ", style="bold red").append(Text(message, style="not bold default")), soft_wrap=True)
     raise typer.Exit(code)
+
+
+def say(text: str) -> None:
+    """Say on standard error what is being done; several threads may."""
+    with printing:
+        errors.print(text, style="dim", markup=False, soft_wrap=True)
 
 
 def key_values(pairs: Iterable[str], *, what: str) -> dict[str, Any]:
