@@ -42,7 +42,8 @@ COMMANDS: Mapping[str, Command | Group] = {
                 "plugin:verify", "Check an archive and every file in its wheels against the hashes that they carry."
             ),
             "check": Command(
-                "plugin:check", "Tell whether a wagon installs on this host, with all reasons if it does not."
+                "plugin_check:check",
+                "Tell whether a wagon installs on this host, or on those of agents, with all reasons if it does not.",
             ),
             "install": Command(
                 "plugin:install",

@@ -101,27 +101,6 @@ def verify(path: WagonFile) -> None:
     console.print(f"{path.name}: {len(verification.wagon.wheels)} wheels, all files as recorded")
 
 
-def check(
-    path: WagonFile,
-    python: Annotated[str | None, typer.Option(help="Interpreter of the host; default, this one.")] = None,
-) -> None:
-    """Tell whether a wagon installs on this host, with all reasons if it does not."""
-    try:
-        wagon = wagons.read_wagon(path)
-        target = wagons.probe(python) if python is not None else wagons.probe()
-        reasons = wagons.check(wagon, target)
-        missing = () if reasons else wagons.missing_requirements(wagon, target)
-    except WagonError as error:
-        fail(str(error), ExitCode.FAILED)
-    for reason in reasons:
-        console.print(f"{reason.subject}: {reason.text}", soft_wrap=True)
-    for requirement in missing:
-        console.print(f"note: {requirement}", soft_wrap=True)
-    if reasons:
-        raise typer.Exit(ExitCode.FAILED)
-    console.print(f"{path.name} installs on {target.description}", soft_wrap=True)
-
-
 def install(
     path: Annotated[Path, typer.Argument(help="A wagon, or a folder or .py file to build one from.", exists=True)],
     yaml: Annotated[list[Path] | None, typer.Option("--yaml", "-y", exists=True, help="plugin.yaml beside it.")] = None,
