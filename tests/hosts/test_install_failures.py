@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +23,11 @@ from outrider.installer import (
 )
 from outrider.installer.errors import AccessFailed, HostUnfit, NoPython
 from outrider.plugins.ssh.access.errors import ConnectionLost, HostKeyChanged, HostKeyUnknown, LoginRefused
-from tests.support.hosts import Host, StartHost
+from tests.support.hosts import PASSWORDS, Host, StartHost
 from tests.support.installing import service_pid, spec_of, target_of
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 REMOTE_STEPS = ["probe", "transfer", "verify", "environment", "configuration", "service"]
 
 
@@ -115,6 +117,46 @@ def test_a_full_disk_is_found_by_the_probe(clean_host: Host, stand_in_bundle: Bu
     assert install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None).changed
 
 
+def test_a_disk_that_fills_up_on_the_way_is_said_and_room_on_it_mends_all(
+    clean_host: Host, stand_in_bundle: Bundle
+) -> None:
+    def fill(event: StepEvent) -> None:
+        if event.step == "environment" and event.state is StepState.STARTED:
+            clean_host.fill_disk("/opt")
+
+    with pytest.raises(StepFailed) as caught:
+        install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None, observer=fill)
+    assert caught.value.step == "environment"
+    assert "no space left" in str(caught.value)
+    assert "free some space on the disk that holds /opt/outrider" in caught.value.remedy
+    clean_host.empty_disk("/opt")
+    assert install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None).changed
+
+
+def test_no_secret_is_in_a_command_line_or_a_log(
+    clean_host: Host, stand_in_bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    # In the agent's settings, as its password for the broker is.
+    spec = spec_of(settings={"environment": ["TOKEN=agents-secret"]})
+    # All command lines and environments, again and again, for as long as the installation goes on.
+    clean_host.write("/var/tmp/watched", "")
+    watch = "while test -e /var/tmp/watched; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ; sleep 0.02; done"
+    clean_host.run(f"setsid sh -c '{watch}' > /var/tmp/seen 2>/dev/null < /dev/null &")
+    wait_until(lambda: clean_host.ask("stat -c %s /var/tmp/seen") != "0", 20, "the watch to see something")
+    try:
+        target = target_of(clean_host, "admin", sudo_password=PASSWORDS["admin"])
+        install_agent(target, spec, stand_in_bundle, heartbeats=None)
+    finally:
+        clean_host.run("rm /var/tmp/watched")
+    assert "agents-secret" in clean_host.read("/etc/outrider/agent.toml")
+    for secret in ("agents-secret", PASSWORDS["admin"]):
+        assert clean_host.ask(f"grep -ac -e {secret} /var/tmp/seen", check=False) == "0", secret
+        assert secret not in caplog.text
+        assert clean_host.ask(f"journalctl --no-pager -o cat | grep -c -e {secret}", check=False) == "0", secret
+    assert clean_host.ask("grep -ac -e outrider-install /var/tmp/seen", check=False) != "0", "nothing was seen at all"
+
+
 def test_a_wrong_clock_is_found_before_anything_is_sent(clean_host: Host, stand_in_bundle: Bundle) -> None:
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     if not libraries:
@@ -159,6 +201,24 @@ def test_an_encrypted_key_opens_with_its_passphrase(clean_host: Host, stand_in_b
     key.write_private_key_file(str(encrypted), password="open sesame")
     target = replace(target_of(clean_host), key_file=encrypted, passphrase="open sesame")
     assert not doctor(target, stand_in_bundle.host_program).problems
+
+
+def test_a_key_may_be_with_the_ssh_agent(
+    clean_host: Host, stand_in_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("ssh-agent") is None:
+        pytest.skip("ssh-agent (Debian: openssh-client) is not installed")
+    address = tmp_path / "agent"
+    keeper = subprocess.Popen(["ssh-agent", "-D", "-a", str(address)], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(address.exists, 20, "the ssh-agent")
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(address))
+        subprocess.run(["ssh-add", "-q", str(clean_host.private_key)], check=True, timeout=30)
+        target = replace(target_of(clean_host), key_file=None, use_agent=True)
+        assert not doctor(target, stand_in_bundle.host_program).problems
+    finally:
+        keeper.terminate()
+        keeper.wait(30)
 
 
 def test_a_host_behind_a_jump_host_gets_its_agent(start_host: StartHost, stand_in_bundle: Bundle) -> None:
