@@ -77,6 +77,7 @@ DEV = [
     "moto[server]>=5",
     "mypy>=1.10",
     "mkdocs-material>=9.5",
+    "prometheus-client>=0.20",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "requests>=2.31",

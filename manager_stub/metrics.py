@@ -75,7 +75,7 @@ def _stored(connection: Connection) -> list[str]:
             "outrider_open_attempts",
             "Attempts without a verdict, by state",
             "state",
-            counted(ATTEMPTS.c.state, ATTEMPTS.c.state != AttemptState.ENDED.value),
+            _with_zeros(counted(ATTEMPTS.c.state, ATTEMPTS.c.state != AttemptState.ENDED.value)),
         ),
     ):
         lines += _family(name, "gauge", text, [({label: value}, count) for value, count in rows])
@@ -86,6 +86,12 @@ def _stored(connection: Connection) -> list[str]:
         "When an agent was last heard of",
         [({"agent": row.id}, row.last_seen_at) for row in seen],
     )
+
+
+def _with_zeros(counted: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return a count for each open state: an alert on "does not fall" needs the zero that it falls to."""
+    found = dict(counted)
+    return [(each.value, found.get(each.value, 0)) for each in AttemptState if each is not AttemptState.ENDED]
 
 
 def _family(name: str, kind: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> list[str]:
