@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from outrider.cli import profiles
 from outrider.cli.chosen_agents import NoAgents, choose
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.output import console, fail
@@ -26,6 +27,8 @@ def check(
     ] = None,
 ) -> None:
     """Tell whether a wagon installs on this host, or on those of agents, with all reasons if it does not."""
+    if agent and profiles.in_use() != profiles.LOCAL:
+        fail("--agent needs the dispatcher's own store: run this on its machine, with the profile local")
     try:
         wagon = wagons.read_wagon(path)
         targets = _of_agents(agent) if agent else {"": wagons.probe(python) if python else wagons.probe()}

@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from outrider.agent.heartbeat import _tags
+from outrider.cli import profiles
 from outrider.cli.plugin_check import check, target_of
 from outrider.dispatcher.store import agents
 from outrider.dispatcher.store.agents import Agent
@@ -66,6 +67,13 @@ def test_an_agent_that_is_not_known_is_said(wagon: Path) -> None:
     done = checked(wagon, ["nobody"])
     assert done.exit_code == 1
     assert "no agent nobody is known; known are: arm, here, old-1, silent" in done.output
+
+
+def test_agents_of_a_manager_are_not_looked_for_here(wagon: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(profiles.VARIABLE, "production")
+    done = checked(wagon, ["*"])
+    assert done.exit_code != 0
+    assert "run this on its machine" in done.output
 
 
 def test_what_an_agent_says_of_its_host_is_what_its_interpreter_is() -> None:
