@@ -21,6 +21,8 @@ from outrider.dispatcher.durable import create_file
 AUTHORITY_DAYS = 3650
 #: Browsers and clients refuse server certificates that last longer.
 CERTIFICATE_DAYS = 397
+#: A certificate with less than this left is made again when there is an occasion.
+RENEW_DAYS = 30
 #: Clocks differ: a certificate is good from a little before it was made.
 SKEW = dt.timedelta(minutes=10)
 
@@ -100,6 +102,17 @@ def issue_certificate(place: Path, names: list[str]) -> tuple[Path, Path]:
         path.unlink(missing_ok=True)  # a renewal
     _write(paths[1], paths[0], key, certificate)
     return paths
+
+
+def still_serves(certificate: Path, names: list[str]) -> bool:
+    """Return whether a certificate is for all these names, and good for a while."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        held = set(found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return False
+    renewal = dt.datetime.now(dt.UTC) + dt.timedelta(days=RENEW_DAYS)
+    return found.not_valid_after_utc > renewal and held >= {_alternative(name) for name in names}
 
 
 def _authority(place: Path) -> tuple[x509.Certificate, Key]:

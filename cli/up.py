@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from outrider.cli.ca import folder, issue_certificate, make_authority
+from outrider.cli.ca import folder, issue_certificate, make_authority, still_serves
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import Home
 from outrider.cli.local import Local, opened
@@ -152,16 +152,23 @@ def manager_settings(
 
 
 def made_certificate(home: Home, settings: ManagerSettings) -> tuple[Path, Path]:
-    """Return the certificate that is used without another; made at first use, with the authority."""
+    """Return the certificate that is used without another.
+
+    It is made, with the authority, at the first start, and again by a start that has another name to serve under or
+    comes shortly before its end: clients trust the authority, so that they notice nothing.
+    """
     place = folder()
-    if (place / "manager.pem").exists():
-        return place / "manager.pem", place / "manager.key"
-    if not (place / "ca.pem").exists():
-        make_authority(place, name=f"Outrider authority of {socket.gethostname()} ({home.path.name})")
     names = dict.fromkeys(
         ["manager", *filter(None, (settings.advertise,)), socket.gethostname(), "localhost", "127.0.0.1", settings.host]
     )
-    return issue_certificate(place, [name for name in names if name not in WILDCARDS])
+    wanted = [name for name in names if name not in WILDCARDS]
+    certificate, key = place / "manager.pem", place / "manager.key"
+    # An authority whose key is kept elsewhere can make none here: what lies there was put there.
+    if certificate.exists() and (still_serves(certificate, wanted) or not (place / "ca.key").exists()):
+        return certificate, key
+    if not (place / "ca.pem").exists():
+        make_authority(place, name=f"Outrider authority of {socket.gethostname()} ({home.path.name})")
+    return issue_certificate(place, wanted)
 
 
 def served_files(serving: ManagerSettings, tokens: FileTokens) -> Files:
