@@ -1,1 +1,1 @@
-"""TODO."""
+"""Turns blueprints into graphs of operations and sequences them; `dispatcher.Dispatcher` is its face."""

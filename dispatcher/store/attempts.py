@@ -9,7 +9,6 @@ from enum import Enum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.store import bulk, jsontext
@@ -126,7 +125,7 @@ _OF_IDS: Mapping[str, sa.ColumnElement[bool]] = {
     "sqlite": ATTEMPTS.c.id.in_(
         sa.select(sa.column("value")).select_from(sa.func.json_each(sa.bindparam("b_ids", type_=sa.Text)))
     ),
-    "postgresql": ATTEMPTS.c.id == sa.any_(sa.bindparam("b_ids", type_=postgresql.ARRAY(sa.Text))),
+    "postgresql": ATTEMPTS.c.id == sa.any_(sa.bindparam("b_ids", type_=sa.ARRAY(sa.Text))),
 }
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -79,20 +78,25 @@ def insert_ignoring_duplicates(connection: Connection, table: sa.Table, rows: Se
     """Insert `rows`; those that exist already (by any unique key) are left as they are."""
     if not rows:
         return
-    statement: Any
-    if connection.dialect.name == "sqlite":
-        statement = sqlite.insert(table).on_conflict_do_nothing()
-    else:
-        statement = postgresql.insert(table).on_conflict_do_nothing()
-    connection.execute(statement, list(rows))
+    connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
 
 
 def upsert(connection: Connection, table: sa.Table, row: Mapping[str, Any], *, keys: Sequence[str]) -> None:
     """Insert `row`, or update the existing row of the same `keys`."""
-    build = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement: Any = build(table).values(dict(row))
+    statement = _insert(connection, table).values(dict(row))
     changes = {name: statement.excluded[name] for name in row if name not in keys and name != "created_at"}
     connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changes))
+
+
+def _insert(connection: Connection, table: sa.Table) -> Any:
+    """Return the dialect's own insert; only the dialect in use is loaded."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def _normalised(url: str) -> str:
