@@ -25,7 +25,7 @@ ACCOUNT, VERSION, CONFIGURATION = "the account", "the version's folder", "the co
 MOMENTS = (ACCOUNT, VERSION, CONFIGURATION)
 #: Who dies: the process of the agent; also all that its operations run; the dispatcher that sequences the workflow.
 AGENT, MACHINE, DISPATCHER = "the central agent", "the machine of the central agent", "the dispatcher"
-SAMPLE = ((AGENT, ACCOUNT), (MACHINE, CONFIGURATION), (DISPATCHER, VERSION))
+SAMPLE = [(MACHINE, CONFIGURATION), (DISPATCHER, VERSION)]
 CASES = [(victim, moment) for victim in (AGENT, MACHINE, DISPATCHER) for moment in MOMENTS] if WHOLE else SAMPLE
 
 
@@ -71,7 +71,6 @@ def test_an_installation_that_is_interrupted_ends_with_one_working_agent(
     assert clean_host.ask("pgrep -fc '[p]ython -m outrider.agent'") == "1"
     assert clean_host.ask("find /opt/outrider /etc/outrider -name '*.part' -o -name '*.building*'") == ""
     assert not clean_host.exists("/root/.cache/outrider-install")
-    fleet_service.run(blueprint, "validate_agents")
 
     fleet_service.run(blueprint, "uninstall")
     assert [path for path in SYSTEM_PATHS if clean_host.exists(path)] == []
