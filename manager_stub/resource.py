@@ -74,17 +74,38 @@ def _record_type(table: sa.Table) -> Any:
     return namedtuple(f"{table.name}_record", table.c.keys())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Statements:
+    """What a list call asks the store, for any of its pages."""
+
+    #: With the parameters `page_limit` and `page_offset`.
+    page: sa.Select[Any]
+    count: sa.Select[Any]
+
+
 def fetch_page(call: Reading, resource: Resource, listing: ListCall, *, where: Where = ()) -> dict[str, Any]:
     """Return one page as the list envelope; raises BadRequest for unknown fields."""
+    return read_page(call, resource, listing, statements=statements_of(call, resource, listing, where=where))
+
+
+def statements_of(call: Reading, resource: Resource, listing: ListCall, *, where: Where = ()) -> Statements:
+    """Return what the store is asked: the same for all pages of a list call; raises BadRequest."""
     conditions = [*conditions_of(call, resource, listing), *where]
+    rows = sa.select(resource.table).where(*conditions).order_by(*_order(resource, listing))
+    limit, offset = (sa.bindparam(name, type_=sa.BigInteger()) for name in ("page_limit", "page_offset"))
+    count = sa.select(sa.func.count()).select_from(resource.table).where(*conditions)
+    return Statements(page=rows.limit(limit).offset(offset), count=count)
+
+
+def read_page(call: Reading, resource: Resource, listing: ListCall, *, statements: Statements) -> dict[str, Any]:
+    """Return one page as the list envelope; raises BadRequest for unknown fields in `_include`."""
     limit = LARGEST_PAGE * 100 if listing.all_results else listing.size
-    query = sa.select(resource.table).where(*conditions).order_by(*_order(resource, listing))
     with call.read() as connection:
-        rows = resource.records(connection.execute(query.limit(limit).offset(listing.offset)).all())
+        found = connection.execute(statements.page, {"page_limit": limit, "page_offset": listing.offset}).all()
+        rows = resource.records(found)
         total = listing.offset + len(rows)
         if len(rows) == limit or (not rows and listing.offset):
-            count = sa.select(sa.func.count()).select_from(resource.table).where(*conditions)
-            total = connection.execute(count).scalar_one()
+            total = connection.execute(statements.count).scalar_one()
         items = resource.shape(connection, rows, listing)
     return page_of([only(item, listing.include) for item in items], total, listing)
 

@@ -70,10 +70,13 @@ def ownership(details: Mapping[str, Any], tenant: str, created_at: float | None)
 
 def labels_list(details: Mapping[str, Any], created_at: float) -> list[dict[str, Any]]:
     """Return labels, stored as key → values, as the wire's list."""
+    labels = details.get("labels")
+    if not labels:
+        return []
     creator, created = details.get("created_by") or "", time_text(created_at)
     return [
         {"key": key, "value": value, "created_at": created, "created_by": creator}
-        for key, values in (details.get("labels") or {}).items()
+        for key, values in labels.items()
         for value in values
     ]
 

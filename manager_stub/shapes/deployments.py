@@ -135,26 +135,35 @@ def _state(latest: _Latest | None, *, active: bool) -> Json:
 def _latest_executions(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[Key, _Latest]:
     found: dict[Key, _Latest] = {}
     for tenant, ids in _ids_by_tenant(rows).items():
-        for row in connection.execute(_NEWEST, {"wanted_tenant": tenant, "wanted_ids": ids}).all():
+        asked = {"wanted_tenant": tenant, "wanted_ids": jsontext.dump(ids)}
+        for row in connection.execute(_NEWEST[connection.dialect.name], asked).all():
             latest = _Latest(*row)
             found[tenant, latest.deployment_id] = latest
     return found
 
 
-def _newest() -> sa.Select[Any]:
+def _newest(wanted: sa.TableValuedAlias) -> sa.Select[Any]:
+    """Return the query for the newest execution of each deployment: one look into the index for each."""
     table, same = EXECUTIONS.c, EXECUTIONS.alias().c
-    newest = sa.select(sa.func.max(same.created_at)).where(
-        same.tenant == table.tenant, same.deployment_id == table.deployment_id
+    newest = (
+        sa.select(same.id)
+        .where(same.tenant == sa.bindparam("wanted_tenant"), same.deployment_id == wanted.c.value)
+        .order_by(same.created_at.desc())
+        .limit(1)
+        .correlate(wanted)
+        .scalar_subquery()
     )
-    return sa.select(*(table[name] for name in _Latest._fields)).where(
-        table.tenant == sa.bindparam("wanted_tenant"),
-        table.deployment_id.in_(sa.bindparam("wanted_ids", expanding=True)),
-        table.created_at == newest.scalar_subquery(),
-    )
+    joined = wanted.join(EXECUTIONS, table.id == newest)
+    return sa.select(*(table[name] for name in _Latest._fields)).select_from(joined)
 
 
+#: As one JSON text: a list of parameters would have the query written anew for each length.
+_WANTED = sa.bindparam("wanted_ids", type_=sa.Text())
 #: Built once: it is part of every page.
-_NEWEST = _newest()
+_NEWEST = {
+    "sqlite": _newest(sa.func.json_each(_WANTED).table_valued("value")),
+    "postgresql": _newest(sa.func.json_array_elements_text(sa.cast(_WANTED, sa.JSON)).table_valued("value")),
+}
 
 
 def _ids_by_tenant(rows: Sequence[Row[Any]]) -> Mapping[str, list[str]]:

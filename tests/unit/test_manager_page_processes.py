@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psutil
@@ -159,3 +160,18 @@ def test_frames_are_whole_however_they_arrive() -> None:
     frames = Frames()
     assert [found for at in range(len(sent)) for found in frames.feed(sent[at : at + 1])] == [b"one", b"", b"three"]
     assert list(Frames().feed(sent)) == [b"one", b"", b"three"]
+
+
+def test_what_is_remembered_of_a_list_call_is_the_callers_own(database: Database) -> None:
+    def ids(caller: Caller, **listing: Any) -> list[str]:
+        page = orjson.loads(make_page(PageJob(kind="deployment", caller=caller, listing=ListCall(**listing)), database))
+        return [each["id"] for each in page["items"]]
+
+    bob = Caller(user="bob", right=Right.READ, tenant="north", tenants=("north", "default_tenant"))
+    for _ in range(2):
+        assert ids(ANN) == ["app"]
+        assert ids(bob) == []
+        assert ids(bob, all_tenants=True) == ["app"]
+        assert ids(ANN, search="other") == []
+        assert ids(ANN, filters={"id": ("other",)}) == []
+        assert ids(ANN, size=1, offset=1) == []
