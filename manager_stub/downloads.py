@@ -9,7 +9,9 @@ import zipfile
 from pathlib import Path
 
 from starlette.background import BackgroundTask
-from starlette.responses import FileResponse
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from outrider.dispatcher.files import ContentStore
 from outrider.dispatcher.store.plugins import Plugin
@@ -20,7 +22,20 @@ def content_response(manager: Manager, sha256: str, *, filename: str) -> FileRes
     """Return stored content as an attachment. Raises `NotStored`."""
     path = manager.content.path(sha256)
     headers = {"ETag": f'"{sha256}"', "X-Content-Type-Options": "nosniff", "X-Checksum-Sha256": sha256}
-    return FileResponse(path, media_type="application/octet-stream", filename=filename, headers=headers)
+    return _Content(path, media_type="application/octet-stream", filename=filename, headers=headers)
+
+
+class _Content(FileResponse):
+    """A file whose entity tag is its hash: who has it already is told so, and sent nothing."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        known = {each.strip().removeprefix("W/") for each in Headers(scope=scope).get("if-none-match", "").split(",")}
+        if known & {self.headers["ETag"], "*"}:
+            headers = {"ETag": self.headers["ETag"]}
+            await Response(status_code=304, headers=headers)(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def full_plugin_response(manager: Manager, plugin: Plugin) -> FileResponse:
