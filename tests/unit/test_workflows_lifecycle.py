@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from outrider.dispatcher.workflows import PlanError, TaskKind, get_workflow
+from outrider.dispatcher.workflows import TaskKind, get_workflow
 from tests.support.deployments import ALL_LIFECYCLE, deployment, node, relationship
 from tests.support.graphs import ancestors, operations, run_order, steps
 
