@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 #: What is not a benchmark of its own.
-PARTS = frozenset({"__init__", "__main__", "farm", "report", "stack"})
+PARTS = frozenset({"__init__", "__main__", "farm", "http_load", "report", "stack"})
 
 
 def main() -> int:
