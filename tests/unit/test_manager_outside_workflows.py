@@ -23,7 +23,6 @@ from outrider.dispatcher.store.schema import (
     NODE_INSTANCES,
     NODES,
 )
-from outrider.dispatcher.store.tasks import StoredTask
 from outrider.dispatcher.workflows.graph import Task, TaskKind
 from outrider.dispatcher.workflows.view import InstanceView
 from outrider.manager_stub import Manager
@@ -175,10 +174,10 @@ def test_the_dispatchers_graphs_are_not_written(served: tuple[Running, Manager])
     running, manager = served
     graph = StoredGraph(id="g", execution_id="run-app", name="install", position=0, state=GraphState.RUNNING)
     task = Task(id="create web", kind=TaskKind.OPERATION, operation="create", instance="app_1")
-    stored = StoredTask(id="g.0", graph_id="g", execution_id="run-app", position=0, task=task, dependencies=())
+    row = tasks.new_row(task, (), graph_id="g", execution_id="run-app", position=0)
     with manager.database.begin() as connection:
         graphs.insert(connection, graph)
-        tasks.insert(connection, [tasks.row_of(stored)])
+        tasks.insert(connection, [row])
     body = {"name": "x", "graph_id": "g", "type": "RemoteWorkflowTask", "dependencies": [], "parameters": {}}
     assert running.call("PUT", "/operations/mine", json=body).status_code == 409
     assert running.call("DELETE", "/operations/g.0").status_code == 409
