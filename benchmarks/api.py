@@ -16,7 +16,7 @@ import functools
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -43,7 +43,7 @@ ROUTES = {
 }
 DEPLOYMENTS = 100
 START_SECONDS = 300.0
-WARM_UP_SECONDS = 3.0
+WARM_UP_SECONDS = 10.0
 
 
 def fill(manager: Manager, *, event_count: int, instance_count: int) -> str:
@@ -116,12 +116,12 @@ def cpu_seconds(process: psutil.Process) -> float:
     return sum(each.user + each.system for each in times)
 
 
-def warm_up(ask: Callable[[], object]) -> None:
-    """Ask until plans and caches are there, and processes have started that are worth it under load."""
+def warm_up(asks: Sequence[Callable[[], object]]) -> None:
+    """Ask until plans and caches are there, and the processes have started that a manager under load has."""
     until = time.monotonic() + WARM_UP_SECONDS
-    ask()
     while time.monotonic() < until:
-        ask()
+        for ask in asks:
+            ask()
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -142,9 +142,13 @@ def main() -> None:
         with manager_process(folder, event_count=arguments.events, instance_count=arguments.instances) as served:
             port, token, process = served
             headers = {"Authentication-Token": token, "Tenant": "default_tenant"}
-            for name, path in ROUTES.items():
-                paths = [path.format(client=number) for number in range(arguments.clients)]
-                warm_up(functools.partial(http_load.ask, port, paths, headers=headers, requests=3))
+            asked = {
+                name: [path.format(client=number) for number in range(arguments.clients)]
+                for name, path in ROUTES.items()
+            }
+            once = functools.partial(http_load.ask, port, headers=headers, requests=1)
+            warm_up([functools.partial(once, paths) for paths in asked.values()])
+            for name, paths in asked.items():
                 before = cpu_seconds(process)
                 load = http_load.ask(port, paths, headers=headers, requests=arguments.requests)
                 served_for = cpu_seconds(process) - before
