@@ -60,8 +60,9 @@ def lead(turn: Turn, run: Run, task: Task, *, number: int) -> Children:
 
 def _started(turn: Turn, prefix: str) -> list[sa.Row[tuple[str, str, str, str]]]:
     columns = (EXECUTIONS.c.id, EXECUTIONS.c.deployment_id, EXECUTIONS.c.status, EXECUTIONS.c.error)
-    # A range, because it is answered from the primary key, whatever a database does about LIKE.
-    query = sa.select(*columns).where(EXECUTIONS.c.id.between(f"{prefix}-", f"{prefix}-~"))
+    # A range, because it is answered from the primary key, whatever a database does about LIKE. Its ends differ in
+    # digits only: where other signs stand in the order of a database is not the same everywhere.
+    query = sa.select(*columns).where(EXECUTIONS.c.id.between(f"{prefix}-0000", f"{prefix}-9999"))
     return list(turn.connection.execute(query.order_by(EXECUTIONS.c.id)))
 
 

@@ -69,13 +69,14 @@ class Doorbell:
 
 
 def ring(folder: Path, whom: For) -> None:
-    """Ring all bells of those; none is no mistake."""
-    try:
+    """Ring all bells of those; none is no mistake, and whoever rings goes on whatever is wrong with them."""
+    with contextlib.suppress(OSError):
         names = [name for name in os.listdir(folder) if name.startswith(whom.value)]  # noqa: PTH208 - in the hot path
-    except OSError:
-        return
-    if not names:
-        return
+        if names:
+            _ring(folder, names)
+
+
+def _ring(folder: Path, names: list[str]) -> None:
     with _reachable(folder) as short, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
         bell.settimeout(0.0)
         for name in names:
@@ -83,7 +84,8 @@ def ring(folder: Path, whom: For) -> None:
                 bell.sendto(b".", f"{short}/{name}")
             except ConnectionRefusedError:
                 # Nobody listens any more: its process was killed.
-                (folder / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    (folder / name).unlink()
             except OSError:
                 # Full, because it has not been heard yet; or taken down meanwhile.
                 continue

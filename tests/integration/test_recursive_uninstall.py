@@ -9,6 +9,7 @@ import pytest
 
 from outrider.dispatcher.store import instances
 from outrider.dispatcher.store.executions import Execution, Status
+from tests.support.postgres import new_database
 from tests.support.workflow_world import Broken, World, world
 
 BLUEPRINT = """
@@ -60,6 +61,15 @@ def test_the_deployments_inside_go_first_innermost_before_all(made: World, die_e
     assert sorted(made.ran) == sorted(f"of_{name}:delete" for name in NAMES)
     assert made.ran[-1] == "of_app:delete"
     assert made.ran.index("of_innermost:delete") < made.ran.index("of_inside:delete")
+
+
+def test_one_waits_for_what_is_inside_also_where_text_is_sorted_as_in_a_dictionary(tmp_path: Path) -> None:
+    text = {name: BLUEPRINT.format(node=f"of_{name}") for name in ("app", "inside")}
+    with world(tmp_path / "world", text, database_url=new_database(language="en-US")) as made:
+        made.dispatcher.create_deployment("inside", "inside", details={"labels": {"csys-obj-parent": ["app"]}})
+        install(made, "app", "inside")
+        assert run(made, "uninstall", "app", recursive=True).status is Status.TERMINATED
+        assert made.ran == ["of_inside:delete", "of_app:delete"]
 
 
 def test_what_is_not_installed_is_passed_over(made: World) -> None:

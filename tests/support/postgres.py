@@ -28,15 +28,19 @@ def programs() -> Path | None:
     return versions[-1].parent if versions else None
 
 
-def new_database() -> str:
-    """Return the URL of an empty database; skips the test if PostgreSQL is missing."""
+def new_database(*, language: str | None = None) -> str:
+    """Return the URL of an empty database; skips the test if PostgreSQL is missing.
+
+    `language`: text is sorted as a person's dictionary does (``en-US``), and not by its bytes.
+    """
     if programs() is None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
     name = f"test_{uuid.uuid4().hex}"
     url = _cluster()
     engine = sa.create_engine(f"{url}/postgres".replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        sorting = f" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE '{language}'" if language else ""
+        connection.execute(sa.text(f"CREATE DATABASE {name}{sorting}"))
     engine.dispose()
     return f"{url}/{name}"
 

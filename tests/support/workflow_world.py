@@ -46,8 +46,15 @@ class Broken(Exception):
 class World:
     """One deployment ``app`` and everything that it needs."""
 
-    def __init__(self, folder: Path, blueprints: Mapping[str, str], *, inputs: Mapping[str, Any] | None = None) -> None:
-        self.database = Database(str(folder / "store.db"))
+    def __init__(
+        self,
+        folder: Path,
+        blueprints: Mapping[str, str],
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        database_url: str | None = None,
+    ) -> None:
+        self.database = Database(database_url or str(folder / "store.db"))
         self._folder = folder
         self._broker = EmbeddedBroker()
         self._agent_transport = self._broker.transport()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import threading
 from pathlib import Path
+
+import pytest
 
 from outrider.dispatcher.doorbell import Doorbell, For, answered, ring
 
@@ -48,3 +53,20 @@ def test_a_folder_that_takes_no_bells_is_no_mistake(tmp_path: Path) -> None:
     assert not bell.wait(0.0)
     bell.close()
     ring(tmp_path / "file", For.FOLLOWERS)
+
+
+@pytest.mark.parametrize(("place", "name"), [(os, "open"), (socket, "socket")])
+def test_who_rings_goes_on_where_files_have_run_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: object, name: str
+) -> None:
+    def none_left(*_given: object, **_more: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    bell = Doorbell(tmp_path, For.FOLLOWERS)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(place, name, none_left)
+            ring(tmp_path, For.FOLLOWERS)
+        assert not bell.wait(0.0)
+    finally:
+        bell.close()
