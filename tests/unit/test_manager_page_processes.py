@@ -65,6 +65,11 @@ def alone(pool: PageProcesses, job: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
+def children() -> set[int]:
+    """Return this process's children; servers that other tests share are among them."""
+    return {child.pid for child in psutil.Process().children()}
+
+
 async def made(pool: PageProcesses, job: PageJob = JOB) -> bytes | None:
     with pool.counted():
         return await pool.make(job)
@@ -111,10 +116,11 @@ def test_a_process_that_is_killed_costs_no_answer_and_is_replaced(database: Data
 
 def test_processes_are_started_for_many_only_and_end_when_nothing_is_asked(database: Database) -> None:
     pool = PageProcesses(database.url, most=2, busy=2, gap=0.0, idle=0.2)
+    before = children()
 
     async def job() -> None:
         await made(pool)
-        assert not psutil.Process().children(), "one client alone needs none"
+        assert children() == before, "one client alone needs none"
         with pool.counted():
             await made(pool)
             await until(lambda: bool(pool.pids), "a process")
@@ -126,10 +132,11 @@ def test_processes_are_started_for_many_only_and_end_when_nothing_is_asked(datab
 
 def test_without_processes_nothing_is_started(database: Database) -> None:
     pool = PageProcesses(database.url, most=0, busy=0)
+    before = children()
 
     async def job() -> None:
         assert await made(pool) is None
-        assert not psutil.Process().children()
+        assert children() == before
 
     alone(pool, job)
 
