@@ -75,6 +75,9 @@ class Requires:
         known = manager.authenticator.known.find(request.headers, tenant=tenant)
         caller = known if isinstance(known, Caller) else await run_in_threadpool(_authenticated, request, tenant)
         request.state.caller = caller
+        if tenant not in (None, caller.tenant):
+            # An execution's token knows its own tenant only, whatever a path says.
+            raise Forbidden(f"this token is for tenant {caller.tenant!r} only")
         if caller.execution_id is not None and not self.operations:
             raise Forbidden("an execution's token is not good for this")
         if caller.right < self.right:

@@ -11,6 +11,7 @@ from outrider.dispatcher.secrets import SecretInfo, Visibility
 from outrider.manager_stub.bodies import SecretBody, SecretChangeBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Operator, Reader, Writer
 from outrider.manager_stub.errors import Forbidden
+from outrider.manager_stub.hidden import may_read
 from outrider.manager_stub.listing import Listing
 from outrider.manager_stub.paging import answer_page
 from outrider.manager_stub.resource import fetch_one
@@ -28,9 +29,9 @@ async def list_secrets(call: Reader, listing: Listing) -> Response:
 
 @routes.get("/secrets/{key}")
 def get_secret(call: Operator, key: str) -> dict[str, Any]:
-    """Return a secret with its value (a hidden one: to its creator and to operations)."""
+    """Return a secret with its value (a hidden one: to its creator, to administrators, and to their operations)."""
     record = fetch_one(call, SECRET, key)
-    hidden = record["is_hidden_value"] and not _may_see(call, record["created_by"])
+    hidden = record["is_hidden_value"] and not may_read(call, record["created_by"])
     return {**record, "value": "" if hidden else call.manager.secrets.get(record["tenant_name"], key).value}
 
 
@@ -75,7 +76,7 @@ def _set(call: Call, key: str, body: SecretChangeBody) -> None:
     stored = call.manager.secrets.get(call.tenant, key)
     if stored.info.tenant != call.tenant:
         raise Forbidden(f"secret {key!r} belongs to tenant {stored.info.tenant!r}")
-    if stored.info.hidden and not _may_see(call, record["created_by"]):
+    if stored.info.hidden and not may_read(call, record["created_by"]):
         raise Forbidden(f"secret {key!r} is hidden: only {record['created_by']!r} may change it")
     info = replace(
         stored.info,
@@ -84,7 +85,3 @@ def _set(call: Call, key: str, body: SecretChangeBody) -> None:
     )
     changed = "value" in body.model_fields_set
     call.manager.secrets.set(info, body.value if changed else stored.value)
-
-
-def _may_see(call: Call, creator: str) -> bool:
-    return call.caller.is_admin or call.caller.execution_id is not None or call.caller.user == creator

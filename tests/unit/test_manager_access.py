@@ -147,6 +147,49 @@ def test_execution_tokens_reach_their_own_deployment_only(served: tuple[Running,
     assert running.call("GET", "/executions/running", user=None, headers=token).status_code == 401
 
 
+def test_execution_tokens_open_no_other_tenants_files(served: tuple[Running, Manager]) -> None:
+    running, manager = served
+    with manager.database.begin() as connection:
+        twin = Deployment(id="mine", blueprint_id="none", tenant="south")
+        deployments.insert(connection, twin, nodes=[], node_instances=[], now=1)
+        guest = Execution(id="guest", workflow="install", tenant="north", deployment_id="mine", force=True)
+        executions.insert(connection, guest, now=1)
+    south = {"user": "north-stranger", "password": WORD, "tenant": "south"}
+    path = "/resources/deployments/south/mine/key"
+    assert running.call("PUT", path, data=b"of the south", **south).status_code == 200
+    token = {"Execution-Token": manager.execution_token("guest")}
+    for method in ("GET", "PUT", "DELETE"):
+        assert running.call(method, path, user=None, headers=token).status_code == 403, method
+    assert running.call("GET", "/resources/blueprints/south/b/f", user=None, headers=token).status_code == 403
+    assert running.call("GET", path, **south).content == b"of the south"
+    own = path.replace("south", "north")
+    assert running.call("PUT", own, user=None, headers=token, data=b"of the north").status_code == 200
+
+
+@pytest.mark.parametrize(("starter", "readable"), [("north-admin", True), ("north-user", False), ("admin", True)])
+def test_execution_tokens_read_hidden_secrets_as_far_as_their_starter_may(
+    served: tuple[Running, Manager], starter: str, readable: bool
+) -> None:
+    running, manager = served
+    creator = {"user": "north-admin", "password": WORD, "tenant": "north"}
+    secret = {"value": "behind", "is_hidden_value": True, "update_if_exists": True}
+    assert running.call("PUT", "/secrets/vault", json=secret, **creator).status_code == 200
+    running.call("PUT", "/secrets/plain", json={"value": "open", "update_if_exists": True}, **creator)
+    with manager.database.begin() as connection:
+        started = Execution(
+            id=f"of-{starter}", workflow="install", tenant="north", deployment_id="mine", created_by=starter, force=True
+        )
+        executions.insert(connection, started, now=1)
+    token = {"Execution-Token": manager.execution_token(f"of-{starter}")}
+    value = running.call("GET", "/secrets/vault", user=None, headers=token).json()["value"]
+    assert value == ("behind" if readable else "")
+    assert running.call("GET", "/secrets/plain", user=None, headers=token).json()["value"] == "open"
+    asked = {"deployment_id": "mine", "payload": {"a": {"get_secret": "vault"}, "b": {"get_secret": "plain"}}}
+    evaluated = running.call("POST", "/evaluate/functions", user=None, headers=token, json=asked)
+    assert evaluated.status_code == (200 if readable else 403), evaluated.text
+    assert ("behind" in evaluated.text) == readable
+
+
 def test_an_account_is_locked_after_wrong_passwords_and_unlocked_by_an_administrator(
     served: tuple[Running, Manager],
 ) -> None:
