@@ -105,14 +105,11 @@ class PageProcesses:
             return
         self._started_at = self._worked_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.process"],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        try:
+            process, ours = _start()
+        except OSError as error:  # no memory, no descriptors, too many processes: the manager makes the page
+            log.warning("no process for pages: %s", error, extra={"action": "page_process_refused"})
+            return
         member = _Member(self, process)
         self._members.append(member)
         member.opening = self._loop.create_task(self._connect(member, ours))
@@ -213,6 +210,23 @@ class _Member(asyncio.Protocol):
         self.ending, self.ready = True, False
         if self._transport is not None:
             self._transport.close()
+
+
+def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a process; returns it with the manager's end of the connection. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"{__package__}.process"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            raise
+    return process, ours
 
 
 def _settle(asked: _Asked, content: bytes | None) -> None:

@@ -154,7 +154,7 @@ def test_execution_tokens_open_no_other_tenants_files(served: tuple[Running, Man
         deployments.insert(connection, twin, nodes=[], node_instances=[], now=1)
         guest = Execution(id="guest", workflow="install", tenant="north", deployment_id="mine", force=True)
         executions.insert(connection, guest, now=1)
-    south = {"user": "north-stranger", "password": WORD, "tenant": "south"}
+    south: dict[str, Any] = {"user": "north-stranger", "password": WORD, "tenant": "south"}
     path = "/resources/deployments/south/mine/key"
     assert running.call("PUT", path, data=b"of the south", **south).status_code == 200
     token = {"Execution-Token": manager.execution_token("guest")}
@@ -171,7 +171,7 @@ def test_execution_tokens_read_hidden_secrets_as_far_as_their_starter_may(
     served: tuple[Running, Manager], starter: str, readable: bool
 ) -> None:
     running, manager = served
-    creator = {"user": "north-admin", "password": WORD, "tenant": "north"}
+    creator: dict[str, Any] = {"user": "north-admin", "password": WORD, "tenant": "north"}
     secret = {"value": "behind", "is_hidden_value": True, "update_if_exists": True}
     assert running.call("PUT", "/secrets/vault", json=secret, **creator).status_code == 200
     running.call("PUT", "/secrets/plain", json={"value": "open", "update_if_exists": True}, **creator)

@@ -130,6 +130,22 @@ def test_processes_are_started_for_many_only_and_end_when_nothing_is_asked(datab
     alone(pool, job)
 
 
+def test_where_no_process_can_be_started_the_manager_makes_the_page(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise BlockingIOError("no more processes for this account")
+
+    monkeypatch.setattr("outrider.manager_stub.reading.pool.subprocess.Popen", refused)
+    pool = PageProcesses(database.url, most=2, busy=1)
+
+    async def job() -> None:
+        assert await made(pool) is None
+        assert pool.pids == []
+
+    alone(pool, job)
+
+
 def test_without_processes_nothing_is_started(database: Database) -> None:
     pool = PageProcesses(database.url, most=0, busy=0)
     before = children()
