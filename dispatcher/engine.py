@@ -289,7 +289,8 @@ class Engine:
             return
         self._look_at = turn.now + self.settings.poll_seconds
         ownership.release_waiting(turn.connection, now=turn.stored_now)
-        room = self.settings.max_executions - len(self._runs)
+        # Those that wait for others leave them their places: a deployment with many inside would wait without end.
+        room = self.settings.max_executions - sum(not run.leads for run in self._runs.values())
         if room > 0:
             for execution_id in ownership.claim(turn.connection, self.id, now=turn.stored_now, limit=room):
                 self._adopt(turn, execution_id)

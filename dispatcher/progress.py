@@ -151,6 +151,7 @@ class Progress:
         """Let a workflow of the deployments inside run, and look again until it has ended everywhere."""
         graph = run.current
         found = children.lead(turn, run, task, number=graph.attempts[position])
+        run.leads = bool(found.open)
         if found.open:
             graph.move(position, TaskState.RESCHEDULED)
             self._timers.set((Alarm.RETRY, run.id, position), turn.now + children.LOOK_SECONDS)

@@ -94,6 +94,8 @@ class Run:
     failed_at: float | None = None
     cancel: Cancel | None = None
     cancelled_at: float | None = None
+    #: It does nothing but wait for the executions of the deployments inside, see `children`.
+    leads: bool = False
     finished_operations: int = 0
     total_operations: int = 0
     #: The time that running operations get after a failure or a cancel is over.

@@ -42,7 +42,7 @@ class EngineSettings:
     #: A dispatcher that has not renewed its lease for this long is dead, and its executions are adopted.
     owner_lease_seconds: float = 20.0
     owner_renewal_seconds: float = 5.0
-    #: Executions that one dispatcher runs at a time; others stay pending.
+    #: Executions that one dispatcher runs at a time; others stay pending. Those that wait for others do not count.
     max_executions: int = 200
 
     def __post_init__(self) -> None:

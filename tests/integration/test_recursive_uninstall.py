@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from outrider.dispatcher.store import instances
 from outrider.dispatcher.store.executions import Execution, Status
+from tests.support import workflow_world
 from tests.support.postgres import new_database
 from tests.support.workflow_world import Broken, World, world
 
@@ -119,6 +121,17 @@ def test_one_waits_for_what_is_inside_and_says_so(made: World) -> None:
     started = made.dispatcher.start("uninstall", "app", {"recursive": True})
     made.turn_until(lambda: any("deployments inside" in each.waits_for for each in made.dispatcher.why(started.id)))
     assert made.finish(started).status is Status.TERMINATED
+
+
+def test_those_that_wait_leave_their_places_to_what_they_wait_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow_world, "QUICK", replace(workflow_world.QUICK, max_executions=1))
+    text = {name: BLUEPRINT.format(node=f"of_{name}") for name in ("app", "inside")}
+    with world(tmp_path / "world", text) as made:
+        made.dispatcher.create_deployment("inside", "inside", details={"labels": {"csys-obj-parent": ["app"]}})
+        install(made, "app", "inside")
+        assert run(made, "uninstall", "app", recursive=True).status is Status.TERMINATED
 
 
 def test_deployments_in_a_ring_end(tmp_path: Path) -> None:
