@@ -5,6 +5,7 @@ A running execution notices: each change raises the deployment's model version. 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -65,13 +66,14 @@ def add_instances(connection: Connection, key: Key, sent: Sequence[Json]) -> lis
     """Store new instances and return their ids. Raises BadRequest, AlreadyExists."""
     nodes = deployments.nodes_of(connection, key)
     known = instances.of_deployment(connection, key)
+    taken = Counter(each.node for each in known.values())
     made: dict[str, InstanceView] = {}
     for record in sent:
-        taken = sum(each.node == record.get("node_id") for each in (*known.values(), *made.values()))
-        instance = _instance(record, nodes, index=taken + 1)
+        instance = _instance(record, nodes, taken=taken)
         if instance.id in known or instance.id in made:
             raise AlreadyExists("node instance", instance.id)
         made[instance.id] = instance
+        taken[instance.node] += 1
     instances.insert(connection, key, made.values())
     return list(made)
 
@@ -97,7 +99,7 @@ def _node(record: Json) -> dict[str, Any]:
     return {"name": node_id, "type_hierarchy": [type_name], **node, "id": node_id}
 
 
-def _instance(record: Json, nodes: Mapping[str, Json], *, index: int) -> InstanceView:
+def _instance(record: Json, nodes: Mapping[str, Json], *, taken: Mapping[str, int]) -> InstanceView:
     instance_id = checked_id(_text(record, "id", "node instance"), kind="node instance")
     node_id = _text(record, "node_id", "node instance")
     if node_id not in nodes:
@@ -111,7 +113,7 @@ def _instance(record: Json, nodes: Mapping[str, Json], *, index: int) -> Instanc
         node=node_id,
         state=_text(record, "state", "node instance", default="uninitialized")[:40],
         host=None if host is None else checked_id(str(host), kind="host"),
-        index=number if isinstance(number, int) and 0 <= number < 2**31 else index,
+        index=number if isinstance(number, int) and 0 <= number < 2**31 else taken.get(node_id, 0) + 1,
         relationships=_relationships(found["relationships"], nodes[node_id]),
         scaling_groups=tuple(found["scaling_groups"]),
         runtime_properties=found["runtime_properties"],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from outrider.dispatcher.store import agents, deployments, executions, graphs, tasks
+from outrider.dispatcher.store import agents, deployments, executions, graphs, instances, tasks
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.executions import Execution, Status
@@ -25,7 +25,7 @@ from outrider.dispatcher.store.schema import (
 )
 from outrider.dispatcher.workflows.graph import Task, TaskKind
 from outrider.dispatcher.workflows.view import InstanceView
-from outrider.manager_stub import Manager
+from outrider.manager_stub import Manager, model_writing
 from tests.support.managers import Running, manager_here
 from tests.support.wagons import tar_bytes
 from tests.support.waiting import wait_until
@@ -224,6 +224,29 @@ def test_a_node_that_planners_could_not_read_is_refused(running: Running, node: 
     answer = running.call("POST", "/nodes", json={"deployment_id": "app", "nodes": [node]})
     assert answer.status_code == 400, answer.text
     assert running.call("GET", "/nodes").status_code == 200
+
+
+def test_instances_are_numbered_with_one_look_at_those_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    class Present:
+        @property
+        def node(self) -> str:
+            nonlocal looks
+            looks += 1
+            return "db"
+
+    stored: list[InstanceView] = []
+    present = {f"db_{number}": Present() for number in range(20)}
+    monkeypatch.setattr(deployments, "nodes_of", lambda *_: {"db": {}, "web": {}})
+    monkeypatch.setattr(instances, "of_deployment", lambda *_: present)
+    monkeypatch.setattr(instances, "insert", lambda _connection, _key, made: stored.extend(made))
+    sent = [{"id": f"{node}_new{number}", "node_id": node} for number in range(20) for node in ("db", "web")]
+    no_connection: Any = None
+    model_writing.add_instances(no_connection, ("tenant", "app"), sent)
+    assert [each.index for each in stored if each.node == "db"] == list(range(21, 41))
+    assert [each.index for each in stored if each.node == "web"] == list(range(1, 21))
+    assert looks == 20, "the store is locked meanwhile"
 
 
 def test_a_token_changes_its_own_deployment_only(running: Running, token: dict[str, str]) -> None:
