@@ -82,6 +82,10 @@ class DecisionNeeded(Conflict):
     """An operation may have run and is not declared idempotent: retry it, mark it as done, or skip it."""
 
 
+class NotStorable(DispatcherError, ValueError):
+    """A value has something that JSON does not have: a number that is infinite or not a number."""
+
+
 class ExecutionFailed(DispatcherError):
     """The workflow failed; the text is the execution's error."""
 

@@ -8,6 +8,7 @@ text because a plan is JSON.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
@@ -193,9 +194,13 @@ class _Reader:
         if len(text) > 1000:
             self._stop(Kind.YAML, "a number of more than 1000 digits", start)
         try:
-            return _constructor.construct_object(ScalarNode(tag, text))
+            value = _constructor.construct_object(ScalarNode(tag, text))
         except (ConstructorError, ValueError):
             return self._stop(Kind.YAML, f"{text!r} cannot be read as {tag.removeprefix(_TAG)}", start)
+        if isinstance(value, float) and not math.isfinite(value):
+            message = f"{text} is no number that JSON, and so a plan, can hold; put it into quotes if text is meant"
+            self._problems.add(Kind.YAML, message, at=self._mark(start))
+        return value
 
     def _put(self, value: Any, count: int, start: Any) -> None:
         """Give a value to the container that is open: as an item, as a key, or as the value of the key before."""

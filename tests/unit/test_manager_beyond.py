@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from outrider.dispatcher.store import agents, deployments, events, executions
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution, Status
-from outrider.dispatcher.store.schema import EXECUTIONS
+from outrider.dispatcher.store.schema import EXECUTIONS, OUTSIDE_GRAPHS
 from outrider.manager_stub import Manager
 from tests.support.managers import PASSWORD, Running, manager_here
 from tests.support.wagons import WagonMaker
@@ -128,3 +129,15 @@ def test_managers_on_one_database_know_the_same_users_and_tokens(tmp_path: Path)
         wait_until(
             lambda: first.call("GET", "/status", password=PASSWORD).status_code == 401, 10, "the old password's end"
         )
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_does_not_have_is_refused(served: tuple[Running, Manager], number: str) -> None:
+    running, manager = served
+    operation = f'{{"id": "one", "name": "o", "type": "LocalTask", "parameters": {{"limit": {number}}}}}'
+    graph = f'{{"name": "g", "execution_id": "run", "operations": [{operation}]}}'
+    answer = running.call("POST", "/tasks_graphs", data=graph, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400, answer.text
+    assert "infinite" in answer.json()["message"]
+    with manager.database.read() as connection:
+        assert not connection.execute(sa.select(OUTSIDE_GRAPHS)).all()
