@@ -70,13 +70,17 @@ def packed(manager: Manager, files: Mapping[str, DeploymentFile], *, name: str) 
     manager.settings.work.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, text = tempfile.mkstemp(suffix=".tar.gz", dir=manager.settings.work)
     path = Path(text)
-    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
-        for each, stored in files.items():
-            _add(archive, manager.content, each, stored)
-        index = json.dumps({each: stored.modified for each, stored in files.items()}).encode("utf-8")
-        entry = tarfile.TarInfo(INDEX)
-        entry.size = len(index)
-        archive.addfile(entry, io.BytesIO(index))
+    try:
+        with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
+            for each, stored in files.items():
+                _add(archive, manager.content, each, stored)
+            index = json.dumps({each: stored.modified for each, stored in files.items()}).encode("utf-8")
+            entry = tarfile.TarInfo(INDEX)
+            entry.size = len(index)
+            archive.addfile(entry, io.BytesIO(index))
+    except BaseException:
+        path.unlink()
+        raise
     return FileResponse(
         path,
         media_type="application/gzip",

@@ -34,12 +34,14 @@ START_GAP_SECONDS = 2.0
 #: A process without work for this long is ended.
 IDLE_SECONDS = 60.0
 END_SECONDS = 5.0
+#: A page takes milliseconds; a process that takes this long for one is stuck, and is ended.
+ANSWER_SECONDS = 20.0
 #: Jobs that a process has at once: the next one is there when it is done with one.
 _AT_ONCE = 2
 _READY, _NOT_MADE = b"ready", b""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Asked:
     content: bytes
     answer: asyncio.Future[bytes | None]
@@ -49,11 +51,18 @@ class PageProcesses:
     """Up to `most` processes that make pages from the database at `url`."""
 
     def __init__(
-        self, url: str, *, most: int, busy: int = BUSY, gap: float = START_GAP_SECONDS, idle: float = IDLE_SECONDS
+        self,
+        url: str,
+        *,
+        most: int,
+        busy: int = BUSY,
+        gap: float = START_GAP_SECONDS,
+        idle: float = IDLE_SECONDS,
+        patience: float = ANSWER_SECONDS,
     ) -> None:
         self._url = url
         self._most = most
-        self._busy, self._gap, self._idle = busy, gap, idle
+        self._busy, self._gap, self._idle, self._patience = busy, gap, idle, patience
         self._members: list[_Member] = []
         self._waiting: deque[_Asked] = deque()
         self._under_way = 0
@@ -85,7 +94,12 @@ class PageProcesses:
         asked = _Asked(pickle.dumps(job), asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         self._hand_out()
-        return await asked.answer
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asked.answer
+        except TimeoutError:
+            self._give_up(asked)
+            return None
 
     def close(self) -> None:
         """End all processes, from another thread; pages that they have under way are made by the manager."""
@@ -143,6 +157,14 @@ class PageProcesses:
         else:
             _settle(member.under_way.popleft(), None if content == _NOT_MADE else content)
         self._hand_out()
+
+    def _give_up(self, asked: _Asked) -> None:
+        """End the process that has a job for too long; its other jobs go back to the manager."""
+        for member in self._members:
+            if asked in member.under_way:
+                pid = member.process.pid
+                log.warning("a page process does not answer", extra={"action": "page_process_stuck", "pid": pid})
+                member.process.kill()
 
     def lost(self, member: _Member) -> None:
         """Forget a process that is gone; what it had, the manager makes."""
@@ -218,7 +240,8 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
     with theirs:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.process"],
+                # -P: the folder that the manager was started in may hold a queue.py, and is no place for modules.
+                [sys.executable, "-P", "-m", f"{__package__}.process"],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,

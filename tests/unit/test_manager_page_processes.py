@@ -114,6 +114,35 @@ def test_a_process_that_is_killed_costs_no_answer_and_is_replaced(database: Data
     alone(pool, job)
 
 
+def test_a_process_that_is_stuck_is_given_up_and_ended(database: Database) -> None:
+    pool = PageProcesses(database.url, most=1, busy=1, patience=0.5)
+
+    async def job() -> None:
+        await made(pool)
+        await until(lambda: bool(pool.pids), "a process")
+        (stuck,) = pool.pids
+        os.kill(stuck, signal.SIGSTOP)
+        assert await asyncio.gather(*(made(pool) for _ in range(5))) == [None] * 5
+        await until(lambda: not psutil.pid_exists(stuck), "its end")
+
+    alone(pool, job)
+
+
+def test_modules_in_the_folder_of_the_start_are_left_alone(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit('the wrong queue')")
+    monkeypatch.chdir(tmp_path)
+    pool = PageProcesses(database.url, most=1, busy=1)
+
+    async def job() -> None:
+        await made(pool)
+        await until(lambda: bool(pool.pids), "a process")
+        assert await made(pool) is not None
+
+    alone(pool, job)
+
+
 def test_processes_are_started_for_many_only_and_end_when_nothing_is_asked(database: Database) -> None:
     pool = PageProcesses(database.url, most=2, busy=2, gap=0.0, idle=0.2)
     before = children()
