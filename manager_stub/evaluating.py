@@ -11,6 +11,7 @@ from outrider.dispatcher import blueprint as language
 from outrider.dispatcher.blueprint import FunctionFailed, Scope
 from outrider.dispatcher.facts import ModelFacts
 from outrider.dispatcher.model import Model
+from outrider.dispatcher.secrets import Visibility
 from outrider.manager_stub.calls import Call
 from outrider.manager_stub.errors import Forbidden
 from outrider.manager_stub.hidden import may_read
@@ -25,10 +26,12 @@ class FactsWithSecrets(ModelFacts):
         self._tenant = model.deployment.tenant
 
     def secret(self, name: str) -> Any:
-        """Return a secret's value; raises Forbidden for one that is hidden from the caller."""
+        """Return a secret's value; raises Forbidden for one that is hidden from the caller, or private to another."""
         found = self._call.manager.secrets.get(self._tenant, name)
-        if found.info.hidden and not may_read(self._call, found.info.created_by):
-            raise Forbidden(f"secret {name!r} is hidden: its value is for {found.info.created_by!r} only")
+        info = found.info
+        if (info.hidden or info.visibility is Visibility.PRIVATE) and not may_read(self._call, info.created_by):
+            why = "hidden" if info.hidden else "private"
+            raise Forbidden(f"secret {name!r} is {why}: its value is for {info.created_by!r} only")
         return found.value
 
 

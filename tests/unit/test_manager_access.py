@@ -190,6 +190,18 @@ def test_execution_tokens_read_hidden_secrets_as_far_as_their_starter_may(
     assert ("behind" in evaluated.text) == readable
 
 
+def test_functions_do_not_tell_anothers_private_secret(served: tuple[Running, Manager]) -> None:
+    running, _manager = served
+    creator: dict[str, Any] = {"user": "north-admin", "password": WORD, "tenant": "north"}
+    secret = {"value": "for one", "visibility": "private", "update_if_exists": True}
+    assert running.call("PUT", "/secrets/own", json=secret, **creator).status_code == 200
+    asked = {"deployment_id": "mine", "payload": {"a": {"get_secret": "own"}}}
+    other = {**creator, "user": "north-user"}
+    assert "for one" in running.call("POST", "/evaluate/functions", json=asked, **creator).text
+    refused = running.call("POST", "/evaluate/functions", json=asked, **other)
+    assert (refused.status_code, "for one" in refused.text) == (403, False)
+
+
 def test_an_account_is_locked_after_wrong_passwords_and_unlocked_by_an_administrator(
     served: tuple[Running, Manager],
 ) -> None:
