@@ -15,9 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from outrider.dispatcher.errors import StoreBusy, StoreUnavailable
+from outrider.dispatcher.errors import AlreadyExists, StoreBusy, StoreUnavailable
 from outrider.dispatcher.store import migrate
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,22 @@ NOW_SQL = {
     "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
     "postgresql": "SELECT extract(epoch from clock_timestamp())::float8",
 }
+
+
+def insert_new(
+    connection: Connection,
+    table: sa.Table,
+    rows: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    *,
+    kind: str,
+    name: str,
+) -> None:
+    """Insert what must not exist yet; raises `AlreadyExists`, and the transaction can go on."""
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(table), rows)
+    except IntegrityError as error:
+        raise AlreadyExists(kind, name) from error
 
 
 def insert_ignoring_duplicates(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

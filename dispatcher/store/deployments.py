@@ -8,10 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import IntegrityError
 
-from outrider.dispatcher.errors import AlreadyExists, Conflict, ExecutionRunning, NotFound
+from outrider.dispatcher.errors import Conflict, ExecutionRunning, NotFound
 from outrider.dispatcher.store import executions, instances, jsontext
+from outrider.dispatcher.store.database import insert_new
 from outrider.dispatcher.store.schema import DEPLOYMENT_UPDATES, DEPLOYMENTS, EXECUTIONS, NODE_INSTANCES, NODES
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
 
@@ -57,11 +57,7 @@ def insert(
     row = {name: getattr(deployment, name) for name in Deployment.__dataclass_fields__}
     row |= {name: jsontext.dump(row[name]) for name in _JSON}
     row |= {"created_at": now, "updated_at": now, "display_name": deployment.display_name or deployment.id}
-    try:
-        with connection.begin_nested():
-            connection.execute(sa.insert(DEPLOYMENTS), row)
-    except IntegrityError as error:
-        raise AlreadyExists("deployment", deployment.id) from error
+    insert_new(connection, DEPLOYMENTS, row, kind="deployment", name=deployment.id)
     replace_nodes(connection, deployment.key, nodes)
     instances.insert(connection, deployment.key, node_instances)
 

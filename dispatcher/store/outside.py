@@ -11,10 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import IntegrityError
 
-from outrider.dispatcher.errors import AlreadyExists, NotFound
+from outrider.dispatcher.errors import NotFound
 from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store.database import insert_new
 from outrider.dispatcher.store.schema import OUTSIDE_GRAPHS, OUTSIDE_OPERATIONS
 
 
@@ -51,11 +51,7 @@ _JSON = ("parameters", "dependencies", "outcome")
 def insert_graph(connection: Connection, graph: OutsideGraph) -> None:
     """Store a graph; raises `AlreadyExists`."""
     row = {name: getattr(graph, name) for name in OutsideGraph.__dataclass_fields__}
-    try:
-        with connection.begin_nested():
-            connection.execute(sa.insert(OUTSIDE_GRAPHS), row)
-    except IntegrityError as error:
-        raise AlreadyExists("tasks graph", graph.id) from error
+    insert_new(connection, OUTSIDE_GRAPHS, row, kind="tasks graph", name=graph.id)
 
 
 def get_graph(connection: Connection, graph_id: str) -> OutsideGraph:
@@ -77,13 +73,8 @@ def insert(connection: Connection, operations: Sequence[OutsideOperation]) -> No
     """Store new operations; raises `AlreadyExists` if an id is taken."""
     if not operations:
         return
-    rows = [_row(each) for each in operations]
-    try:
-        with connection.begin_nested():
-            connection.execute(sa.insert(OUTSIDE_OPERATIONS), rows)
-    except IntegrityError as error:
-        named = operations[0].id if len(operations) == 1 else f"{operations[0].id} …"
-        raise AlreadyExists("operation", named) from error
+    named = operations[0].id if len(operations) == 1 else f"{operations[0].id} …"
+    insert_new(connection, OUTSIDE_OPERATIONS, [_row(each) for each in operations], kind="operation", name=named)
 
 
 def size_of(connection: Connection, graph_id: str) -> int:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from outrider.dispatcher.errors import AlreadyExists, Conflict, NotFound
-from outrider.dispatcher.store.database import insert_ignoring_duplicates, upsert
+from outrider.dispatcher.errors import Conflict, NotFound
+from outrider.dispatcher.store.database import insert_ignoring_duplicates, insert_new, upsert
 from outrider.dispatcher.store.schema import BLUEPRINTS, DEPLOYMENTS, MEMBERS, PLUGINS, SECRETS, TENANTS
 
 DEFAULT = "default_tenant"
@@ -31,11 +30,7 @@ def ensure(connection: Connection, name: str, *, now: float) -> None:
 
 def insert(connection: Connection, name: str, *, now: float) -> Tenant:
     """Make a tenant; raises `AlreadyExists`."""
-    try:
-        with connection.begin_nested():
-            connection.execute(sa.insert(TENANTS), {"name": name, "created_at": now})
-    except IntegrityError as error:
-        raise AlreadyExists("tenant", name) from error
+    insert_new(connection, TENANTS, {"name": name, "created_at": now}, kind="tenant", name=name)
     return Tenant(name=name, created_at=now)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from outrider.dispatcher.errors import AlreadyExists, NotFound
+from outrider.dispatcher.errors import NotFound
+from outrider.dispatcher.store.database import insert_new
 from outrider.dispatcher.store.schema import MEMBERS, TOKENS, USERS
 
 
@@ -31,11 +31,7 @@ class User:
 def insert(connection: Connection, user: User, *, now: float) -> None:
     """Make a user; raises `AlreadyExists`."""
     row = {name: getattr(user, name) for name in User.__dataclass_fields__} | {"created_at": now}
-    try:
-        with connection.begin_nested():
-            connection.execute(sa.insert(USERS), row)
-    except IntegrityError as error:
-        raise AlreadyExists("user", user.name) from error
+    insert_new(connection, USERS, row, kind="user", name=user.name)
 
 
 def get(connection: Connection, name: str) -> User:
