@@ -1,4 +1,4 @@
-"""Who may read the value of a hidden secret: its creator, administrators, and the operations that either has started.
+"""Who may read the value of a hidden or private secret: its creator, administrators, and the operations that either has started.
 
 `routes.secrets` and `evaluating` ask.
 """
@@ -12,7 +12,7 @@ from outrider.manager_stub.calls import Call
 
 
 def may_read(call: Call, creator: str) -> bool:
-    """Tell whether the caller may read what `creator` hid; an execution's token may what its starter may."""
+    """Tell whether the caller may read what `creator` keeps back; an execution's token may what its starter may."""
     return call.caller.is_admin or call.caller.user == creator or _started_by_admin(call)
 
 
