@@ -1,4 +1,4 @@
-"""Who may read the value of a hidden or private secret: its creator, administrators, and the operations that either has started.
+"""Who may read a hidden or private secret's value: its creator, administrators, and the operations either started.
 
 `routes.secrets` and `evaluating` ask.
 """

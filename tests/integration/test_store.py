@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from outrider.dispatcher.errors import ExecutionRunning, SchemaTooNew, VersionConflict
-from outrider.dispatcher.store import agents, events, executions, instances, ownership
+from outrider.dispatcher.errors import AlreadyExists, ExecutionRunning, SchemaTooNew, VersionConflict
+from outrider.dispatcher.store import agents, events, executions, instances, ownership, tenants
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.events import Event
@@ -74,6 +74,16 @@ def test_one_running_execution_per_deployment(database: Database) -> None:
             executions.insert(connection, execution(), now=2.0)
         assert executions.insert(connection, execution(queue=True), now=3.0).status is Status.QUEUED
         assert executions.insert(connection, execution(force=True), now=4.0).status is Status.PENDING
+
+
+def test_a_name_that_is_taken_is_refused_and_the_transaction_goes_on(database: Database) -> None:
+    with database.begin() as connection:
+        tenants.insert(connection, "north", now=1.0)
+        with pytest.raises(AlreadyExists, match="tenant 'north' exists already"):
+            tenants.insert(connection, "north", now=2.0)
+        tenants.insert(connection, "south", now=3.0)
+    with database.read() as connection:
+        assert (tenants.get(connection, "north").created_at, tenants.get(connection, "south").created_at) == (1.0, 3.0)
 
 
 def member(name: str, lease_until: float) -> Member:
