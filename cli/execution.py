@@ -13,10 +13,13 @@ import typer
 from outrider.cli import completing
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.follow import follow, spans_of
+from outrider.cli.home import find_home
 from outrider.cli.output import console, fail, print_fields, print_json, print_table
 from outrider.cli.progress import display_for
 from outrider.cli.stores import open_database
 from outrider.cli.waterfall import seconds, waterfall
+from outrider.dispatcher import wishes
+from outrider.dispatcher.doorbell import For, ring
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.store import decisions, executions
 from outrider.dispatcher.store.database import Database
@@ -148,11 +151,12 @@ def cancel(
 ) -> None:
     """Ask for a cancel: nothing new starts, running operations are ended."""
     how = Cancel.KILL if kill else Cancel.FORCE if force else Cancel.NORMAL
+    user = getpass.getuser()
     with closing(open_database()) as database:
         execution = find(database, execution_id)
         try:
-            with database.begin() as connection:
-                executions.request_cancel(connection, execution.id, how, now=database.now(connection))
+            wishes.cancel(database, execution.id, how, decided_by=user)
         except DispatcherError as error:
             fail(str(error))
-    console.print(f"{how.value} of {execution.id} asked for by {getpass.getuser()}")
+    ring(find_home().bells, For.DISPATCHERS)
+    console.print(f"{how.value} of {execution.id} asked for by {user}")
