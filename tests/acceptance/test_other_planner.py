@@ -60,6 +60,7 @@ OTHER_ERRORS = {
     "import_properties_two_keys": "there, it has a number of its own",
     "property_item_type": "there, schemas of properties have no item_type",
     "workflow_availability_bad": "there, it has the number of constraints",
+    "yaml_not_finite": "there, .inf and .nan are numbers; no reply of the REST API could hold them",
 }
 
 
