@@ -35,6 +35,10 @@ def update(
     parameters: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", help="name=value for the workflow; repeatable.")
     ] = None,
+    workflow: Annotated[
+        str | None,
+        typer.Option("--workflow", "-w", help="A workflow of the new blueprint that takes the update's own steps."),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Show the operations that would run; run none.")] = False,
     json: Json = False,
 ) -> None:
@@ -43,6 +47,8 @@ def update(
     configure_logging(settings.connection.log_level)
     given = key_values(inputs or (), what="input")
     asked = key_values(parameters or (), what="parameter")
+    if workflow is not None:
+        asked["workflow_id"] = workflow
     try:
         with opened(settings, with_agent=False if preview else None, progress=None if json else show_progress) as local:
             target = None if blueprint is None else _stored(local, deployment_id, blueprint)

@@ -48,7 +48,7 @@ def operation_context(
         details = values.once("deployment_details", functools.partial(_deployment_details, run.model))
     return OperationContext(
         operation=task.operation or "",
-        workflow=execution.workflow,
+        workflow=run.workflow.function or execution.workflow,
         deployment=execution.deployment_id or "",
         blueprint=execution.blueprint_id or "",
         tenant=execution.tenant,
@@ -59,7 +59,11 @@ def operation_context(
         source=source,
         target=target,
         deployment_details=details,
-        workflow_parameters=values.once("workflow_parameters", lambda: _shown(execution.parameters)),
+        workflow_parameters=(
+            task.kwargs or {}
+            if is_function(task)
+            else values.once("workflow_parameters", lambda: _shown(execution.parameters))
+        ),
         extras=extras,
     )
 

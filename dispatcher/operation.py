@@ -74,9 +74,10 @@ def find(run: Run, task: Task) -> Operation:
 
 def _function(run: Run) -> Operation:
     """Return the function of a workflow that a plugin brings; it runs on the central agent."""
-    found = None if run.model is None else brought_workflow(run.execution.workflow, run.model.view())
+    name = run.workflow.function or run.execution.workflow
+    found = None if run.model is None else brought_workflow(name, run.model.view())
     if found is None or run.model is None:
-        raise OperationRefused(f"the deployment's plan has no workflow {run.execution.workflow!r} of a plugin any more")
+        raise OperationRefused(f"the deployment's plan has no workflow {name!r} of a plugin any more")
     entry = _plugin_entry(found["plugin"], {}, {}, run.model.deployment.plan)
     record = {"plugin": found["plugin"], "operation": found["operation"], "executor": CENTRAL}
     return Operation(record=record, node=None, instance=None, plugin=entry)

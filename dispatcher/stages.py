@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from outrider.dispatcher import model_changes, narrate
@@ -21,7 +21,7 @@ from outrider.dispatcher.store.tasks import TaskState
 from outrider.dispatcher.timers import Timers
 from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.errors import WorkflowError
-from outrider.dispatcher.workflows.graph import ChangeKind, Stage, StagePlan, TaskGraph
+from outrider.dispatcher.workflows.graph import ChangeKind, ModelChange, Stage, StagePlan, TaskGraph
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class Stages:
         try:
             if run.model is not None and not run.execution.dry_run:
                 model_changes.apply(turn.connection, run.model, plan.before, now=turn.stored_now)
+                self._note_new_plan(turn, run, plan.before)
         except DispatcherError as error:
             run.failures.append(f"stage {stage.name!r} cannot change the deployment: {error}")
             run.stage_failed = True
@@ -127,10 +128,7 @@ class Stages:
         succeeded = graph.finished
         if succeeded and run.model is not None:
             model_changes.apply(turn.connection, run.model, run.after, now=turn.stored_now)
-            if any(change.kind is ChangeKind.REPLACE_PLAN for change in run.after):
-                # Another plan may name other versions of plugins, and come with other files.
-                run.plugins.clear()
-                run.resources = resources_of(turn.connection, run.model)
+            self._note_new_plan(turn, run, run.after)
         for position in graph.positions(TaskState.RESCHEDULED):
             self._timers.drop((Alarm.RETRY, run.id, position))
             graph.move(position, TaskState.CANCELLED)
@@ -147,6 +145,12 @@ class Stages:
         run.predecessors.clear()
         if not succeeded:
             run.stage_failed = True
+
+    def _note_new_plan(self, turn: Turn, run: Run, changes: Iterable[ModelChange]) -> None:
+        """Another plan may name other versions of plugins, and come with other files."""
+        if run.model is not None and any(change.kind is ChangeKind.REPLACE_PLAN for change in changes):
+            run.plugins.clear()
+            run.resources = resources_of(turn.connection, run.model)
 
     def _end(self, turn: Turn, run: Run) -> None:
         """Write how the execution ended, its last events first."""

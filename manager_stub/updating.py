@@ -30,16 +30,12 @@ _PASSED = (
     "force_reinstall",
     "install_first",
     "ignore_failure",
+    "workflow_id",
 )
 
 
 def initiate(call: Call, deployment_id: str, body: UpdateBody) -> str:
     """Start an update and return its id. Raises `BadRequest`, `NotFound`, `DeploymentInvalid`, `WorkflowError`."""
-    if body.workflow_id not in (None, "", "update"):
-        raise BadRequest(
-            f"workflow_id {body.workflow_id!r} cannot take the built-in update's place: update without it, with"
-            " skip_install, skip_uninstall and skip_reinstall if nothing is to run, and start that workflow afterwards"
-        )
     with call.read() as connection:
         blueprint_id = body.blueprint_id or deployments.get(connection, (call.tenant, deployment_id)).blueprint_id
         wanted = blueprints.get(connection, call.tenant, blueprint_id)

@@ -94,10 +94,14 @@ def update(
     deployment_id: Name,
     blueprint: BlueprintOrNone = None,
     inputs: Inputs = None,
+    workflow: Annotated[
+        str | None,
+        typer.Option("--workflow", "-w", help="A workflow of the new blueprint that takes the update's own steps."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Move a deployment to another blueprint or to other inputs, and follow it."""
-    body = {"blueprint_id": blueprint, "inputs": key_values(inputs or (), what="input")}
+    body = {"blueprint_id": blueprint, "inputs": key_values(inputs or (), what="input"), "workflow_id": workflow}
     with connected() as client:
         begun = client.call("POST", f"/deployment-updates/{deployment_id}/update/initiate", body=body)
         execution = client.call("GET", f"/executions/{begun['execution_id']}")

@@ -34,10 +34,15 @@ def brought_workflow(name: str, view: DeploymentView) -> Json | None:
 def plan_brought(name: str, record: Json, parameters: Json, *, allow_custom: bool = False) -> Workflow:
     """Return the workflow whose only planned task is the plugin's function; raises `ParameterError`."""
     filled = fill_parameters(name, record.get("parameters") or {}, parameters, allow_custom=allow_custom)
-    task = Task(id=FUNCTION, kind=TaskKind.OPERATION, operation=FUNCTION, kwargs=filled)
-    graph = TaskGraph(tasks={task.id: task}, dependencies={})
+    graph = function_graph(filled)
     stage = Stage(name=name, plan=lambda _view: StagePlan(graph=graph))
-    return Workflow(name=name, stages=(stage,), recover=recover, prepare_resume=prepare_resume)
+    return Workflow(name=name, stages=(stage,), function=name, recover=recover, prepare_resume=prepare_resume)
+
+
+def function_graph(parameters: Json) -> TaskGraph:
+    """Return the graph of a stage that runs the workflow's `function`; its task has to come first."""
+    task = Task(id=FUNCTION, kind=TaskKind.OPERATION, operation=FUNCTION, kwargs=parameters)
+    return TaskGraph(tasks={task.id: task}, dependencies={})
 
 
 def is_function(task: Task) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +29,7 @@ from outrider.dispatcher.workflows.scale import plan_scale
 from outrider.dispatcher.workflows.topology import COMPUTE
 from outrider.dispatcher.workflows.uninstall import plan_uninstall
 from outrider.dispatcher.workflows.update import plan_update
+from outrider.dispatcher.workflows.update_custom import TOLD, update_by_function, update_by_stages
 from outrider.dispatcher.workflows.view import DeploymentView
 
 Json = Mapping[str, Any]
@@ -170,6 +172,9 @@ _DEFINITIONS = (
             "plan": {"type": "dict", "description": "The deployment plan to reach; filled in by whoever starts it"},
             "update_id": _parameter("string", "The record of this update", default=None),
             "blueprint_id": _parameter("string", "The blueprint that the plan was made from", default=None),
+            "workflow_id": _parameter(
+                "string", "A workflow of the new blueprint that runs in these steps' place", default=None
+            ),
             "preview": _parameter("boolean", "Change nothing", default=False),
             "skip_install": _parameter("boolean", "Add new instances without installing them", default=False),
             "skip_uninstall": _parameter("boolean", "Remove instances without uninstalling them", default=False),
@@ -257,4 +262,28 @@ def get_workflow(name: str, parameters: Json, view: DeploymentView, *, allow_cus
     definition = BUILT_IN.get(name)
     if definition is None:
         raise UnknownWorkflowError(name, BUILT_IN)
+    if name == "update" and parameters.get("workflow_id") not in (None, "", "update"):
+        return _custom_update(parameters, view, allow_custom=allow_custom)
     return definition.plan(fill_parameters(name, definition.parameters, parameters, allow_custom=allow_custom), view)
+
+
+def _custom_update(parameters: Json, view: DeploymentView, *, allow_custom: bool) -> Workflow:
+    """Return the update whose operations the workflow `workflow_id` of the new plan decides on."""
+    own = BUILT_IN["update"].parameters
+    known = {key: value for key, value in parameters.items() if key in own}
+    filled = fill_parameters("update", own, known)
+    if filled["preview"]:
+        return plan_update(filled, view)
+    name, plan = str(filled["workflow_id"]), filled["plan"]
+    future = replace(view, plan=plan, nodes={**view.nodes, **{node["id"]: node for node in plan["nodes"]}})
+    asked = {key: value for key, value in parameters.items() if key not in own}
+    record = brought_workflow(name, future)
+    if record is not None:
+        schema = {key: each for key, each in (record.get("parameters") or {}).items() if key not in own.keys() | TOLD}
+        return update_by_function(name, filled, fill_parameters(name, schema, asked, allow_custom=allow_custom))
+    definition = BUILT_IN.get(name)
+    if definition is None:
+        raise UnknownWorkflowError(name, {*BUILT_IN, *(plan.get("workflows") or {})})
+    shared = {key: value for key, value in known.items() if key in definition.parameters}
+    taken = fill_parameters(name, definition.parameters, {**shared, **asked}, allow_custom=allow_custom)
+    return update_by_stages(definition.plan(taken, future), filled)

@@ -3,7 +3,7 @@
 ::
 
     WorkflowError
-    ├── UnknownWorkflowError   no built-in workflow has this name
+    ├── UnknownWorkflowError   no workflow, built in or of the plan, has this name
     ├── ParameterError         parameters are unknown, missing or of a wrong type (all of them at once)
     ├── WorkflowUnavailable    its availability rules forbid it on the deployment as it is now
     └── PlanError              the parameters are fine, but this deployment cannot be planned with them
@@ -20,11 +20,11 @@ class WorkflowError(Exception):
 
 
 class UnknownWorkflowError(WorkflowError):
-    """There is no built-in workflow of this name."""
+    """There is no workflow of this name."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        super().__init__(f"unknown workflow {name!r}{did_you_mean(name, names)}; built-in are: {', '.join(names)}")
+        super().__init__(f"unknown workflow {name!r}{did_you_mean(name, names)}; there are: {', '.join(names)}")
         self.name = name
 
 

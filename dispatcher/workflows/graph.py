@@ -164,3 +164,5 @@ class Workflow:
     recover: Callable[[str, Subgraph, DeploymentView], TaskGraph] | None = None
     #: (interrupted task, view) → what a resumed execution runs before it sends the task again; None = nothing.
     prepare_resume: Callable[[Task, DeploymentView], TaskGraph | None] | None = None
+    #: The plan's workflow whose function the function's task runs (see `brought`); None = there is no such task.
+    function: str | None = None

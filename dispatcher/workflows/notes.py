@@ -53,7 +53,11 @@ STEPS: Mapping[str, str] = MappingProxyType(
             " relationships `update`, and is then no longer known as drifted; what is still ill or drifted, because it"
             " implements none of these or one of them failed, what `reinstall_list` names, and what these contain, is"
             " reinstalled; new instances are installed and new relationships established. With `install_first` that"
-            " last stage comes before the uninstallation, and old and new stand side by side meanwhile."
+            " last stage comes before the uninstallation, and old and new stand side by side meanwhile.\n\n"
+            "With `workflow_id` none of this runs, but a workflow of the new blueprint: the new plan takes the old"
+            " one's place, and what comes is in the model beside what goes; the workflow runs, and decides on every"
+            " operation; then what the new plan does not have is removed from the model. A built-in workflow takes its"
+            " own parameters; [one that a plugin brings](plugin-workflows.md#in-an-updates-place) is told what differs."
         ),
         "rollback": (
             "Instances in `creating` or `configuring` go through the second half of uninstall to `uninitialized`;"
@@ -126,7 +130,10 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "What an update that failed had added or taken down is brought up by the next update, unless everything"
                 " was taken down since. What was uninstalled on purpose stays so."
             ),
-            "`workflow_id` (another workflow in the built-in one's place) is refused.",
+            (
+                "An update fails if the workflow that `workflow_id` names fails. Cloudify takes the update for"
+                " successful nevertheless."
+            ),
             "A failed or cancelled update can be resumed.",
         ),
         "scale": (

@@ -288,6 +288,19 @@ PLUGIN = textwrap.dedent(
 
 
     @workflow
+    def renewal(ctx, text, removed_instance_ids, added_instance_ids, **told):
+        assert ctx.workflow_id == "renewal" and parameters.text == text
+        graph = ctx.graph_mode()
+        lifecycle.uninstall_node_instances(graph, [ctx.get_node_instance(each) for each in removed_instance_ids])
+        lifecycle.install_node_instances(graph, [ctx.get_node_instance(each) for each in added_instance_ids])
+        web, = instances(ctx, "web")
+        assert told["extended_instance_ids"] == told["reduced_instance_ids"] == [web.id], told
+        assert told["skip_install"] is True and told["install_first"] is False, told
+        graph.add_task(web.execute_operation("test.note", kwargs={"text": text}))
+        graph.execute()
+
+
+    @workflow
     def tasks(ctx, **_):
         web, = instances(ctx, "web")
         context = {"node_id": web.id, "operation": {"name": "test.note"}}
@@ -345,6 +358,26 @@ workflows:
   script: {mapping: notes.py, parameters: {text: {default: scripted}}}
 """
 
+#: The blueprint to update to: another node in the database's place, which a script of this blueprint's own starts.
+CHANGED = (
+    BLUEPRINT.replace(
+        "  database: {type: test.Noted}",
+        """
+  cache:
+    type: test.Noted
+    interfaces: {cloudify.interfaces.lifecycle: {start: begin.py}}""",
+    ).replace("target: database", "target: cache")
+    + """
+  renewal: {mapping: noted.noted.renewal, parameters: {text: {default: renewed}, removed_instance_ids: {type: list}}}
+"""
+)
+
+BEGIN = """
+from cloudify import ctx
+
+ctx.instance.runtime_properties["notes"] = ["begun"]
+"""
+
 SCRIPT = """
 from cloudify.workflows import ctx, parameters
 
@@ -369,6 +402,9 @@ def shared(home: Path) -> Iterator[Dispatcher]:
     engine = EngineSettings(retry_interval_seconds=0.1, poll_seconds=0.2, cancel_repeat_seconds=20.0)
     with local_dispatcher(home / "state", engine=engine) as made:
         made.create_blueprint("noted", folder / "blueprint.yaml")
+        (folder / "changed.yaml").write_text(CHANGED)
+        (folder / "begin.py").write_text(BEGIN)
+        made.create_blueprint("changed", folder / "changed.yaml")
         yield made
 
 
@@ -509,6 +545,35 @@ def test_a_function_stores_properties_of_an_instance_and_reads_its_execution(dis
 def test_tasks_by_the_name_of_an_operation_or_of_a_function(dispatcher: Dispatcher, name: str) -> None:
     dispatcher.run("tasks", name, timeout_seconds=SECONDS)
     assert notes(dispatcher, name)["web"] == ["by task"]
+
+
+@pytest.mark.parametrize("install_first", [False, True])
+def test_an_update_runs_what_comes_with_the_files_of_the_new_blueprint(
+    dispatcher: Dispatcher, name: str, install_first: bool
+) -> None:
+    dispatcher.run("install", name, timeout_seconds=SECONDS)
+    asked = {"install_first": install_first, "skip_heal": True, "skip_drift_check": True}
+    begun = dispatcher.update(name, blueprint_id="changed", parameters=asked)
+    ended = dispatcher.wait(begun.id, timeout_seconds=SECONDS)
+    assert ended.status is Status.TERMINATED, ended.error
+    assert notes(dispatcher, name)["cache"] == ["begun"]
+
+
+def test_a_workflow_of_the_new_blueprint_takes_the_steps_of_an_update(dispatcher: Dispatcher, name: str) -> None:
+    dispatcher.run("install", name, timeout_seconds=SECONDS)
+    asked = {"workflow_id": "renewal", "skip_install": True, "text": "mine"}
+    begun = dispatcher.update(name, blueprint_id="changed", parameters=asked)
+    ended = dispatcher.wait(begun.id, timeout_seconds=SECONDS)
+    assert (ended.workflow, ended.status, ended.error) == ("update", Status.TERMINATED, None)
+    found = view_of(dispatcher, name)
+    assert sorted((each.node, each.state) for each in found.instances.values()) == [
+        ("cache", "started"),
+        ("web", "started"),
+    ]
+    assert not any(each.system_properties.get("unfinished_update") for each in found.instances.values())
+    [web] = [each for each in found.instances.values() if each.node == "web"]
+    assert [each.target_node for each in web.relationships] == ["cache"]
+    assert notes(dispatcher, name) == {"cache": ["begun"], "web": ["start", "establish", "unlink", "establish", "mine"]}
 
 
 def test_a_cancel_reaches_the_function(dispatcher: Dispatcher, name: str, tmp_path: Path) -> None:

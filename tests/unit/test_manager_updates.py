@@ -67,18 +67,19 @@ def test_types_are_corrected_only_if_asked(served: tuple[Running, Manager]) -> N
     assert found["new_inputs"]["size"] == 3
 
 
-def test_another_workflow_in_its_place_is_refused_by_name(served: tuple[Running, Manager]) -> None:
+def test_another_workflow_in_its_place_is_one_of_the_new_blueprint(served: tuple[Running, Manager]) -> None:
     refused = initiate(served, workflow_id="my_update")
-    assert refused.status_code == 400
-    assert "workflow_id 'my_update'" in refused.json()["message"]
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "nonexistent_workflow_error")
+    assert "unknown workflow 'my_update'" in refused.json()["message"]
 
 
 def test_an_update_stands_where_its_execution_stands(served: tuple[Running, Manager]) -> None:
     running, manager = served
-    begun = initiate(served, blueprint_id="second", install_first=True).json()
+    begun = initiate(served, blueprint_id="second", install_first=True, workflow_id="install").json()
     assert begun["state"] == "updating"
     with manager.database.begin() as connection:
         execution = executions.get(connection, begun["execution_id"])
+        assert (execution.workflow, execution.parameters["workflow_id"]) == ("update", "install")
         assert execution.parameters["install_first"] is True
         statement = sa.update(EXECUTIONS).where(EXECUTIONS.c.id == execution.id)
         connection.execute(statement.values(status=Status.TERMINATED.value))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from outrider.dispatcher.workflows import ChangeKind, get_workflow
+from outrider.dispatcher.workflows import ChangeKind, ParameterError, UnknownWorkflowError, get_workflow
 from outrider.dispatcher.workflows.graph import LEAVE, Record, TaskKind
 from outrider.dispatcher.workflows.preview import changed, planned_operations, planned_stages
 from outrider.dispatcher.workflows.records import instances_of_records
@@ -278,3 +278,85 @@ def test_instances_of_records_leaves_out_relationships_that_the_node_lost():
     link = {"type": "cloudify.relationships.depends_on", "target_name": "db", "target_id": "db_1"}
     record = {"id": "vm_1", "name": "vm", "relationships": [link]}
     assert instances_of_records(NODES, [record])[0].relationships == ()
+
+
+def with_workflow(plan, **workflows):
+    return {**plan, "workflows": workflows}
+
+
+MINE = {"plugin": "p", "operation": "m.f", "parameters": {"text": {"default": "t"}, "added_instance_ids": {}}}
+
+
+def moving():
+    """A plan with `cache` where `db` was, and another property of `app`."""
+    links = [NODES["app"]["relationships"][0], relationship("cache", source=LINK_OPERATIONS)]
+    return plan_with(db=None, cache=numbered(node()), app={**app(port=80), "relationships": links})
+
+
+def test_a_workflow_in_the_updates_place_is_told_the_differences():
+    workflow = update(
+        with_workflow(moving(), mine=MINE), workflow_id="mine", skip_install=True, reinstall_list=["vm_1"]
+    )
+    assert workflow.function == "mine"
+    begin, end = planned_stages(workflow, VIEW)
+    [cache] = [each.id for each in begin.view.instances.values() if each.node == "cache"]
+    told = begin.plan.graph.tasks["workflow"].kwargs
+    assert {name: value for name, value in told.items() if value and name != "modified_entity_ids"} == {
+        "text": "t",
+        "skip_install": True,
+        "added_instance_ids": [cache],
+        "removed_instance_ids": ["db_1"],
+        "extended_instance_ids": ["app_1"],
+        "extend_target_instance_ids": [cache],
+        "reduced_instance_ids": ["app_1"],
+        "reduce_target_instance_ids": ["db_1"],
+        "node_instances_to_reinstall": ["vm_1"],
+    }
+    # While it runs, old and new stand side by side.
+    assert {each.node for each in begin.view.instances.values()} == {"vm", "db", "app", "cache"}
+    assert {each.target_node for each in begin.view.instances["app_1"].relationships} == {"vm", "db", "cache"}
+    left = changed(end.view, end.plan.after)
+    assert {each.node for each in left.instances.values()} == {"vm", "app", "cache"}
+    assert {each.target_node for each in left.instances["app_1"].relationships} == {"vm", "cache"}
+    assert set(left.nodes) == {"vm", "app", "cache"}
+
+
+def test_a_modified_property_is_told_by_its_kind():
+    workflow = update(with_workflow(plan_with(app=app(port=80)), mine=MINE), workflow_id="mine")
+    [begin, _end] = planned_stages(
+        workflow, replace(VIEW, nodes={**VIEW.nodes, "app": {**VIEW.nodes["app"], "properties": {"port": 1}}})
+    )
+    told = begin.plan.graph.tasks["workflow"].kwargs
+    assert told["modified_entity_ids"] == {"property": ["nodes:app:properties:port"]}
+
+
+def test_what_an_update_that_failed_was_bringing_is_told_as_added():
+    begun = replace(VIEW.instances["db_1"], state="creating", system_properties={"unfinished_update": True})
+    view = replace(VIEW, instances={**VIEW.instances, "db_1": begun})
+    [begin, _end] = planned_stages(update(with_workflow(plan_with(), mine=MINE), view, workflow_id="mine"), view)
+    assert begin.plan.graph.tasks["workflow"].kwargs["added_instance_ids"] == ["db_1"]
+
+
+def test_a_built_in_workflow_may_take_the_updates_place():
+    plan = moving()
+    workflow = update(plan, workflow_id="execute_operation", operation="cloudify.interfaces.lifecycle.start")
+    found = [(each.stage, each.node) for each in planned_operations(workflow, VIEW)]
+    assert sorted(found) == [("execute_operation", each) for each in ("app", "cache", "db", "vm")]
+    assert set(final_view(plan, workflow_id="install").instances) >= {"vm_1", "app_1"}
+
+
+def test_a_workflow_in_the_updates_place_is_one_of_the_new_plan():
+    plan = with_workflow(plan_with(), mine=MINE)
+    with pytest.raises(UnknownWorkflowError, match="did you mean 'mine'"):
+        update(plan, workflow_id="mime")
+    with pytest.raises(ParameterError, match="parameter 'txet' is unknown"):
+        update(plan, workflow_id="mine", txet=1)
+    with pytest.raises(ParameterError, match="'operation' is missing"):
+        update(plan, workflow_id="execute_operation")
+    with pytest.raises(ParameterError, match="'skip_install' must be a boolean"):
+        update(plan, workflow_id="mine", skip_install="yes")
+
+
+@pytest.mark.parametrize("name", [None, "", "update"])
+def test_the_updates_own_name_changes_nothing(name):
+    assert ran(plan_with(app=app(port=80)), workflow_id=name) == ran(plan_with(app=app(port=80)))
