@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from outrider.plugins.script.environment import as_text
 from outrider.plugins.script.errors import ProcessException
@@ -31,6 +31,7 @@ from outrider.plugins.ssh.access.errors import (
     SshError,
     TransferFailed,
 )
+from outrider.plugins.ssh.access.running import CommandAnswer
 from outrider.plugins.ssh.access.sudo import answer_prompt, with_sudo
 from outrider.plugins.ssh.output import Shown
 from outrider.plugins.ssh.settings import FabricEnvironment, instance_of
@@ -55,16 +56,21 @@ exit $code
 """
 #: Where a folder for scripts may be made; hosts often allow no programs below /tmp.
 _BASES = ('"${TMPDIR:-/tmp}"', "/var/tmp", '"$HOME"')  # noqa: S108 - mktemp makes a folder of our own there
-_MAKE_FOLDER = """\
+#: Makes one, says where, and waits. The end of its input, without a word before, means that the operation has died:
+#: then nobody else removes the folder, once programs that began there have had the seconds that `_LAUNCHER` gives them.
+_FOLDER_KEEPER = """\
 umask 077
+trap '' HUP
 for base in %s; do
     mkdir -p "$base" && folder=$(mktemp -d "$base/outrider-XXXXXXXX") || continue
     printf '#!/bin/sh\\n' > "$folder/try" && chmod 700 "$folder/try" && "$folder/try" && rm "$folder/try" &&
-        printf %%s "$folder" && exit 0
+        printf '%%s\\n' "$folder" && { read -r word || sleep 6; rm -rf "$folder"; exit 0; }
     rm -rf "$folder"
 done
 exit 1
 """
+#: Reads a program's text from its input and leaves it the rest.
+_WITH_INPUT = 'text=$(head -c {size}); eval "$text"'
 #: The same by sudo, in the shell that the other user has.
 _BY_SUDO = """sh -c 'exec "${SHELL:-/bin/sh}" -c "$0"' """
 
@@ -130,15 +136,33 @@ class RemoteHost:
 
     @contextmanager
     def work_folder(self, base: Optional[str] = None, *, sudo: bool = False) -> Iterator[str]:
-        """Make a folder that only the login user (and root) can read; it is removed with the block."""
+        """Make a folder that only the login user (and root) can read; it is removed with the block.
+
+        A program on the host keeps it, and removes it if this process dies at any moment.
+        """
         bases = _BASES if base is None else (shlex.quote(base),)
-        folder = self._must(_MAKE_FOLDER % " ".join(bases), what="make a folder for programs")
-        try:
-            yield folder
-        finally:
-            # What a program that ran as root left there, only root can remove.
-            with suppress(SshError):
-                self.run(f"rm -rf {shlex.quote(folder)}", name="remove the work folder", sudo=sudo)
+        with self._kept_folder(" ".join(bases)) as folder:
+            try:
+                yield folder
+            finally:
+                # What a program that ran as root left there, only root can remove.
+                with suppress(SshError):
+                    self.run(f"rm -rf {shlex.quote(folder)}", name="remove the work folder", sudo=sudo)
+
+    @contextmanager
+    def _kept_folder(self, bases: str) -> Iterator[str]:
+        program = (_exports(self._shell_env) + _FOLDER_KEEPER % bases).encode()
+        what = "make a folder for programs"
+        with self.connection.open(_WITH_INPUT.format(size=len(program)), name=what) as keeper:
+            keeper.send(program)
+            folder = keeper.read_line()
+            if not folder:
+                raise self._failed(what, keeper.finish())
+            try:
+                yield folder
+            finally:
+                with suppress(SshError):
+                    keeper.send(b"done\n")
 
     def put(
         self, data: bytes, path: str, *, mode: str = "0600", owner: Optional[str] = None, sudo: bool = False
@@ -152,6 +176,8 @@ class RemoteHost:
                 "set -e; umask 077",
                 f"part=$(mktemp {folder}/.outrider-XXXXXXXX)",
                 "trap 'rm -f \"$part\"' EXIT",
+                # Shells that a signal ends do not all run the trap above.
+                "trap 'exit 1' TERM",
                 f'cat {sent} > "$part"',
                 f'test "$(wc -c < "$part")" -eq {len(data)}',
                 f'chmod {shlex.quote(mode)} "$part"',
@@ -195,9 +221,12 @@ class RemoteHost:
         """Run a program of our own and return what it printed. Raises TransferFailed if it fails."""
         result = self.run(program, name=what, sudo=sudo)
         if result.code != 0:
-            said = (result.stderr or result.stdout).strip() or f"exit code {result.code}"
-            raise TransferFailed(f"cannot {what} on {self.target.host}: {said[-300:]}")
+            raise self._failed(what, result)
         return result.stdout
+
+    def _failed(self, what: str, result: Union[Result, CommandAnswer]) -> TransferFailed:
+        said = (result.stderr or result.stdout).strip() or f"exit code {result.code}"
+        return TransferFailed(f"cannot {what} on {self.target.host}: {said[-300:]}")
 
     @contextmanager
     def _start(

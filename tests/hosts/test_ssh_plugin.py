@@ -352,6 +352,43 @@ def test_an_operation_that_dies_leaves_nothing_on_the_host_and_can_be_run_again(
     assert left_behind(shared_host) == ""
 
 
+#: Stops in the middle of any larger piece that it sends.
+STOPS_WHILE_IT_SENDS = f"""
+import json, signal, sys
+from outrider.plugins.sdk.testing import call
+from outrider.plugins.ssh.access.running import Running
+
+def send_a_part(running, data, send=Running.send):
+    if len(data) < 50_000:
+        return send(running, data)
+    send(running, data[:1000])
+    signal.pause()
+
+Running.send = send_a_part
+call("{TASKS}." + sys.argv[1], inputs=json.load(sys.stdin))
+"""
+
+
+def test_an_operation_that_dies_while_it_sends_a_file_leaves_nothing_on_the_host(shared_host: Host) -> None:
+    large = "#" * 100_000
+    asked: dict[str, dict[str, Any]] = {
+        "put_file": {"content": large, "target_path": "/tmp/sent"},
+        "run_script": {"script_source": f"#!/bin/sh\n{large}\n", "use_sudo": True},
+    }
+    with contextlib.ExitStack() as stack:
+        for operation, inputs in asked.items():
+            command = [sys.executable, "-c", STOPS_WHILE_IT_SENDS, operation]
+            process = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, text=True))
+            stack.callback(process.kill)
+            assert process.stdin is not None
+            json.dump({**inputs, "fabric_env": environment(shared_host)}, process.stdin)
+            process.stdin.close()
+        parts = "find /tmp /var/tmp /home -path '*/outrider-*' -type f -size 1000c"
+        wait_until(lambda: len(shared_host.ask(parts).split()) == 2, 60, "a part of both files")
+    wait_until(lambda: left_behind(shared_host) == "", 60, "both folders to be removed")
+    assert not shared_host.exists("/tmp/sent")
+
+
 def test_host_user_and_key_come_from_the_deployment_if_not_given(shared_host: Host) -> None:
     agents = {"cloudify_agent": {"user": "deploy", "agent_key_path": str(shared_host.private_key)}}
     env = {"host_key": fingerprint(shared_host.host_key())}

@@ -97,6 +97,19 @@ class Running:
                 return ""
             self._check()
 
+    def read_line(self) -> str:
+        """Wait for a whole line of output, and return it without its end; "" if the command ended before."""
+        while True:
+            ended = self._channel.exit_status_ready()
+            self._drain()
+            line, end, rest = self._stdout.partition(b"\n")
+            if end:
+                self._stdout = rest
+                return line.decode(errors="replace")
+            if ended:
+                return ""
+            self._check()
+
     def finish(self) -> CommandAnswer:
         """Wait for the command's end and return what it said."""
         while not self._channel.exit_status_ready():
