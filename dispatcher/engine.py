@@ -116,7 +116,7 @@ class Engine:
         self._recorder = Recorder(self._progress, self._runs.get, self._wake_owner)
         self._hearing = Hearing(self.id, self._fleet, self._leases, self._recorder, self._progress)
         self._consumers = Consumers(services.transport, self.inbox, services.clock, self.id)
-        self._functions = FunctionRequests(self._stages, self._runs.get, self._note_ready)
+        self._functions = FunctionRequests(self._stages, self._progress, self._runs.get, self._note_ready)
         self._suspicion = Suspicion()
         self._turn: Turn | None = None
         self._look_at, self._renew_at = 0.0, 0.0

@@ -15,7 +15,8 @@ from typing import Any
 
 from outrider.dispatcher import control, modifications, narrate
 from outrider.dispatcher.errors import DispatcherError
-from outrider.dispatcher.graph_run import GraphRun
+from outrider.dispatcher.handling import Handling, position_of
+from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.run import Run
 from outrider.dispatcher.stages import Stages
 from outrider.dispatcher.store import attempts, jsontext
@@ -46,7 +47,10 @@ class _Held:
 class FunctionRequests:
     """The questions of workflow functions."""
 
-    def __init__(self, stages: Stages, run_of: Callable[[str], Run | None], note_ready: Callable[[Run], None]) -> None:
+    def __init__(
+        self, stages: Stages, progress: Progress, run_of: Callable[[str], Run | None], note_ready: Callable[[Run], None]
+    ) -> None:
+        handling = Handling(progress)
         self._stages = stages
         self._run_of = run_of
         self._note_ready = note_ready
@@ -55,7 +59,8 @@ class FunctionRequests:
             "view": _view,
             "submit": self._submit,
             "results": _results,
-            "answer": _answer,
+            "answer": handling.answer,
+            "replace": handling.replace,
             "event": _event,
             "state": _state,
             "status": _status,
@@ -178,13 +183,14 @@ def _status(_turn: Turn, run: Run, _payload: Json) -> Json:
         "cancel": None if run.cancel is None else run.cancel.value,
         "wait_after_fail_seconds": run.execution.wait_after_fail_seconds,
         "dry_run": run.execution.dry_run,
+        "config": {} if run.model is None else dict(run.model.config),
     }
 
 
 def _results(turn: Turn, run: Run, payload: Json) -> Json:
     """Return what tasks ended with: state, value, error."""
     graph = run.current
-    positions = [_position(graph, each) for each in payload["tasks"]]
+    positions = [position_of(graph, each) for each in payload["tasks"]]
     ids = {f"{graph.task_id(each)}.{graph.attempts[each]}": each for each in positions if graph.attempts[each]}
     known = {attempt.id: attempt.result for attempt in attempts.by_ids(turn.connection, list(ids)).values()}
     # What this turn recorded is written at its end.
@@ -196,37 +202,6 @@ def _results(turn: Turn, run: Run, payload: Json) -> Json:
         result = known.get(attempt_id) or {}
         found[graph.tasks[position].id] |= {"value": result.get("value"), "error": result.get("error")}
     return {"results": found}
-
-
-def _answer(turn: Turn, run: Run, payload: Json) -> Json:
-    """Do what the function decided about one of its tasks, or about a subgraph."""
-    graph, verdict, name = run.current, payload["verdict"], str(payload["task"])
-    if name in graph.subgraphs:
-        _skip_rest(turn, run, name)
-        return {}
-    position = _position(graph, name)
-    state, error = graph.states[position], payload.get("error")
-    if graph.tasks[position].kind is TaskKind.LOCAL and state is TaskState.SENDING:
-        graph.move(position, TaskState.SUCCEEDED if verdict == "done" else TaskState.FAILED)
-    elif state is TaskState.FAILED and verdict == "ignore":
-        graph.move(position, TaskState.SKIPPED)
-    elif state is TaskState.FAILED and verdict == "retry":
-        graph.reset(position)
-    else:
-        return {}
-    turn.save_task(run, position, error=None if error is None else str(error))
-    return {}
-
-
-def _skip_rest(turn: Turn, run: Run, name: str) -> None:
-    """A failed subgraph is ignored: what has not begun of it is left out, what runs goes on."""
-    graph = run.current
-    for position in graph.members(name):
-        # Joins are kept: what waits for the subgraph waits for what still runs of it.
-        waits = graph.states[position] in DONE or graph.states[position] is TaskState.SENDING
-        if not waits and graph.tasks[position].kind is not TaskKind.JOIN:
-            graph.move(position, TaskState.SKIPPED)
-            turn.save_task(run, position, error="the workflow ignores that its subgraph failed")
 
 
 def _event(turn: Turn, run: Run, payload: Json) -> Json:
@@ -274,10 +249,3 @@ def _execution(_turn: Turn, run: Run, _payload: Json) -> Json:
         "parameters": dict(execution.parameters),
         "is_dry_run": execution.dry_run,
     }
-
-
-def _position(graph: GraphRun, name: str) -> int:
-    position = next((each for each, task in enumerate(graph.tasks) if task.id == name), None)
-    if position is None:
-        raise SubmissionRefused(f"there is no task {name!r}")
-    return position

@@ -88,6 +88,9 @@ class GraphRun:
                 self._missing[successor] -= 1
                 if self._missing[successor] == 0 and self.states[successor] is TaskState.PENDING:
                     self.ready.append(successor)
+        elif before in DONE and state not in DONE:
+            for successor in self._successors[position] or ():
+                self._missing[successor] += 1
 
     def reset(self, position: int) -> None:
         """Make a failed or cancelled task pending again, with its retries given back."""

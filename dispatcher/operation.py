@@ -105,9 +105,9 @@ def policy(settings: EngineSettings, run: Run, task: Task) -> Policy:
         else run.model.instances[task.instance].node
     )
     key = node, task.operation, task.side, task.relationship, task.max_retries, task.retry_interval_seconds
-    known = run.policies.get((*key, task.until_truthy))
+    known = run.policies.get((*key, task.until_truthy, task.handled))
     if known is None:
-        known = run.policies[(*key, task.until_truthy)] = _policy(settings, run, task)
+        known = run.policies[(*key, task.until_truthy, task.handled)] = _policy(settings, run, task)
     return known
 
 
@@ -132,6 +132,7 @@ def _policy(settings: EngineSettings, run: Run, task: Task) -> Policy:
         timeout_recoverable=bool(record.get("timeout_recoverable")),
         until_truthy=task.until_truthy,
         once=is_function(task),
+        handled=task.handled,
         idempotent=bool(task.until_truthy or record.get("idempotent") or task.operation in READ_ONLY),
     )
 

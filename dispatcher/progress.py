@@ -23,6 +23,7 @@ from outrider.dispatcher.retries import (
     Consequence,
     Ending,
     Next,
+    Policy,
     after_never_started,
     after_unanswered,
     consequence,
@@ -64,7 +65,7 @@ class Progress:
         self._leases = leases
         self._timers = timers
         self._stages = stages
-        self._subgraphs = Subgraphs(settings, timers, stages)
+        self.subgraphs = Subgraphs(settings, timers, stages)
         #: Called with a run that may go on because an agent has room again.
         self._ready_again = ready_again
 
@@ -77,7 +78,7 @@ class Progress:
             if run.graph is None:
                 self._stages.begin_next(turn, run)
                 continue
-            self._subgraphs.replace_failed(turn, run)
+            self.subgraphs.replace_failed(turn, run)
             made += self._release(turn, run, budget - made)
             if not self._stages.over(run):
                 break
@@ -203,7 +204,7 @@ class Progress:
         before = run.predecessors.get(position)
         return consequence(
             ending,
-            operations.policy(self._settings, run, graph.tasks[position]),
+            self.policy(run, position),
             retries=graph.retries[position],
             cancelling=run.stopping,
             may_ask_again=before is None or turn.now - before.since < self._settings.start_window_seconds,
@@ -232,7 +233,7 @@ class Progress:
         position = attempt.position
         unstarted = run.unstarted.setdefault(position, Unstarted(0, turn.now))
         unstarted.times += 1
-        policy = operations.policy(self._settings, run, run.current.tasks[position])
+        policy = self.policy(run, position)
         before = run.predecessors.get(position)
         if before is not None and before.leaves_open(policy):
             return after_unanswered(
@@ -279,7 +280,7 @@ class Progress:
             return
         reason = f"{narrate.subject(task, graph.task_id(position))} on agent {agent_id!r} {follows.reason}"
         if follows.next is Next.RETRY:
-            self._reschedule(turn, run, position, follows.delay_seconds, reason, counted=follows.counted)
+            self.reschedule(turn, run, position, follows.delay_seconds, reason, counted=follows.counted)
         elif follows.next is Next.CANCELLED:
             graph.move(position, TaskState.CANCELLED)
             turn.save_task(run, position, error=reason)
@@ -333,6 +334,10 @@ class Progress:
         self._leases.close(attempt.id)
         self.room(self._fleet.closed(attempt.agent_id))
 
+    def policy(self, run: Run, position: int) -> Policy:
+        """Return how often and when a task is tried again."""
+        return operations.policy(self._settings, run, run.current.tasks[position])
+
     def room(self, released: Iterable[tuple[Run, int]]) -> None:
         """Let tasks go on that waited for their agents."""
         for waiting, position in released:
@@ -363,7 +368,8 @@ class Progress:
             graph.move(position, TaskState.SUPERSEDED)
             turn.save_task(run, position, error="the workflow went on without it")
 
-    def _reschedule(self, turn: Turn, run: Run, position: int, delay: float, reason: str, *, counted: bool) -> None:
+    def reschedule(self, turn: Turn, run: Run, position: int, delay: float, reason: str, *, counted: bool) -> None:
+        """Arrange a task's next attempt."""
         graph = run.current
         graph.retries[position] += counted
         graph.move(position, TaskState.RESCHEDULED)
@@ -388,7 +394,7 @@ class Progress:
         graph.move(position, TaskState.FAILED)
         turn.save_task(run, position, error=reason)
         narrate.about_task(turn, run, task, "task_failed", reason, causes=causes)
-        if may_recover and self._subgraphs.hold(run, position):
+        if may_recover and self.subgraphs.hold(run, position):
             return
         if position and graph.function_lives:
             # The workflow function hears of it, and decides.

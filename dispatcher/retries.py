@@ -52,6 +52,8 @@ class Policy:
     idempotent: bool = False
     #: A failure is final; it is tried again only if nobody knows whether it ran.
     once: bool = False
+    #: A failure is for the workflow function's handler to judge; what the operation itself asks for is done.
+    handled: bool = False
 
     def allows(self, retries: int) -> bool:
         """Return whether another retry is allowed after so many."""
@@ -123,7 +125,8 @@ def consequence(
     if ending.verdict is Verdict.NOT_CONFIRMED:
         return Consequence(next=Next.ASK, reason=reason)
     final = ending.error is not None and not ending.error.recoverable and ending.verdict is Verdict.FAILED
-    if final or policy.once:
+    judged = policy.handled and ending.verdict is not Verdict.RESCHEDULED
+    if final or policy.once or judged:
         return Consequence(next=Next.FAIL, reason=reason)
     after = None if ending.error is None else ending.error.retry_after_seconds
     return _retry(policy, retries, policy.retry_interval_seconds if after is None else after, reason)

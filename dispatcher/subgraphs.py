@@ -12,6 +12,7 @@ from outrider.dispatcher.store.tasks import TaskState
 from outrider.dispatcher.timers import Timers
 from outrider.dispatcher.turn import Turn
 from outrider.dispatcher.workflows.errors import WorkflowError
+from outrider.dispatcher.workflows.graph import Subgraph, TaskGraph
 
 
 class Subgraphs:
@@ -51,12 +52,19 @@ class Subgraphs:
                 run.failures.append(f"subgraph {subgraph.id!r} cannot be recovered: {error}")
                 run.failed_at = run.failed_at or turn.now
                 continue
-            for each in members:
-                self._timers.drop((Alarm.RETRY, run.id, each))
-            new, changed = graph.replace(subgraph, replacement)
-            self._stages.store_tasks(turn, run, new)
-            for each in members:
-                turn.save_task(run, each)
-            tasks.set_dependencies(turn.connection, {graph.task_id(each): graph.dependencies[each] for each in changed})
-            graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
+            self.replace(turn, run, subgraph, replacement)
             narrate.about_execution(turn, run, "workflow_event", f"Recovering subgraph {subgraph.id!r}")
+
+    def replace(self, turn: Turn, run: Run, subgraph: Subgraph, replacement: TaskGraph) -> range:
+        """Put a graph in a subgraph's place, of which nothing runs; returns the positions of the new tasks."""
+        graph = run.current
+        members = graph.members(subgraph.id)
+        for each in members:
+            self._timers.drop((Alarm.RETRY, run.id, each))
+        new, changed = graph.replace(subgraph, replacement)
+        self._stages.store_tasks(turn, run, new)
+        for each in members:
+            turn.save_task(run, each)
+        tasks.set_dependencies(turn.connection, {graph.task_id(each): graph.dependencies[each] for each in changed})
+        graphs.set_subgraphs(turn.connection, graph.id, graph.stored_subgraphs())
+        return new

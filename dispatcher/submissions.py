@@ -34,7 +34,7 @@ class SubmissionRefused(DispatcherError):
 #: Fields of a task that a function may give besides its id, kind and side.
 _FIELDS = frozenset(
     {"instance", "operation", "target", "relationship", "kwargs", "allow_override", "state", "message", "subgraph"}
-    | {"ignore_failure", "max_retries", "retry_interval_seconds", "timeout_seconds"}
+    | {"ignore_failure", "handled", "max_retries", "retry_interval_seconds", "timeout_seconds"}
 )
 
 

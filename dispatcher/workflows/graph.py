@@ -80,6 +80,8 @@ class Task:
     subgraph: str | None = None
     #: A failure is recorded, reported and then treated as a success.
     ignore_failure: bool = False
+    #: A handler of the workflow function judges each failure, at once; it may have the task run again.
+    handled: bool = False
     #: None: the operation's own, else the configuration's.
     max_retries: int | None = None
     retry_interval_seconds: float | None = None

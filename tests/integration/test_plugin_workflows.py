@@ -115,6 +115,114 @@ PLUGIN = textwrap.dedent(
         assert seen == [after.id], seen
 
 
+    @operation
+    def shaky(ctx, failures, **_):
+        calls = ctx.instance.runtime_properties["calls"] = ctx.instance.runtime_properties.get("calls", 0) + 1
+        if calls <= failures:
+            raise RuntimeError(f"call {calls} did not go well")
+
+
+    @workflow
+    def judged(ctx, **_):
+        # A handler judges each failure, at once; one that is never content comes to the limit.
+        graph = ctx.graph_mode()
+        web, = instances(ctx, "web")
+        ignored = web.execute_operation("test.shaky", kwargs={"failures": 99})
+        ignored.on_failure = lambda task: HandlerResult.ignore()
+        graph.add_task(ignored)
+        graph.execute()
+        calls = []
+        stubborn = web.execute_operation("test.fail")
+        stubborn.on_failure = lambda task: calls.append(task.current_retries) or HandlerResult.retry(retry_after=0)
+        stubborn.total_retries = 2
+        graph.add_task(stubborn)
+        try:
+            graph.execute()
+        except RuntimeError:
+            assert calls == [0, 1, 2], calls
+        else:
+            raise AssertionError("it did not fail")
+
+
+    @workflow
+    def dissatisfied(ctx, **_):
+        # A handler has a task repeated that succeeded; what waits for it waits on.
+        graph = ctx.graph_mode()
+        web, = instances(ctx, "web")
+        first, second = (web.execute_operation("test.note", kwargs={"text": each}) for each in ("first", "second"))
+        results = iter([HandlerResult.retry(retry_after=0), None])
+        first.on_success = lambda task: next(results)
+        graph.sequence().add(first, second)
+        subgraph = graph.subgraph("group")
+        third = subgraph.add_task(web.execute_operation("test.note", kwargs={"text": "third"}))
+        graph.add_dependency(subgraph, second)
+        again = iter([HandlerResult.retry(ignore_total_retries=True), None])
+        subgraph.on_success = lambda task: next(again)
+        graph.execute()
+        assert first.current_retries == 1
+
+
+    @workflow
+    def group(ctx, path, own=False, **_):
+        # A handler has a subgraph that failed repeated, or another take its place, when nothing of it runs.
+        graph = ctx.graph_mode()
+        web, = instances(ctx, "web")
+        database, = instances(ctx, "database")
+        subgraph = graph.subgraph("group")
+        shaky = web.execute_operation("test.shaky", kwargs={"failures": 1})
+        shaky.total_retries = 0
+        slow = database.execute_operation("test.wait_for", kwargs={"path": path})
+        subgraph.sequence().add(forkjoin(shaky, slow), web.execute_operation("test.note", kwargs={"text": "inside"}))
+        subgraph.total_retries = 1
+
+        def judge(failed):
+            assert failed is subgraph and failed.failed_task is shaky
+            Path(path).touch()
+            result = HandlerResult.retry()
+            if own:
+                result.retried_task = graph.subgraph("instead")
+                result.retried_task.add_task(web.execute_operation("test.note", kwargs={"text": "instead"}))
+            return result
+
+        subgraph.on_failure = judge
+        after = graph.add_task(web.execute_operation("test.note", kwargs={"text": "after"}))
+        graph.add_dependency(after, subgraph)
+        graph.execute()
+
+
+    @workflow
+    def hopeless(ctx, **_):
+        graph = ctx.graph_mode()
+        web, = instances(ctx, "web")
+        subgraph = graph.subgraph("group")
+        subgraph.add_task(web.execute_operation("test.fail"))
+        subgraph.on_failure = lambda failed: HandlerResult.retry()
+        graph.execute()
+
+
+    @workflow
+    def here(ctx, **_):
+        # Functions of the workflow's own are tried again like operations, unless they say that it is in vain.
+        graph = ctx.graph_mode()
+        calls = []
+
+        def flaky():
+            calls.append(len(calls))
+            if len(calls) < 3:
+                raise RuntimeError("not yet")
+
+        graph.add_task(ctx.local_task(flaky, total_retries=2))
+        graph.execute()
+        assert calls == [0, 1, 2]
+        assert ctx.internal.get_task_configuration()["retry_interval"] == 0.1
+
+        def vain():
+            raise NonRecoverableError("in vain")
+
+        graph.add_task(ctx.local_task(vain))
+        graph.execute()
+
+
     @workflow
     def caught(ctx, **_):
         graph = ctx.graph_mode()
@@ -321,6 +429,7 @@ node_types:
       test:
         note: {implementation: noted.noted.note, inputs: {text: {default: ""}}}
         fail: {implementation: noted.noted.fail}
+        shaky: {implementation: noted.noted.shaky, inputs: {failures: {default: 0}}}
         wait_for: {implementation: noted.noted.wait_for, inputs: {path: {default: ""}}}
       cloudify.interfaces.lifecycle:
         start: noted.noted.note
@@ -341,6 +450,11 @@ workflows:
   plain: {mapping: noted.noted.plain, parameters: {text: {}}}
   graph: noted.noted.graph
   handlers: noted.noted.handlers
+  judged: noted.noted.judged
+  dissatisfied: noted.noted.dissatisfied
+  group: {mapping: noted.noted.group, parameters: {path: {}, own: {default: false}}}
+  hopeless: noted.noted.hopeless
+  here: noted.noted.here
   caught: noted.noted.caught
   failing: noted.noted.failing
   life: noted.noted.life
@@ -574,6 +688,47 @@ def test_a_workflow_of_the_new_blueprint_takes_the_steps_of_an_update(dispatcher
     [web] = [each for each in found.instances.values() if each.node == "web"]
     assert [each.target_node for each in web.relationships] == ["cache"]
     assert notes(dispatcher, name) == {"cache": ["begun"], "web": ["start", "establish", "unlink", "establish", "mine"]}
+
+
+def calls(dispatcher: Dispatcher, deployment: str) -> object:
+    found = view_of(dispatcher, deployment).instances.values()
+    return next(each.runtime_properties.get("calls") for each in found if each.node == "web")
+
+
+def test_a_handler_judges_each_failure_until_no_retry_is_left(dispatcher: Dispatcher, name: str) -> None:
+    dispatcher.run("judged", name, timeout_seconds=SECONDS)
+    assert calls(dispatcher, name) == 1
+
+
+def test_a_handler_may_have_done_again_what_succeeded(dispatcher: Dispatcher, name: str) -> None:
+    ended = dispatcher.run("dissatisfied", name, timeout_seconds=SECONDS)
+    assert notes(dispatcher, name)["web"] == ["first", "first", "second", "third", "third"]
+    assert ended.finished_operations <= ended.total_operations
+
+
+def test_a_subgraph_that_failed_is_done_again_once_nothing_of_it_runs(
+    dispatcher: Dispatcher, name: str, tmp_path: Path
+) -> None:
+    dispatcher.run("group", name, {"path": str(tmp_path / "gate")}, timeout_seconds=SECONDS)
+    assert calls(dispatcher, name) == 2
+    assert notes(dispatcher, name)["web"] == ["inside", "after"]
+
+
+def test_a_handler_may_put_another_subgraph_in_the_place_of_one_that_failed(
+    dispatcher: Dispatcher, name: str, tmp_path: Path
+) -> None:
+    dispatcher.run("group", name, {"path": str(tmp_path / "gate"), "own": True}, timeout_seconds=SECONDS)
+    assert notes(dispatcher, name)["web"] == ["instead", "after"]
+
+
+def test_a_subgraph_is_done_again_as_often_as_the_settings_allow(dispatcher: Dispatcher, name: str) -> None:
+    with pytest.raises(ExecutionFailed, match="no such luck"):
+        dispatcher.run("hopeless", name, timeout_seconds=SECONDS)
+
+
+def test_functions_of_the_workflows_own_are_tried_again_and_fail_for_good(dispatcher: Dispatcher, name: str) -> None:
+    with pytest.raises(ExecutionFailed, match="in vain"):
+        dispatcher.run("here", name, timeout_seconds=SECONDS)
 
 
 def test_a_cancel_reaches_the_function(dispatcher: Dispatcher, name: str, tmp_path: Path) -> None:

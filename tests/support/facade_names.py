@@ -104,7 +104,7 @@ should workflow: deployment internal wait_after_fail dry_run resume local logger
 rare workflow: update_execution_status get_secret start_execution list_nodes
 should workflow.deployment: start_modification list_started_modifications scaling_groups
 should workflow.internal: graph_mode task_graph send_workflow_event
-rare workflow.internal: !handler !get_task_configuration bootstrap_context !local_tasks_processor
+rare workflow.internal: !handler get_task_configuration bootstrap_context !local_tasks_processor
 should outrider_facade.workflow.subjects:WorkflowNode: id type type_hierarchy properties plugins plugins_to_install
 should outrider_facade.workflow.subjects:WorkflowNode: host_id host_node number_of_instances relationships operations
 should outrider_facade.workflow.subjects:WorkflowNode: planned_number_of_instances instances has_operation
@@ -113,10 +113,11 @@ should outrider_facade.workflow.subjects:WorkflowNodeInstance: id node_id node s
 should outrider_facade.workflow.subjects:WorkflowNodeInstance: contained_instances get_contained_subgraph logger
 should outrider_facade.workflow.subjects:WorkflowNodeInstance: runtime_properties system_properties scaling_groups
 should outrider_facade.workflow.subjects:WorkflowNodeInstance: set_state get_state send_event execute_operation
+rare outrider_facade.workflow.subjects:WorkflowNodeInstance: _node_instance
 should outrider_facade.workflow.subjects:WorkflowRelationshipInstance: execute_source_operation execute_target_operation
 should graph: add_task get_task remove_task add_dependency remove_dependency sequence subgraph execute tasks linearize
 should graph: optimize store tasks_iter
-rare graph: !restore !_is_execution_cancelled !_finished_tasks !_handle_terminated_task !_dependents
+rare graph: !restore _is_execution_cancelled !_finished_tasks !_handle_terminated_task !_dependents
 should task: id name info on_success on_failure total_retries retry_interval get_state set_state is_nop cloudify_context
 should task: async_result
 should subgraph: on_failure on_success info failed_task containing_subgraph sequence subgraph add_task tasks

@@ -42,7 +42,7 @@ class Channel:
             self.fails = {each for each in self.fails if each != name and f".{name.partition('.')[2]}." not in each}
             if payload["task"] in self.local:
                 self.local.remove(payload["task"])
-            return {}
+            return {"retried": True}
         if request == "results":
             failed_ids = {f"{payload['tasks'][0].partition('/')[0]}/{each}" for each in self.fails}
             return {"results": {each: _result(failed=each in failed_ids) for each in payload["tasks"]}}
@@ -296,3 +296,81 @@ def test_what_is_the_managers_is_asked_of_the_manager(monkeypatch: pytest.Monkey
     assert ctx.get_execution("another").id == "another"
     ctx.start_execution("dep", "install", {"a": 1}, force=True)
     assert started == [(("dep", "install", {"a": 1}), {"force": True})]
+
+
+def nested(ctx: Any) -> Any:
+    """A subgraph of two tasks, the second in a subgraph of its own."""
+    graph = ctx.graph_mode()
+    outer = graph.subgraph("outer")
+    first = outer.add_task(operation("first"))
+    inner = outer.subgraph("inner")
+    inner.add_task(operation("second"))
+    outer.add_dependency(inner, first)
+    return graph, outer, inner
+
+
+def test_a_subgraph_is_copied_with_all_in_it_under_ids_that_follow_from_its_own() -> None:
+    graph, outer, _inner = nested(context(Channel()))
+    outer.on_failure = lambda _failed: None
+    copy = outer.again()
+    sent = graph.submission(copy)
+    assert sent["dependencies"] == {
+        "1.outer~1.end": ["1.outer~1.begin", "1.outer~1:2.first", "1.outer~1:3.inner.end"],
+        "1.outer~1:2.first": ["1.outer~1.begin"],
+        "1.outer~1:3.inner.begin": ["1.outer~1:2.first", "1.outer~1.begin"],
+        "1.outer~1:3.inner.end": ["1.outer~1:3.inner.begin", "1.outer~1:4.second"],
+        "1.outer~1:4.second": ["1.outer~1:3.inner.begin"],
+    }
+    assert sent["subgraphs"] == {"1.outer~1": None, "1.outer~1:3.inner": "1.outer~1"}
+    assert copy.on_failure is outer.on_failure
+    assert copy.again().id == "1.outer~2"
+
+
+def test_a_function_that_is_called_again_finds_the_copies_of_its_subgraphs() -> None:
+    handlers = import_module("outrider_facade.workflow.handlers")
+    channel = Channel()
+    ctx = context(channel)
+    graph, outer, inner = nested(ctx)
+    inner.on_failure = lambda _failed: None
+    found = handlers.Handlers(ctx.talk, "graph-1", graph.tasks[:])
+    task = found.find("graph-1/1.outer~2:3.inner~1:4.second")
+    assert (task.name, task.containing_subgraph.id) == ("second", "1.outer~2:3.inner~1")
+    assert task.containing_subgraph.on_failure is inner.on_failure
+    assert task.containing_subgraph.containing_subgraph.origin == outer.id
+    assert found.find("graph-1/9.other~1:2.first") is None
+
+
+def test_one_handler_is_asked_about_a_subgraph_of_which_several_tasks_failed() -> None:
+    results = import_module("cloudify.workflows.tasks").HandlerResult
+    channel, asked = Channel("2.one", "3.two"), []
+    graph = context(channel).graph_mode()
+    subgraph = graph.subgraph("sub")
+    for name in ("one", "two"):
+        subgraph.add_task(operation(name))
+
+    def ignore(failed: Any) -> Any:
+        asked.append(failed.failed_task.name)
+        channel.fails = set()
+        return results.ignore()
+
+    subgraph.on_failure = ignore
+    graph.execute()
+    assert asked == ["one"]
+
+
+def test_a_task_with_a_handler_is_not_tried_again_before_that_is_asked() -> None:
+    channel = Channel()
+    graph = context(channel).graph_mode()
+    judged, other = graph.add_task(operation("judged")), graph.add_task(operation("other"))
+    judged.on_failure = lambda _task: None
+    graph.execute()
+    sent = {each["id"]: each.get("handled", False) for each in channel.submitted()["tasks"]}
+    assert sent == {judged.id: True, other.id: False}
+
+
+def test_what_runs_graphs_elsewhere_is_named() -> None:
+    ctx = context(Channel())
+    with pytest.raises(AttributeError, match=r"ctx\.internal\.local_tasks_processor is not provided"):
+        _ = ctx.internal.local_tasks_processor
+    with pytest.raises(AttributeError, match="have no _finished_tasks: the dispatcher runs them"):
+        _ = ctx.graph_mode()._finished_tasks

@@ -153,13 +153,17 @@ class WorkflowContext(ManagerCalls):
             self.talk.ask("event", message=event, event_type=event_type)
         return WorkflowTask("event", {"kind": "event", "message": event}, info=event)
 
-    def local_task(self, local_task, node=None, info=None, kwargs=None, task_id=None, name=None, **_settings):  # noqa: ARG002
-        """Have a function called in this process when its turn in the graph has come."""
+    def local_task(self, local_task, node=None, info=None, kwargs=None, task_id=None, name=None, **settings):  # noqa: ARG002
+        """Have a function called in this process when its turn in the graph has come.
+
+        `settings` (total_retries, retry_interval) go before those that `task_config` gave the function.
+        """
         arguments = kwargs or {}
         named = name or getattr(local_task, "__name__", "local")
-        return self.dispatch(
-            WorkflowTask(named, {"kind": "local"}, info=info, function=lambda: local_task(**arguments))
-        )
+        task = WorkflowTask(named, {"kind": "local"}, info=info, function=lambda: local_task(**arguments))
+        given = {**getattr(local_task, "workflow_task_config", {}), **settings}
+        task.total_retries, task.retry_interval = given.get("total_retries"), given.get("retry_interval")
+        return self.dispatch(task)
 
     def remote_task(self, kwargs, cloudify_context=None, task_id=None, **_settings):  # noqa: ARG002
         """Run the operation of a node instance that a context names; see `execute_task`."""
@@ -175,13 +179,13 @@ class WorkflowContext(ManagerCalls):
         return instance.execute_operation(operation, kwargs=given, allow_kwargs_override=True)
 
     def execute_task(
-        self, task_name, local=True, task_queue=None, task_target=None, kwargs=None, node_context=None, **_s
+        self, task_name, local=True, task_queue=None, task_target=None, kwargs=None, node_context=None, **settings
     ):  # noqa: ARG002
         """Call a function of an importable module here, or run the operation that `node_context` names."""
         if not local or node_context:
             return self.remote_task(kwargs or {}, node_context)
         module, _, function = task_name.rpartition(".")
-        return self.local_task(getattr(import_module(module), function), kwargs=kwargs, name=task_name)
+        return self.local_task(getattr(import_module(module), function), kwargs=kwargs, name=task_name, **settings)
 
     def dispatch(self, task):
         """Return the task in graph mode; otherwise run it now, and return its result."""
@@ -228,10 +232,18 @@ class WorkflowInternals:
         self.called = False
         self.task_graph = TaskDependencyGraph(ctx)
 
+    def __getattr__(self, name):
+        raise AttributeError(f"ctx.internal.{name} is not provided by Outrider's cloudify interface")
+
     @property
     def bootstrap_context(self):
         """Settings of the installation."""
         return self._ctx.bootstrap_context
+
+    def get_task_configuration(self):
+        """Return how often and after how many seconds tasks are tried again that do not say it themselves."""
+        config = self._ctx._setting("config")
+        return {"total_retries": config["task_retries"], "retry_interval": config["task_retry_interval"]}
 
     def send_workflow_event(self, event_type, message=None, args=None, additional_context=None):  # noqa: ARG002
         """Show an event of the workflow."""

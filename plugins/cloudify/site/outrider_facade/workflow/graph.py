@@ -27,6 +27,8 @@ class WorkflowTask:
         #: For a local task: what is called in the workflow's process.
         self.function = function
         self.id = None
+        #: What tells it from the others of its subgraph, however often that is copied.
+        self.key = None
         self.graph = None
         self.containing_subgraph = None
         self.on_success = None
@@ -56,6 +58,18 @@ class WorkflowTask:
         """The ids of the first and the last step that stand for this task."""
         return self.id, f"{self.id}.on_success" if self.on_success is not None else self.id
 
+    def copied(self, key, subgraph):
+        """Return a task that does the same, in another subgraph of the graph."""
+        copy = type(self)(self.name, self.fields, info=self.info, function=self.function)
+        return self._furnished(copy, key, subgraph)
+
+    def _furnished(self, copy, key, subgraph):
+        copy.on_success, copy.on_failure = self.on_success, self.on_failure
+        copy.total_retries, copy.retry_interval = self.total_retries, self.retry_interval
+        self.graph.place(copy, key, subgraph)
+        copy.key = self.key
+        return copy
+
     def is_nop(self):
         """Say whether the task does nothing."""
         return self.fields["kind"] == "join"
@@ -77,6 +91,8 @@ class WorkflowTask:
         own = {**self.fields, "id": self.id}
         if self.containing_subgraph is not None:
             own["subgraph"] = self.containing_subgraph.id
+        if self.on_failure is not None:
+            own["handled"] = True
         if self.total_retries is not None:
             own["max_retries"] = self.total_retries
         if self.retry_interval is not None:
@@ -139,8 +155,45 @@ class SubgraphTask(WorkflowTask, Container):
     def __init__(self, name, planned=None):
         super().__init__(name, {"kind": "join"})
         self.failed_task = None
+        #: The id of the one that it is a copy of, or its own, and how many copies of that came before it.
+        self.origin, self.number = None, 0
         #: Which of the dispatcher's planners fills it, and with what.
         self.planned = planned
+
+    def again(self):
+        """Return a new subgraph with tasks that do the same, to take this one's place after a failure."""
+        copy = SubgraphTask(self.name, self.planned)
+        copy.number = self.number + 1
+        self._furnished(copy, f"{self.origin or self.id}~{copy.number}", self.containing_subgraph)
+        copy.origin = self.origin or self.id
+        copy.info, copy.current_retries = self.info, self.current_retries
+        copies = {}
+        self._copy_tasks(copy, f"{copy.id}:", copies)
+        for task, new in copies.items():
+            for each in self.graph.dependencies.get(task, ()):
+                # What it waited for outside of the subgraph has ended.
+                if each in copies:
+                    self.graph.add_dependency(new, copies[each])
+        return copy
+
+    def copied(self, key, subgraph):
+        """Return a subgraph with the same settings, and without its tasks."""
+        copy = SubgraphTask(self.name, self.planned)
+        copy.info = self.info
+        return self._furnished(copy, key, subgraph)
+
+    def _copy_tasks(self, into, prefix, copies):
+        for task in self.tasks.values():
+            copies[task] = task.copied(f"{prefix}{task.key}", into)
+            if isinstance(task, SubgraphTask):
+                task._copy_tasks(copies[task], prefix, copies)
+
+    def everything(self):
+        """Return it and all tasks in it, directly or not."""
+        found = [self]
+        for task in self.tasks.values():
+            found.extend(task.everything() if isinstance(task, SubgraphTask) else [task])
+        return found
 
     @property
     def root(self):
@@ -200,6 +253,11 @@ class TaskDependencyGraph(Container):
         self.dependencies = {}
         self._added = 0
 
+    def __getattr__(self, name):
+        raise AttributeError(
+            f"task graphs of Outrider's cloudify interface have no {name}: the dispatcher runs them, see ctx.graph_mode"
+        )
+
     @property
     def root(self):
         """Itself."""
@@ -213,7 +271,11 @@ class TaskDependencyGraph(Container):
     def register(self, task, subgraph):
         """Take a task in, and give it its id."""
         self._added += 1
-        task.id = f"{self._added}.{task.name}".replace("/", "-")
+        self.place(task, f"{self._added}.{task.name}".replace("/", "-"), subgraph)
+
+    def place(self, task, id_, subgraph):
+        """Take a task in under an id."""
+        task.id = task.key = id_
         task.graph, task.containing_subgraph = self, subgraph
         self.tasks.append(task)
 
@@ -229,6 +291,10 @@ class TaskDependencyGraph(Container):
             while task in waits:
                 waits.remove(task)
         task.graph = task.containing_subgraph = None
+
+    def _is_execution_cancelled(self):
+        """Say whether the execution is to be cancelled."""
+        return self.ctx.talk.cancel_kind() is not None
 
     def tasks_iter(self):
         """Return an iterator over the tasks."""
@@ -262,23 +328,24 @@ class TaskDependencyGraph(Container):
         """Have the graph run, and wait for it; raises if a task failed and no handler decided otherwise."""
         self.ctx.following.execute(self)
 
-    def submission(self):
-        """Return the graph in the dispatcher's form."""
+    def submission(self, only=None):
+        """Return the graph, or a subgraph of it by itself, in the dispatcher's form."""
+        chosen = self.tasks if only is None else only.everything()
         tasks, dependencies = [], {}
-        for task in self.tasks:
+        for task in chosen:
             steps, between = task.steps()
             tasks.extend(steps)
             dependencies.update(between)
-        for task in self.tasks:
-            waits = [each.ids[1] for each in self.dependencies.get(task, ())]
-            if task.containing_subgraph is not None:
+        for task in chosen:
+            waits = [each.ids[1] for each in self.dependencies.get(task, ()) if only is None or each in chosen]
+            if task.containing_subgraph is not None and task is not only:
                 waits.append(task.containing_subgraph.ids[0])
             if waits:
                 dependencies.setdefault(task.ids[0], []).extend(waits)
         parents = {
             each.id: None if each.containing_subgraph is None else each.containing_subgraph.id
-            for each in self.tasks
+            for each in chosen
             if isinstance(each, SubgraphTask)
         }
-        planned = {each.id: each.planned for each in self.tasks if getattr(each, "planned", None) is not None}
+        planned = {each.id: each.planned for each in chosen if getattr(each, "planned", None) is not None}
         return {"tasks": tasks, "dependencies": dependencies, "subgraphs": parents, "planned": planned}

@@ -154,6 +154,11 @@ class WorkflowNodeInstance:
         return self._record["id"]
 
     @property
+    def _node_instance(self):
+        """Itself: plugins write to the runtime properties of what they expect to stand behind it."""
+        return self
+
+    @property
     def node_id(self):
         """The node's name."""
         return self._record["node"]
