@@ -8,7 +8,7 @@ from typing import Any
 
 from outrider.dispatcher import manager_access
 from outrider.dispatcher.errors import DispatcherError
-from outrider.dispatcher.manager_access import ManagerAddress
+from outrider.dispatcher.manager_access import ManagerAccess
 from outrider.dispatcher.recorder import not_allowed
 from outrider.dispatcher.signals import RequestArrived
 from outrider.dispatcher.store import attempts, executions
@@ -64,7 +64,7 @@ def answer(
     redeem: Redeem | None,
     ask_workflow: AskWorkflow,
     *,
-    manager: ManagerAddress | None,
+    manager: ManagerAccess | None,
 ) -> None:
     """Answer what agents ask."""
     listed = list(arrivals)
@@ -93,9 +93,9 @@ def answer(
             turn.notes.append(_redeemed(asked, redeem, tenant, attempt.secrets))
 
 
-def _manager(turn: Turn, asked: ControlRequest, attempt: Attempt, manager: ManagerAddress | None) -> Outgoing:
+def _manager(turn: Turn, asked: ControlRequest, attempt: Attempt, manager: ManagerAccess | None) -> Outgoing:
     if manager is not None:
-        access = manager_access.grant(turn.connection, manager, attempt.execution_id, now=turn.stored_now)
+        access = manager.grant(turn.connection, attempt.execution_id, now=turn.stored_now)
         return reply(asked, payload={"secrets": {MANAGER_ACCESS: access}})
     if manager_access.others_may_know(turn.connection, now=turn.stored_now):
         return reply(asked, payload={"again": True})

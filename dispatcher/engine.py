@@ -27,7 +27,7 @@ from outrider.dispatcher.function_requests import FunctionRequests
 from outrider.dispatcher.hearing import Hearing
 from outrider.dispatcher.host_agents import HostAgents
 from outrider.dispatcher.leases import LeaseBook
-from outrider.dispatcher.manager_access import ManagerAddress
+from outrider.dispatcher.manager_access import ManagerAccess, ManagerAddress
 from outrider.dispatcher.outbox import Outbox
 from outrider.dispatcher.prewarming import Prewarming
 from outrider.dispatcher.progress import Progress
@@ -50,7 +50,7 @@ from outrider.dispatcher.signals import (
     UpdateArrived,
 )
 from outrider.dispatcher.stages import Stages
-from outrider.dispatcher.store import attempts, executions, ownership
+from outrider.dispatcher.store import attempts, executions, ownership, tokens
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.ownership import Member
@@ -94,7 +94,8 @@ class Engine:
         self.settings = settings
         self.inbox = Inbox()
         self._database, self._transport, self._clock = services.database, services.transport, services.clock
-        self._planner, self._redeem, self._manager = services.planner, services.redeem, services.manager
+        self._planner, self._redeem = services.planner, services.redeem
+        self._manager = None if services.manager is None else ManagerAccess(services.manager)
         self._runs: dict[str, Run] = {}
         #: Executions that may have something to do, in the order in which they get their share of a turn.
         self._ready: dict[str, Run] = {}
@@ -336,6 +337,7 @@ class Engine:
             failed = executions.get(turn.connection, execution_id)
             values = {"status": Status.FAILED.value, "error": str(error), "ended_at": turn.stored_now}
             executions.update_owned(turn.connection, failed, values)
+            tokens.delete_of_executions(turn.connection, [execution_id])
             return
         run = restored.run
         self._runs[execution_id] = run

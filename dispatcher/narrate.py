@@ -1,4 +1,8 @@
-"""The events that the engine itself records about an execution, in the REST API's vocabulary."""
+"""The events that are recorded about an execution, in the REST API's vocabulary: which fields each of them fills.
+
+The engine tells of what it does itself; `recorder` and the manager tell of operations whose execution need not be run
+here, or runs elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -39,20 +43,44 @@ def about_task(
     turn.told.append(row)
 
 
+def of_execution(execution: Execution, event_type: str, message: str, *, happened_at: float) -> Event:
+    """Return an event of a workflow as a whole; it need not be run here."""
+    return Event(**_origin(execution, event_type, message), happened_at=happened_at)
+
+
 def of_stored_task(execution: Execution, task: StoredTask, message: str, *, happened_at: float) -> Event:
     """Return an event of a task, of an execution that need not be run here."""
-    return Event(
-        message=message,
+    return of_operation(
+        execution,
+        "workflow_event",
+        message,
         happened_at=happened_at,
-        tenant=execution.tenant,
-        execution_id=execution.id,
-        deployment_id=execution.deployment_id,
-        workflow=execution.workflow,
-        event_type="workflow_event",
         operation=task.task.operation,
-        node=(task.task.instance or "").rsplit("_", 1)[0] or None,
         instance=task.task.instance,
         target_instance=task.task.target,
+    )
+
+
+def of_operation(
+    execution: Execution,
+    event_type: str,
+    message: str,
+    *,
+    happened_at: float,
+    operation: str | None,
+    instance: str | None,
+    target_instance: str | None = None,
+    causes: tuple[Mapping[str, Any], ...] | None = None,
+) -> Event:
+    """Return an event of one operation; its deployment need not be in memory: an instance's id tells its node."""
+    return Event(
+        **_origin(execution, event_type, message),
+        happened_at=happened_at,
+        operation=operation,
+        node=None if instance is None else instance.rpartition("_")[0] or None,
+        instance=instance,
+        target_instance=target_instance,
+        causes=causes,
     )
 
 
@@ -74,12 +102,17 @@ def causes_of(error: OperationError | None) -> tuple[Mapping[str, Any], ...] | N
 
 def _row(turn: Turn, run: Run, event_type: str, message: str) -> dict[str, Any]:
     """Return a row of the store: two are written for every operation, so no `Event` is made for them."""
-    execution = run.execution
     return {
         **events.BLANK,
-        "message": events.storable(message),
+        **_origin(run.execution, event_type, events.storable(message)),
         "happened_at": turn.stored_now,
         "stored_at": turn.stored_now,
+    }
+
+
+def _origin(execution: Execution, event_type: str, message: str) -> dict[str, Any]:
+    return {
+        "message": message,
         "tenant": execution.tenant,
         "execution_id": execution.id,
         "deployment_id": execution.deployment_id,

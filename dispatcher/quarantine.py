@@ -11,8 +11,8 @@ from collections.abc import Container
 
 from sqlalchemy.engine import Connection
 
+from outrider.dispatcher import narrate
 from outrider.dispatcher.store import events, executions, ownership
-from outrider.dispatcher.store.events import Event
 
 #: So many turns in a row that failed at one execution are no accident (a lost connection, a full disk) any more.
 TIMES = 3
@@ -49,14 +49,7 @@ def give_up(connection: Connection, execution_id: str, *, owner: str, error: Bas
     if not ownership.fail(connection, execution_id, owner=owner, error=text, now=now):
         return False
     execution = executions.get(connection, execution_id)
-    event = Event(
-        message=f"{execution.workflow!r} workflow execution failed: {text}",
-        happened_at=now,
-        tenant=execution.tenant,
-        execution_id=execution_id,
-        deployment_id=execution.deployment_id,
-        workflow=execution.workflow,
-        event_type="workflow_failed",
-    )
+    words = f"{execution.workflow!r} workflow execution failed: {text}"
+    event = narrate.of_execution(execution, "workflow_failed", words, happened_at=now)
     events.append(connection, [event], now=now)
     return True

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.run import Run
-from outrider.dispatcher.store import attempts, bulk, events, executions, jsontext, tasks
+from outrider.dispatcher.store import attempts, bulk, events, executions, jsontext, tasks, tokens
 from outrider.dispatcher.store.events import Event
 from outrider.messaging.messages import Proof, Verdict
 from outrider.messaging.transport import Delivery, Outgoing
@@ -113,5 +113,8 @@ class Turn:
         for run in self.owned.values():
             if run.model is not None:
                 run.model.flush(self.connection)
+        ended = [run.id for run in self.owned.values() if run.ended]
+        if ended:
+            tokens.delete_of_executions(self.connection, ended)
         events.append_rows(self.connection, self.told)
         events.append(self.connection, self.events, now=self.stored_now)

@@ -60,6 +60,8 @@ def _whole(connection: Connection, execution: Execution, now: float) -> list[str
         return [f"its deployment {execution.deployment_id!r}, which is held by {by}"]
     if execution.ended:
         return []
+    if execution.outside:
+        return ["its workflow, which runs elsewhere and reports how it stands"]
     members = {each.id: each for each in ownership.members(connection)}
     owner = members.get(execution.owner or "")
     if owner is None:

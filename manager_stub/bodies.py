@@ -126,8 +126,15 @@ class ExecutionBody(Body):
     dry_run: bool = False
     queue: bool = False
     scheduled_time: Text | None = None
-    force_status: Text | None = None
     wait_after_fail: float | None = Field(default=None, ge=0, le=31_536_000)
+    #: Not null: the workflow runs elsewhere, and the others of these may tell how it stands.
+    force_status: Text | None = None
+    id: Text | None = None
+    error: str | None = None
+    created_by: Text | None = None
+    created_at: Text | None = None
+    started_at: Text | None = None
+    ended_at: Text | None = None
 
 
 class ActionBody(Body):

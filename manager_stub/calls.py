@@ -56,6 +56,11 @@ class Call:
         if self.caller.execution_id is not None and deployment_id != self.caller.deployment_id:
             raise Forbidden(f"this token is for deployment {self.caller.deployment_id!r} only")
 
+    def check_execution(self, execution_id: str | None) -> None:
+        """Keep an execution's token to its own execution; raises Forbidden."""
+        if self.caller.execution_id not in (None, execution_id):
+            raise Forbidden("this token is for another execution")
+
 
 class Requires:
     """The dependency that lets a request pass only with a right; tests read `right` off the routes."""

@@ -10,8 +10,8 @@ import uuid
 
 from sqlalchemy.engine import Connection
 
+from outrider.dispatcher import narrate
 from outrider.dispatcher.store import events, executions
-from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution, Status
 
 UPLOAD_BLUEPRINT = "upload_blueprint"
@@ -37,13 +37,7 @@ def record_upload(
         ended_at=now,
     )
     executions.insert(connection, record, now=now)
-    event = Event(
-        message=f"blueprint {blueprint_id} is uploaded" if error is None else f"blueprint {blueprint_id}: {error}",
-        happened_at=now,
-        tenant=tenant,
-        execution_id=record.id,
-        workflow=UPLOAD_BLUEPRINT,
-        event_type="workflow_succeeded" if error is None else "workflow_failed",
-    )
-    events.append(connection, [event], now=now)
+    text = f"blueprint {blueprint_id} is uploaded" if error is None else f"blueprint {blueprint_id}: {error}"
+    kind = "workflow_succeeded" if error is None else "workflow_failed"
+    events.append(connection, [narrate.of_execution(record, kind, text, happened_at=now)], now=now)
     return record.id

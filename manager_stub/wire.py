@@ -39,11 +39,11 @@ def parse_time(text: str, *, now: float) -> float:
         raise BadRequest(f"{text!r} is no time: write 2026-11-22 23:00, or +10h, +30min") from error
 
 
-def checked_id(text: str, *, kind: str, letter_first: bool = False) -> str:
+def checked_id(text: str, *, kind: str, letter_first: bool = False, longest: int = 256) -> str:
     """Return an id that follows the rules for ids; raises BadRequest."""
-    if not _ID.fullmatch(text) or (letter_first and not text[0].isalpha()) or set(text) == {"."}:
+    if len(text) > longest or not _ID.fullmatch(text) or (letter_first and not text[0].isalpha()) or set(text) == {"."}:
         rule = "begins with a letter and has" if letter_first else "has"
-        raise BadRequest(f"{kind} id {text[:80]!r} is not valid: it {rule} letters, digits, . _ - (256 at most)")
+        raise BadRequest(f"{kind} id {text[:80]!r} is not valid: it {rule} letters, digits, . _ - ({longest} at most)")
     return text
 
 

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from outrider.dispatcher.errors import Conflict, ExecutionRunning, NotFound
-from outrider.dispatcher.store import bulk, jsontext
+from outrider.dispatcher.store import bulk, jsontext, tokens
+from outrider.dispatcher.store.database import insert_new
 from outrider.dispatcher.store.schema import EXECUTIONS
 
 
@@ -54,6 +55,10 @@ CANCELLING = {
 }
 
 
+#: What is known when a workflow is killed that runs elsewhere.
+_NOT_KILLED = "given up by a kill: its workflow runs elsewhere, so nothing was stopped, and it may still be running"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """A row."""
@@ -82,6 +87,7 @@ class Execution:
     finished_operations: int = 0
     owner: str | None = None
     owner_epoch: int = 0
+    outside: bool = False
 
     @property
     def ended(self) -> bool:
@@ -92,12 +98,12 @@ class Execution:
 def insert(connection: Connection, execution: Execution, *, now: float) -> Execution:
     """Store a new execution and return it as stored: `queued` if its deployment is held and `queue` was asked for.
 
-    Raises `ExecutionRunning`.
+    One that was made before, elsewhere, says when (`created_at`). Raises `ExecutionRunning`, `AlreadyExists`.
     """
     status = execution.status
     if execution.scheduled_for is not None:
         status = Status.SCHEDULED
-    elif not execution.force and execution.deployment_id is not None:
+    elif status in ACTIVE and not execution.force and execution.deployment_id is not None:
         # Two callers at once must not both see a free deployment: both lock the deployment's row first.
         _lock_deployment(connection, execution.tenant, execution.deployment_id)
         holder = active_of(connection, execution.tenant, execution.deployment_id)
@@ -114,9 +120,9 @@ def insert(connection: Connection, execution: Execution, *, now: float) -> Execu
         "cancel": None,
         "parameters": jsontext.dump(execution.parameters),
         "details": jsontext.dump(execution.details),
-        "created_at": now,
+        "created_at": execution.created_at or now,
     }
-    connection.execute(sa.insert(EXECUTIONS), row)
+    insert_new(connection, EXECUTIONS, row, kind="execution", name=execution.id)
     return get(connection, execution.id)
 
 
@@ -131,14 +137,14 @@ def get(connection: Connection, execution_id: str) -> Execution:
     row = connection.execute(sa.select(EXECUTIONS).where(EXECUTIONS.c.id == execution_id)).one_or_none()
     if row is None:
         raise NotFound("execution", execution_id)
-    return _record(row)
+    return of_row(row)
 
 
 def ended_of(connection: Connection, ids: Collection[str]) -> dict[str, Execution]:
     """Return those of the executions that have ended, by id."""
     ended = [status.value for status in ENDED]
     query = sa.select(EXECUTIONS).where(EXECUTIONS.c.id.in_(ids), EXECUTIONS.c.status.in_(ended))
-    return {row.id: _record(row) for row in connection.execute(query)}
+    return {row.id: of_row(row) for row in connection.execute(query)}
 
 
 def active_of(connection: Connection, tenant: str, deployment_id: str) -> Execution | None:
@@ -151,7 +157,7 @@ def active_of(connection: Connection, tenant: str, deployment_id: str) -> Execut
         .limit(1)
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else _record(row)
+    return None if row is None else of_row(row)
 
 
 def listed(
@@ -171,19 +177,26 @@ def listed(
     if statuses is not None:
         query = query.where(EXECUTIONS.c.status.in_([status.value for status in statuses]))
     if limit is None:
-        return [_record(row) for row in connection.execute(query.order_by(EXECUTIONS.c.created_at, EXECUTIONS.c.id))]
+        return [of_row(row) for row in connection.execute(query.order_by(EXECUTIONS.c.created_at, EXECUTIONS.c.id))]
     newest = query.order_by(EXECUTIONS.c.created_at.desc(), EXECUTIONS.c.id.desc()).limit(limit)
-    return [_record(row) for row in reversed(connection.execute(newest).all())]
+    return [of_row(row) for row in reversed(connection.execute(newest).all())]
 
 
 def request_cancel(connection: Connection, execution_id: str, cancel: Cancel, *, now: float) -> Execution:
-    """Store the wish; the owner acts on it. What nobody runs yet ends at once. Raises `NotFound`, `Conflict`."""
+    """Store the wish; the owner acts on it. What nobody runs yet ends at once. Raises `NotFound`, `Conflict`.
+
+    A workflow that runs elsewhere reads the wish, and reports its end. `KILL` ends its execution here and now, because
+    its process, which nobody here can reach, may be gone.
+    """
     execution = get(connection, execution_id)
     if execution.ended:
         raise Conflict(f"execution {execution_id} has ended already ({execution.status.value}): nothing to cancel")
     values: dict[str, Any] = {"cancel": cancel.value, "status": CANCELLING[cancel].value}
     if execution.status in (Status.SCHEDULED, Status.QUEUED):
         values = {"cancel": cancel.value, "status": Status.CANCELLED.value, "ended_at": now}
+    elif execution.outside and cancel is Cancel.KILL:
+        values = {"cancel": cancel.value, "status": Status.CANCELLED.value, "ended_at": now, "error": _NOT_KILLED}
+        tokens.delete_of_executions(connection, [execution_id])
     connection.execute(sa.update(EXECUTIONS).where(EXECUTIONS.c.id == execution_id).values(**values))
     return get(connection, execution_id)
 
@@ -191,6 +204,10 @@ def request_cancel(connection: Connection, execution_id: str, cancel: Cancel, *,
 def request_resume(connection: Connection, execution_id: str) -> Execution:
     """Make a failed or cancelled execution pending again. Raises `NotFound`, `Conflict`."""
     execution = get(connection, execution_id)
+    if execution.outside:
+        raise Conflict(
+            f"the workflow of execution {execution_id} runs elsewhere: it is resumed there, by who started it"
+        )
     if execution.status not in (Status.FAILED, Status.CANCELLED):
         raise Conflict(
             f"execution {execution_id} is {execution.status.value}: only a failed or cancelled one can be resumed"
@@ -202,6 +219,7 @@ def request_resume(connection: Connection, execution_id: str) -> Execution:
             raise ExecutionRunning(
                 f"deployment {execution.deployment_id!r} has a running execution: {holder.id} ({holder.workflow})"
             )
+    tokens.delete_of_executions(connection, [execution_id])
     values = {"status": Status.PENDING.value, "cancel": None, "error": None, "ended_at": None, "owner": None}
     connection.execute(sa.update(EXECUTIONS).where(EXECUTIONS.c.id == execution_id).values(**values))
     return get(connection, execution_id)
@@ -249,7 +267,8 @@ def delete(connection: Connection, ids: Sequence[str]) -> None:
     connection.execute(sa.delete(EXECUTIONS).where(EXECUTIONS.c.id.in_(ids)))
 
 
-def _record(row: Row[Any]) -> Execution:
+def of_row(row: Row[Any]) -> Execution:
+    """Return a row of the table as a record."""
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
     values["parameters"] = jsontext.load(values["parameters"])
     values["details"] = jsontext.load(values["details"])

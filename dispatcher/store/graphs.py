@@ -53,6 +53,11 @@ def of_execution(connection: Connection, execution_id: str) -> list[StoredGraph]
     return [_record(row) for row in connection.execute(query)]
 
 
+def exists(connection: Connection, graph_id: str) -> bool:
+    """Tell whether a graph has this id."""
+    return connection.execute(sa.select(sa.exists().where(GRAPHS.c.id == graph_id))).scalar_one() is True
+
+
 def set_state(connection: Connection, graph_id: str, state: GraphState) -> None:
     """Store what became of a stage."""
     connection.execute(sa.update(GRAPHS).where(GRAPHS.c.id == graph_id).values(state=state.value))

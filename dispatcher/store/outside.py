@@ -6,7 +6,7 @@ What the dispatcher plans and runs itself is in `store.graphs` and `store.tasks`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -84,10 +84,10 @@ def size_of(connection: Connection, graph_id: str) -> int:
     return 0 if newest is None else int(newest) + 1
 
 
-def find(connection: Connection, operation_id: str) -> OutsideOperation | None:
-    """Return one operation, if there is one of this id."""
+def find(connection: Connection, operation_id: str, *, lock: bool = False) -> OutsideOperation | None:
+    """Return one operation, if there is one of this id; `lock`: until the transaction's end."""
     query = sa.select(OUTSIDE_OPERATIONS).where(OUTSIDE_OPERATIONS.c.id == operation_id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else _record(row)
 
 
@@ -103,18 +103,12 @@ def of_execution(connection: Connection, execution_id: str) -> list[OutsideOpera
 
 def update(
     connection: Connection, operation: OutsideOperation, *, state: str | None, outcome: Mapping[str, Any]
-) -> bool:
-    """Store how an operation stands; returns whether its state changed (two reporters of one end: one of them)."""
-    table = OUTSIDE_OPERATIONS.c
-    values = {"outcome": jsontext.dump({**operation.outcome, **outcome})}
-    mine = sa.update(OUTSIDE_OPERATIONS).where(table.id == operation.id)
-    if state is None:
-        connection.execute(mine.values(**values))
-        return False
-    moved = connection.execute(mine.where(table.state != state).values(state=state, **values)).rowcount == 1
-    if not moved:
-        connection.execute(mine.values(**values))
-    return moved
+) -> OutsideOperation:
+    """Store how an operation stands, which was read with a lock: one of two reporters of an end is the first."""
+    stands = replace(operation, state=state or operation.state, outcome={**operation.outcome, **outcome})
+    statement = sa.update(OUTSIDE_OPERATIONS).where(OUTSIDE_OPERATIONS.c.id == operation.id)
+    connection.execute(statement.values(state=stands.state, outcome=jsontext.dump(stands.outcome)))
+    return stands
 
 
 def delete(connection: Connection, operation_id: str) -> None:

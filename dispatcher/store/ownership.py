@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from outrider.dispatcher.store import bulk
+from outrider.dispatcher.store import bulk, tokens
 from outrider.dispatcher.store.database import upsert
 from outrider.dispatcher.store.executions import ACTIVE, Status
 from outrider.dispatcher.store.schema import DISPATCHERS, EXECUTIONS
@@ -56,7 +56,7 @@ def claim(connection: Connection, dispatcher_id: str, *, now: float, limit: int)
     living = sa.select(DISPATCHERS.c.id).where(DISPATCHERS.c.lease_until >= now)
     free = (
         sa.select(EXECUTIONS.c.id)
-        .where(EXECUTIONS.c.status.in_([status.value for status in ACTIVE]))
+        .where(EXECUTIONS.c.status.in_([status.value for status in ACTIVE]), ~EXECUTIONS.c.outside)
         .where(sa.or_(EXECUTIONS.c.owner.is_(None), EXECUTIONS.c.owner.not_in(living)))
         .order_by(EXECUTIONS.c.created_at)
         .limit(limit)
@@ -81,7 +81,10 @@ def fail(connection: Connection, execution_id: str, *, owner: str, error: str, n
         .where(sa.or_(EXECUTIONS.c.owner == owner, EXECUTIONS.c.owner.is_(None)))
         .values(status=Status.FAILED.value, error=error, ended_at=now)
     )
-    return connection.execute(statement).rowcount == 1
+    failed = connection.execute(statement).rowcount == 1
+    if failed:
+        tokens.delete_of_executions(connection, [execution_id])
+    return failed
 
 
 def release_waiting(connection: Connection, *, now: float) -> None:

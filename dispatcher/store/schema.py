@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 METADATA = MetaData()
@@ -162,6 +163,8 @@ EXECUTIONS = Table(
     #: The dispatcher that runs it. Every write of an engine names owner and epoch; see `store.ownership`.
     Column("owner", String(64)),
     Column("owner_epoch", Integer, nullable=False, server_default="0"),
+    #: Its workflow runs elsewhere and reports here (see `store.outside`): no dispatcher takes it.
+    Column("outside", Boolean, nullable=False, server_default=false()),
 )
 Index("executions_status", EXECUTIONS.c.status)
 Index("executions_list", EXECUTIONS.c.tenant, EXECUTIONS.c.created_at, EXECUTIONS.c.id)
@@ -436,6 +439,7 @@ TOKENS = Table(
     Column("last_used_at", Float),
     Column("created_at", Float, nullable=False),
 )
+Index("tokens_execution", TOKENS.c.execution_id)
 
 AUDIT = Table(
     "audit_log",

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Row
 
 from outrider.dispatcher.errors import NotFound
 from outrider.dispatcher.store import bulk, jsontext
+from outrider.dispatcher.store.attempts import CHUNK
 from outrider.dispatcher.store.schema import TASKS
 from outrider.dispatcher.store.task_states import DONE, TaskState
 from outrider.dispatcher.workflows.graph import Record, Side, Task, TaskKind
@@ -136,6 +137,14 @@ def get(connection: Connection, task_id: str) -> StoredTask:
     if row is None:
         raise NotFound("operation", task_id)
     return _record(row)
+
+
+def taken(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Return those of `ids` that tasks have."""
+    found: set[str] = set()
+    for begin in range(0, len(ids), CHUNK):
+        found.update(connection.scalars(sa.select(TASKS.c.id).where(TASKS.c.id.in_(ids[begin : begin + CHUNK]))))
+    return found
 
 
 def decide(connection: Connection, task_id: str, decision: Mapping[str, Any]) -> None:

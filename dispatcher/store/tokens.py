@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -83,6 +84,11 @@ def delete(connection: Connection, token_id: str) -> None:
     """Make a token void; raises `NotFound`."""
     if connection.execute(sa.delete(TOKENS).where(TOKENS.c.id == token_id)).rowcount == 0:
         raise NotFound("token", token_id)
+
+
+def delete_of_executions(connection: Connection, execution_ids: Sequence[str]) -> None:
+    """Make the tokens of executions void, for good: also if one of them is resumed later."""
+    connection.execute(sa.delete(TOKENS).where(TOKENS.c.execution_id.in_(execution_ids)))
 
 
 def delete_expired(connection: Connection, *, now: float) -> None:

@@ -17,7 +17,7 @@ from outrider.manager_stub.listing import Listing, page_of
 from outrider.manager_stub.live import follow
 from outrider.manager_stub.resource import own_row
 from outrider.manager_stub.resources import EXECUTION
-from outrider.manager_stub.routes.operations import STATES
+from outrider.manager_stub.shapes.operations import STATES
 from outrider.manager_stub.wire import time_text
 
 routes = APIRouter(prefix="/outrider/v1", tags=["beyond v3.1"])

@@ -15,7 +15,7 @@ from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.store.schema import EVENTS
 from outrider.manager_stub.bodies import EventsBody
 from outrider.manager_stub.calls import Operator, Reader, Writer
-from outrider.manager_stub.errors import BadRequest, Forbidden
+from outrider.manager_stub.errors import BadRequest
 from outrider.manager_stub.listing import ListCall, Listing, page_of
 from outrider.manager_stub.paging import answer_page
 from outrider.manager_stub.resource import own_row
@@ -46,8 +46,7 @@ def store_events(call: Operator, body: EventsBody, response: Response) -> None:
         response.status_code = 204
         return
     execution_id = call.caller.execution_id or body.execution_id
-    if call.caller.execution_id is not None and body.execution_id not in (None, call.caller.execution_id):
-        raise Forbidden("this token is for another execution")
+    call.check_execution(execution_id if body.execution_id is None else body.execution_id)
     with call.write() as connection:
         execution = None
         if execution_id is not None:

@@ -8,13 +8,13 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from outrider.dispatcher.errors import Conflict, DecisionNeeded
-from outrider.dispatcher.store import deployments, executions
-from outrider.dispatcher.store.executions import ENDED, Cancel, Execution, Status
+from outrider.dispatcher.store import executions
+from outrider.dispatcher.store.executions import ENDED, Cancel, Execution
 from outrider.dispatcher.store.schema import EXECUTIONS
-from outrider.dispatcher.workflows import availability
+from outrider.manager_stub import outside_executions
 from outrider.manager_stub.bodies import ActionBody, DeleteExecutionsBody, ExecutionBody, ExecutionStateBody
 from outrider.manager_stub.calls import Call, Operator, Reader, Writer
-from outrider.manager_stub.errors import AtOdds, BadRequest, Forbidden
+from outrider.manager_stub.errors import AtOdds, BadRequest
 from outrider.manager_stub.listing import ListCall, Listing, page_of
 from outrider.manager_stub.paging import answer_page
 from outrider.manager_stub.resource import Where, fetch_one, own_row
@@ -47,16 +47,16 @@ def get_execution(call: Reader, execution_id: str, listing: Listing) -> dict[str
 
 @routes.post("/executions", status_code=201)
 def start_execution(call: Writer, body: ExecutionBody) -> dict[str, Any]:
-    """Start a workflow; it is under way, queued or scheduled when this returns."""
+    """Start a workflow; it is under way, queued or scheduled when this returns.
+
+    With `force_status` the workflow runs elsewhere, and only its execution is stored.
+    """
     if body.force_status is not None:
-        raise BadRequest("force_status is for restoring executions, which is not offered: this would run the workflow")
-    details = {"allow_custom_parameters": body.allow_custom_parameters}
+        return fetch_one(call, EXECUTION, outside_executions.create(call, body))
+    if body.id is not None:
+        raise BadRequest("an execution that runs here gets its id here: id goes with force_status")
     with call.read() as connection:
         now = call.now(connection)
-        view = deployments.view(connection, (call.tenant, body.deployment_id), config={})
-    stands = availability(body.workflow_id, view)
-    if not stands.available and not body.force:
-        raise BadRequest(stands.reason, code="unavailable_workflow_error")
     asked = Execution(
         id="",
         workflow=body.workflow_id,
@@ -65,7 +65,7 @@ def start_execution(call: Writer, body: ExecutionBody) -> dict[str, Any]:
         dry_run=body.dry_run,
         created_by=call.caller.user,
         scheduled_for=parse_time(body.scheduled_time, now=now) if body.scheduled_time else None,
-        details=details,
+        details={"allow_custom_parameters": body.allow_custom_parameters},
         wait_after_fail_seconds=WAIT_AFTER_FAIL_SECONDS if body.wait_after_fail is None else body.wait_after_fail,
     )
     started = call.dispatcher.start(body.workflow_id, body.deployment_id, body.parameters, execution=asked)
@@ -116,25 +116,8 @@ def act_on_execution(call: Writer, execution_id: str, body: ActionBody) -> dict[
 
 @routes.patch("/executions/{execution_id}")
 def set_execution_state(call: Operator, execution_id: str, body: ExecutionStateBody) -> dict[str, Any]:
-    """Record how a workflow that runs outside of the dispatcher stands; the dispatcher's own are its affair."""
-    if call.caller.execution_id not in (None, execution_id):
-        raise Forbidden("this token is for another execution")
-    try:
-        status = Status(body.status)
-    except ValueError as error:
-        raise BadRequest(f"{body.status!r} is no status of an execution") from error
-    with call.write() as connection:
-        row = own_row(connection, call, EXECUTION, execution_id)
-        if row.owner is not None and row.status not in {each.value for each in ENDED}:
-            raise AtOdds(f"execution {execution_id} runs under dispatcher {row.owner}, which alone sets its status")
-        if Status(row.status) in ENDED:
-            raise BadRequest(
-                f"execution {execution_id} is {row.status} already", code="invalid_exception_status_update"
-            )
-        now = call.now(connection)
-        values: dict[str, Any] = {"status": status.value, "error": body.error}
-        values["ended_at" if status in ENDED else "started_at"] = now
-        connection.execute(EXECUTIONS.update().where(EXECUTIONS.c.id == execution_id).values(**values))
+    """Record how a workflow that runs elsewhere stands; the dispatchers' own are their affair."""
+    outside_executions.report(call, execution_id, status=body.status, error=body.error)
     return fetch_one(call, EXECUTION, execution_id)
 
 

@@ -281,3 +281,25 @@ def test_workflow_code_keeps_its_graphs_nodes_and_files_with_the_manager(host: H
     ], done.stdout
     index = host.running.call("GET", "/resources/deployments/default_tenant/app/").json()
     assert sorted(index) == ["data/kept.txt", "new.txt"], index
+
+
+def test_a_workflow_that_runs_elsewhere_keeps_its_own_execution(host: Host) -> None:
+    code = (
+        "from cloudify_rest_client import CloudifyClient\n"
+        "from cloudify_rest_client.exceptions import CloudifyClientError\n"
+        f"client = CloudifyClient(host='127.0.0.1', port={host.running.port}, protocol='http', "
+        f"username='admin', password={host.running.password!r}, tenant='default_tenant')\n"
+        "made = client.executions.create('app', 'theirs', force=True, force_status='pending')\n"
+        "client.executions.update(made.id, 'started')\n"
+        "task = {'id': 'e-1', 'name': 'p.a', 'type': 'RemoteWorkflowTask', 'dependencies': [], 'parameters': {}}\n"
+        "client.tasks_graphs.create(made.id, 'mine', operations=[task])\n"
+        "for state in ('rescheduled', 'started', 'succeeded'): client.operations.update('e-1', state)\n"
+        "client.executions.cancel(made.id)\n"
+        "try: client.executions.update(made.id, 'started')\n"
+        "except CloudifyClientError as error: print(type(error).__name__)\n"
+        "client.executions.update(made.id, 'cancelled')\n"
+        "ended = client.executions.get(made.id)\n"
+        "print(ended.status, ended['finished_operations'], ended['total_operations'])\n"
+    )
+    done = host.python("-c", code)
+    assert done.stdout.splitlines() == ["InvalidExecutionUpdateStatus", "cancelled 1 1"], done.stdout

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from outrider.dispatcher.manager_access import ManagerAddress
+from outrider.dispatcher.manager_access import REUSED_SECONDS, ManagerAddress
 from outrider.dispatcher.store import agents, tokens
 from outrider.dispatcher.store.executions import Status
-from outrider.dispatcher.store.schema import ATTEMPTS
+from outrider.dispatcher.store.schema import ATTEMPTS, TOKENS
 from outrider.dispatcher.workflows.graph import Subgraph, TaskGraph
 from outrider.messaging.messages import MANAGER_ACCESS, ControlReply, OperationTask, Verdict
 from tests.support.engines import Bench, bench, chain, one_stage, operation, side_by_side
@@ -285,8 +287,13 @@ def test_the_way_to_the_manager_is_told_by_a_managers_dispatcher_and_to_open_att
         assert told().payload == {"again": True}, "another one may be a manager's"
         address = ManagerAddress(protocol="https", host="manager", port=443, ca_pem="PEM")
         engines.append(made.new_engine("managing", manager=address))
-        wait_until(lambda: "secrets" in told().payload, describe="an answer of the manager's dispatcher")
-        access = agent.replies[-1].payload["secrets"][MANAGER_ACCESS]
+
+        def granted() -> Mapping[str, Any]:
+            wait_until(lambda: "secrets" in told().payload, describe="an answer of the manager's dispatcher")
+            found: Mapping[str, Any] = agent.replies[-1].payload["secrets"][MANAGER_ACCESS]
+            return found
+
+        access = granted()
         assert (access["protocol"], access["host"], access["port"], access["ca_pem"]) == (
             "https",
             "manager",
@@ -297,9 +304,16 @@ def test_the_way_to_the_manager_is_told_by_a_managers_dispatcher_and_to_open_att
             token = tokens.find(connection, access["token"])
         assert token is not None
         assert (token.execution_id, token.expires_at is not None) == (task.execution_id, True)
+        assert granted()["token"] == access["token"], "one for all operations of an execution"
+        with made.database.begin() as connection:
+            connection.execute(sa.update(TOKENS).values(expires_at=made.database.now(connection) + REUSED_SECONDS - 1))
+        renewed = granted()
+        assert renewed["token"] != access["token"], "its time would be over soon"
         assert not told("guessed").ok
         agent.send(succeeded(task))
         made.ended(task.execution_id, engines=engines)
         assert not told().ok
+        with made.database.read() as connection:
+            assert [tokens.find(connection, each["token"]) for each in (access, renewed)] == [None, None]
         for each in engines[1:]:
             each.stop()

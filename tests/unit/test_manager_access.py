@@ -46,7 +46,7 @@ def all_routes() -> list[tuple[str, str, Requires | None]]:
         for route in router.routes:
             assert isinstance(route, APIRoute)
             asked = requirement(route.dependant)
-            found += [(method, prefix + route.path, asked) for method in sorted(route.methods)]
+            found += [(method, prefix + route.path, asked) for method in sorted(route.methods or ())]
     return found
 
 
@@ -200,6 +200,22 @@ def test_functions_do_not_tell_anothers_private_secret(served: tuple[Running, Ma
     assert "for one" in running.call("POST", "/evaluate/functions", json=asked, **creator).text
     refused = running.call("POST", "/evaluate/functions", json=asked, **other)
     assert (refused.status_code, "for one" in refused.text) == (403, False)
+
+
+@pytest.mark.parametrize(("user", "fields", "status"), [
+    ("north-user", {}, 403),
+    ("north-admin", {}, 201),
+    ("north-admin", {"created_by": "admin"}, 403),
+    ("admin", {"created_by": "north-user"}, 201),
+])  # fmt: skip
+def test_executions_of_workflows_elsewhere_are_made_by_administrators(
+    served: tuple[Running, Manager], user: str, fields: dict[str, str], status: int
+) -> None:
+    body = {"deployment_id": "other", "workflow_id": "theirs", "force_status": "terminated", **fields}
+    password = None if user == "admin" else WORD
+    answer = served[0].call("POST", "/executions", user=user, password=password, tenant="north", json=body)
+    assert answer.status_code == status, answer.text
+    assert status != 201 or answer.json()["created_by"] == (fields.get("created_by") or user)
 
 
 def test_an_account_is_locked_after_wrong_passwords_and_unlocked_by_an_administrator(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from outrider.dispatcher.store import agents, deployments, executions, graphs, instances, tasks
+from outrider.dispatcher.store import agents, deployments, executions, graphs, instances, ownership, tasks
 from outrider.dispatcher.store.agents import Agent
+from outrider.dispatcher.store.attempts import CHUNK
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.executions import Execution, Status
 from outrider.dispatcher.store.graphs import GraphState, StoredGraph
@@ -53,10 +55,8 @@ def served(shared: tuple[Running, Manager]) -> Iterator[tuple[Running, Manager]]
             made = [InstanceView(id=f"{deployment_id}_1", node="web")]
             record = Deployment(id=deployment_id, blueprint_id="none")
             deployments.insert(connection, record, nodes=[NODE], node_instances=made, now=1)
-            run = Execution(
-                id=f"run-{deployment_id}", workflow="install", deployment_id=deployment_id, status=Status.STARTED
-            )
-            executions.insert(connection, run, now=1)
+            run = Execution(id=f"run-{deployment_id}", workflow="install", deployment_id=deployment_id)
+            executions.insert(connection, replace(run, status=Status.STARTED, outside=True), now=1)
     yield shared
     folder = manager.settings.work
     wait_until(lambda: not folder.exists() or not list(folder.iterdir()), 20, f"{folder} to be empty")
@@ -125,6 +125,23 @@ def test_reports_are_kept_told_in_events_and_counted_once(running: Running) -> N
     assert (execution["finished_operations"], execution["total_operations"]) == (1, 1)
 
 
+def progress(running: Running) -> tuple[int, int]:
+    execution = running.call("GET", "/executions/run-app").json()
+    return execution["finished_operations"], execution["total_operations"]
+
+
+def test_an_operation_is_counted_once_however_often_it_ends(running: Running) -> None:
+    store(running, operation("first"), {**operation("before"), "state": "succeeded"})
+    assert progress(running) == (1, 2)
+    for state, finished in (
+        ("started", 1), ("rescheduled", 2), ("started", 1), ("failed", 2), ("succeeded", 2), ("pending", 1),
+    ):  # fmt: skip
+        report(running, "first", state)
+        assert progress(running) == (finished, 2), state
+    assert running.call("DELETE", "/operations/before").status_code == 204
+    assert progress(running) == (0, 1)
+
+
 def test_a_failure_is_told_with_its_causes(running: Running) -> None:
     store(running, operation("first"))
     causes = [{"message": "no space", "type": "OSError", "traceback": "…"}]
@@ -181,8 +198,11 @@ def test_the_dispatchers_graphs_are_not_written(served: tuple[Running, Manager])
     body = {"name": "x", "graph_id": "g", "type": "RemoteWorkflowTask", "dependencies": [], "parameters": {}}
     assert running.call("PUT", "/operations/mine", json=body).status_code == 409
     assert running.call("DELETE", "/operations/g.0").status_code == 409
-    taken = {"name": "x", "execution_id": "run-app", "operations": [operation("g.0")]}
+    taken: dict[str, Any] = {"name": "x", "execution_id": "run-app", "operations": [operation("g.0")]}
     assert running.call("POST", "/tasks_graphs", json=taken).status_code == 409
+    many = {**taken, "operations": [operation(f"new{number}") for number in range(CHUNK)] + taken["operations"]}
+    refused = running.call("POST", "/tasks_graphs", json=many)
+    assert (refused.status_code, "'g.0'" in refused.text) == (409, True), refused.text
     assert running.call("POST", "/tasks_graphs", json={**taken, "graph_id": "g", "operations": []}).status_code == 409
     report(running, "g.0.1", "started")
     assert running.call("GET", "/operations/g.0").json()["state"] == "pending", "its agent tells, nobody else"
@@ -378,7 +398,96 @@ def test_ended_executions_are_deleted_but_for_the_newest(served: tuple[Running, 
     assert answer.json()["items"] == [{"count": 1}]
 
 
-def test_a_restored_execution_does_not_run(running: Running) -> None:
-    body = {"deployment_id": "app", "workflow_id": "install", "force_status": "terminated"}
-    refused = running.call("POST", "/executions", json=body)
-    assert (refused.status_code, "force_status" in refused.text) == (400, True)
+HERE = {"deployment_id": "app", "workflow_id": "theirs", "parameters": {"a": 1}}
+
+
+@pytest.fixture
+def free(running: Running) -> Running:
+    """The deployment `app` is held by nobody."""
+    assert running.call("PATCH", "/executions/run-app", json={"status": "terminated"}).status_code == 200
+    return running
+
+
+def made(running: Running, **fields: Any) -> str:
+    answer = running.call("POST", "/executions", json={**HERE, "force_status": "started", **fields})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def reported(running: Running, execution_id: str, status: str, **fields: Any) -> tuple[int, str]:
+    answer = running.call("PATCH", f"/executions/{execution_id}", json={"status": status, **fields})
+    return answer.status_code, str(answer.json().get("error_code") or answer.json()["status"])
+
+
+def test_a_workflow_that_runs_elsewhere_makes_its_execution_and_tells_its_end(
+    free: Running, served: tuple[Running, Manager]
+) -> None:
+    execution_id = made(free, force_status="pending")
+    with served[1].database.begin() as connection:
+        assert ownership.claim(connection, "a dispatcher", now=0, limit=10) == [], "no dispatcher runs it"
+    assert free.call("GET", f"/executions/{execution_id}").json()["started_at"] is None
+    assert reported(free, execution_id, "started") == (200, "started")
+    begun = free.call("GET", f"/executions/{execution_id}").json()["started_at"]
+    assert reported(free, execution_id, "started") == (200, "started"), "an answer may be lost"
+    assert free.call("GET", f"/executions/{execution_id}").json()["started_at"] == begun is not None
+    assert reported(free, execution_id, "queued") == (400, "invalid_exception_status_update")
+    assert reported(free, execution_id, "failed", error="no space") == (200, "failed")
+    found = free.call("GET", f"/executions/{execution_id}").json()
+    assert (found["error"], found["parameters"], found["ended_at"] is None) == ("no space", {"a": 1}, False)
+    assert reported(free, execution_id, "started") == (400, "invalid_exception_status_update")
+    resumed = free.call("POST", f"/executions/{execution_id}", json={"action": "resume"})
+    assert (resumed.status_code, "elsewhere" in resumed.text) == (409, True)
+
+
+def test_a_cancel_is_a_wish_to_a_workflow_elsewhere_and_a_kill_gives_it_up(
+    free: Running, served: tuple[Running, Manager]
+) -> None:
+    execution_id = made(free)
+    token = {"Execution-Token": served[1].execution_token(execution_id)}
+    path = f"/executions/{execution_id}"
+    assert free.call("POST", path, json={"action": "cancel"}).json()["status"] == "cancelling"
+    assert reported(free, execution_id, "started") == (400, "invalid_exception_status_update")
+    assert free.call("PATCH", path, user=None, headers=token, json={"status": "cancelled"}).status_code == 200
+    assert free.call("GET", path, user=None, headers=token).status_code == 401, "its token ended with it"
+    killed = made(free)
+    token = {"Execution-Token": served[1].execution_token(killed)}
+    answer = free.call("POST", f"/executions/{killed}", json={"action": "kill"}).json()
+    assert (answer["status"], "may still be running" in answer["error"]) == ("cancelled", True)
+    assert free.call("GET", f"/executions/{killed}", user=None, headers=token).status_code == 401
+
+
+def test_an_execution_of_elsewhere_holds_its_deployment_unless_it_has_ended(running: Running) -> None:
+    held = running.call("POST", "/executions", json={**HERE, "force_status": "started"})
+    assert (held.status_code, held.json()["error_code"]) == (400, "existing_running_execution_error")
+    when = {"created_at": "2024-01-01 00:00", "ended_at": "2024-01-01 01:00", "created_by": "somebody"}
+    body = {**HERE, "force_status": "terminated", "id": "from-a-backup", **when}
+    restored = running.call("POST", "/executions", json=body)
+    assert restored.status_code == 201, restored.text
+    found = restored.json()
+    assert (found["id"], found["created_at"][:10], found["created_by"]) == ("from-a-backup", "2024-01-01", "somebody")
+    assert running.call("POST", "/executions", json=body).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"force_status": "queued"},
+        {"force_status": "odd"},
+        {"queue": True},
+        {"scheduled_time": "+1h"},
+        {"id": "x/y"},
+        {"id": "x" * 65},
+        {"error": "not yet"},
+        {"force_status": None, "id": "mine"},
+    ],
+    ids=str,
+)
+def test_an_execution_of_elsewhere_that_makes_no_sense_is_refused(free: Running, fields: dict[str, Any]) -> None:
+    answer = free.call("POST", "/executions", json={**HERE, "force_status": "started", **fields})
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "bad_parameters_error"), answer.text
+
+
+def test_the_dispatchers_executions_take_no_status_from_others(free: Running, served: tuple[Running, Manager]) -> None:
+    with served[1].database.begin() as connection:
+        executions.insert(connection, Execution(id="own", workflow="install", deployment_id="app"), now=1)
+    assert reported(free, "own", "terminated") == (409, "conflict_error")
