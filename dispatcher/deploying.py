@@ -91,6 +91,7 @@ class Deployer:
             id=deployment_id,
             blueprint_id=blueprint_id,
             tenant=tenant,
+            display_name=_display_name(plan),
             plan=plan,
             inputs=plan.get("inputs") or {},
             outputs=plan.get("outputs") or {},
@@ -188,6 +189,12 @@ class Deployer:
             if entry.get("source") and not entry.get("package_name") and entry["name"] not in found:
                 found[entry["name"]] = self._build_source(entry, root)
         return found
+
+
+def _display_name(plan: Json) -> str:
+    """Return the name that the blueprint's settings give to its deployments, empty if they give none."""
+    found = (plan.get("deployment_settings") or {}).get("display_name")
+    return found if isinstance(found, str) else ""
 
 
 def _labels(plan: Json | None) -> dict[str, list[Any]]:

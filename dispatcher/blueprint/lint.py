@@ -9,6 +9,7 @@ from typing import Any
 from outrider.dispatcher.blueprint.functions.names import find_functions, is_function
 from outrider.dispatcher.blueprint.lint_agents import agent_warnings
 from outrider.dispatcher.blueprint.lint_operations import operation_warnings
+from outrider.dispatcher.blueprint.lint_settings import settings_warnings
 from outrider.dispatcher.blueprint.lint_warning import LintWarning, is_own, warning_at
 from outrider.dispatcher.blueprint.loading import Blueprint
 from outrider.dispatcher.blueprint.located import Map, key_mark, value_mark
@@ -167,6 +168,7 @@ _RULES = (
     _deprecated,
     operation_warnings,
     agent_warnings,
+    settings_warnings,
     _replaced,
     _constraints,
     _imports,

@@ -58,3 +58,13 @@ def test_a_capability_that_the_environment_does_not_offer_is_missed_before_anyth
             made.dispatcher.create_deployment("inside", "child", inputs={"which": "adress"}, details={"labels": labels})
         # What nobody offers yet cannot be looked at.
         made.dispatcher.create_deployment("early", "child", inputs={"which": "adress", "parent": "comes-later"})
+
+
+def test_a_deployment_has_the_display_name_that_its_blueprint_gives(tmp_path: Path) -> None:
+    named = FIRST + "\ndeployment_settings: {display_name: {concat: ['Site of ', {get_input: name}]}}"
+    with world(tmp_path, {"first": FIRST, "named": named}) as made:
+        shown = [
+            made.dispatcher.create_deployment(f"of-{blueprint}", blueprint, inputs={"name": "Ann"}).display_name
+            for blueprint in ("first", "named")
+        ]
+        assert shown == ["of-first", "Site of Ann"]
