@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from outrider.dispatcher.store import executions, tokens
+from outrider.dispatcher.store import events, executions, tokens
 from outrider.dispatcher.store.executions import ENDED, Execution, Status
 from outrider.dispatcher.store.schema import EXECUTIONS
 from outrider.manager_stub.access import Right
@@ -61,7 +61,7 @@ def create(call: Call, body: ExecutionBody) -> str:
             blueprint_id=deployment.blueprint_id,
             parameters=body.parameters or {},
             status=status,
-            error=body.error,
+            error=_storable(body.error),
             dry_run=body.dry_run,
             force=body.force,
             created_by=body.created_by or call.caller.user,
@@ -98,7 +98,7 @@ def report(call: Call, execution_id: str, *, status: str, error: str | None) -> 
 
 
 def _move(connection: Connection, execution: Execution, status: Status, *, error: str | None, now: float) -> None:
-    values: dict[str, Any] = {"status": status.value, "error": error}
+    values: dict[str, Any] = {"status": status.value, "error": _storable(error)}
     if execution.started_at is None:
         values["started_at"] = now
     if status in ENDED:
@@ -108,6 +108,10 @@ def _move(connection: Connection, execution: Execution, status: Status, *, error
     known = sa.update(EXECUTIONS).where(table.id == execution.id, table.status == execution.status.value)
     if connection.execute(known.values(**values)).rowcount == 0:
         raise AtOdds(f"the status of execution {execution.id} was changed meanwhile: read it again")
+
+
+def _storable(error: str | None) -> str | None:
+    return None if error is None else events.storable(error)
 
 
 def _status(text: str, allowed: frozenset[Status]) -> Status:

@@ -29,14 +29,20 @@ def time_text(moment: float | None) -> str | None:
 
 def parse_time(text: str, *, now: float) -> float:
     """Return seconds since the epoch for a moment (``2026-11-22 23:00``) or a wait (``+10h``); raises BadRequest."""
-    ahead = _AHEAD.fullmatch(text.strip())
+    try:
+        found = _moment(text.strip(), now)
+        time_text(found)  # what cannot be written would fail every list that shows it
+    except (ValueError, OverflowError) as error:
+        raise BadRequest(f"{text[:40]!r} is no time: write 2026-11-22 23:00, or +10h, +30min") from error
+    return found
+
+
+def _moment(text: str, now: float) -> float:
+    ahead = _AHEAD.fullmatch(text)
     if ahead is not None:
         return now + timedelta(seconds=int(ahead[1]) * _SECONDS[ahead[2][0].lower()]).total_seconds()
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError) as error:
-        raise BadRequest(f"{text!r} is no time: write 2026-11-22 23:00, or +10h, +30min") from error
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def checked_id(text: str, *, kind: str, letter_first: bool = False, longest: int = 256) -> str:

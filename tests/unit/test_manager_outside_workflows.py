@@ -487,6 +487,23 @@ def test_an_execution_of_elsewhere_that_makes_no_sense_is_refused(free: Running,
     assert (answer.status_code, answer.json()["error_code"]) == (400, "bad_parameters_error"), answer.text
 
 
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00", "+9000000000w", "+9" + "0" * 30 + "w"]
+)
+def test_a_time_that_no_list_could_show_is_refused(free: Running, moment: str) -> None:
+    for fields in ({"force_status": "terminated", "created_at": moment}, {"scheduled_time": moment}):
+        answer = free.call("POST", "/executions", json={**HERE, "workflow_id": "install", **fields})
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "bad_parameters_error"), answer.text
+    assert free.call("GET", "/executions").status_code == 200
+
+
+def test_an_error_is_kept_as_every_store_takes_it(free: Running) -> None:
+    execution_id = made(free)
+    assert reported(free, execution_id, "failed", error="a\0b") == (200, "failed")
+    assert free.call("GET", f"/executions/{execution_id}").json()["error"] == "a\ufffdb"
+    assert free.call("GET", "/executions/" + made(free, force_status="failed", error="\0")).json()["error"] == "\ufffd"
+
+
 def test_the_dispatchers_executions_take_no_status_from_others(free: Running, served: tuple[Running, Manager]) -> None:
     with served[1].database.begin() as connection:
         executions.insert(connection, Execution(id="own", workflow="install", deployment_id="app"), now=1)
