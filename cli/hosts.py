@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +19,7 @@ from outrider.cli.output import console, errors, fail, print_table, printing, sa
 from outrider.cli.settings import CommandSettings, command_settings
 from outrider.cli.waterfall import seconds
 from outrider.installer import (
+    AgentAccount,
     AgentSpec,
     BrokerAccess,
     Bundle,
@@ -31,6 +33,8 @@ from outrider.installer import (
     StepState,
     broker_heartbeats,
     build_bundle,
+    check_name,
+    choose_failed,
     create_account,
     failed_hosts,
     make_targets,
@@ -50,7 +54,20 @@ T = TypeVar("T")
 
 Hosts = Annotated[list[str] | None, typer.Argument(help="[user@]host[:port], several if you like.", metavar="HOST")]
 HostsFile = Annotated[Path | None, typer.Option("--hosts", help="File with a host a line.", exists=True)]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="The hosts that failed in the last run.")]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Of these hosts, or of all: those on which it failed last time.")
+]
+
+
+@dataclass(frozen=True)
+class ChosenFleet:
+    """The hosts that a command is for."""
+
+    targets: tuple[SshTarget, ...]
+    #: Where those on which it fails are kept.
+    failed: Path
+    #: They failed before, and are not for this run.
+    others: tuple[SshTarget, ...] = ()
 
 
 def bundle(
@@ -105,20 +122,22 @@ def install_agents(
     retry_failed: RetryFailed = False,
 ) -> None:
     """Put agents on hosts as services; running it again continues, or changes nothing."""
-    targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
-    if agent_id is not None and len(targets) != 1:
+    chosen = choose_fleet("install", hosts, hosts_file, login, retry_failed=retry_failed)
+    if agent_id is not None and len(chosen.targets) != 1:
         fail("--id names one agent; with several hosts each agent has its host's name")
     settings = command_settings()
     archive = open_bundle(bundle_file)
 
     def work(target: SshTarget, broker: Broker, heartbeats: Any) -> Any:
-        name = agent_id or agent_name(target)
-        account = create_account(broker.management, broker.transport, name, vhost=broker.vhost)
-        urls = tuple(account.url(address) for address in host_addresses(settings))
-        spec = AgentSpec(name, BrokerAccess(urls, ca_pem=ca_of(settings)))
-        return put_agent(target, spec, archive, heartbeats=heartbeats, observer=show_step)
+        name = check_name(agent_id or agent_name(target))
+        spec = AgentSpec(name, BrokerAccess(host_addresses(settings), ca_pem=ca_of(settings)))
 
-    with_broker(settings, targets, work, done="an agent runs on")
+        def account() -> AgentAccount:
+            return create_account(broker.management, broker.transport, name, vhost=broker.vhost)
+
+        return put_agent(target, spec, archive, heartbeats=heartbeats, observer=show_step, make_account=account)
+
+    with_broker(settings, chosen, work, done="an agent runs on")
 
 
 @with_login
@@ -141,13 +160,13 @@ def upgrade_agents(
     if on or every:
         over_broker(on or [], open_bundle(bundle_file), every=every)
         return
-    targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
+    chosen = choose_fleet("upgrade", hosts, hosts_file, login, retry_failed=retry_failed)
     archive = open_bundle(bundle_file)
 
     def work(target: SshTarget, _broker: Broker, heartbeats: Any) -> Any:
         return upgrade_agent(target, archive, HealthGate(heartbeats), observer=show_step)
 
-    with_broker(command_settings(), targets, work, done="upgraded")
+    with_broker(command_settings(), chosen, work, done="upgraded")
 
 
 @with_login
@@ -161,7 +180,7 @@ def uninstall_agents(
     retry_failed: RetryFailed = False,
 ) -> None:
     """End what runs, remove service and files from the hosts, and account and queues from the broker."""
-    targets = chosen_hosts(hosts, hosts_file, login, retry_failed=retry_failed)
+    chosen = choose_fleet("uninstall", hosts, hosts_file, login, retry_failed=retry_failed)
     program = open_bundle(bundle_file).host_program
 
     def work(target: SshTarget, broker: Broker, _heartbeats: Any) -> Any:
@@ -173,12 +192,12 @@ def uninstall_agents(
             observer=show_step,
         )
 
-    with_broker(command_settings(), targets, work, done="nothing of Outrider is left on")
+    with_broker(command_settings(), chosen, work, done="nothing of Outrider is left on")
 
 
 def with_broker(
     settings: CommandSettings,
-    targets: tuple[SshTarget, ...],
+    chosen: ChosenFleet,
     work: Callable[[SshTarget, Broker, Any], T],
     *,
     done: str,
@@ -186,27 +205,37 @@ def with_broker(
     """Do the work on every host, connected to the broker; print the summary, end with the right exit code."""
     try:
         with opened_broker(settings) as broker, broker_heartbeats(broker.transport) as heartbeats:
-            report = run_fleet(targets, lambda target: work(target, broker, heartbeats), finished=show_outcome)
+            report = run_fleet(chosen.targets, lambda target: work(target, broker, heartbeats), finished=show_outcome)
     except (InstallerError, MessagingError) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
-    remember_failed(find_home().path / "failed-hosts.json", report)
+    remember_failed(chosen.failed, report, others=chosen.others)
     conclude(report, done=done)
 
 
-def chosen_hosts(
-    hosts: list[str] | None, file: Path | None, login: Login, *, retry_failed: bool = False
-) -> tuple[SshTarget, ...]:
-    """Return the hosts of arguments, of the file, and of the last run's failures; or end the command."""
+def chosen_hosts(hosts: list[str] | None, file: Path | None, login: Login) -> tuple[SshTarget, ...]:
+    """Return the hosts of arguments and of the file, or end the command."""
     try:
-        defaults = login.defaults()
-        found = read_hosts(hosts or (), file, defaults)
-        if retry_failed:
-            found += failed_hosts(find_home().path / "failed-hosts.json", defaults)
+        found = read_hosts(hosts or (), file, login.defaults())
     except InstallerError as error:
         fail(str(error))
     if not found:
         fail("no hosts: name them ([user@]host[:port]), or give a file with --hosts")
     return found
+
+
+def choose_fleet(
+    command: str, hosts: list[str] | None, file: Path | None, login: Login, *, retry_failed: bool
+) -> ChosenFleet:
+    """Return the hosts that a command is for, or end it. Each command has a list of its own of those that failed."""
+    kept = find_home().path / f"failed-{command}.json"
+    if not retry_failed:
+        return ChosenFleet(chosen_hosts(hosts, file, login), kept)
+    try:
+        defaults = login.defaults()
+        targets, others = choose_failed(failed_hosts(kept, defaults), read_hosts(hosts or (), file, defaults))
+    except InstallerError as error:
+        fail(str(error))
+    return ChosenFleet(targets, kept, others)
 
 
 def open_bundle(path: Path | None) -> Bundle:

@@ -98,7 +98,7 @@ class InstallerAccess:
     def spec(
         self, agent_id: str, urls: tuple[str, ...], settings: Mapping[str, Value], *, service: str | None = None
     ) -> AgentSpec:
-        """Return the agent that shall be on a host; `urls` hold its own account."""
+        """Return the agent that shall be on a host; in the end, `urls` hold its own account."""
         # A heartbeat has to come several times in a lease, whatever was asked for.
         wanted = float(settings.get("heartbeat_seconds", HEARTBEAT_SECONDS))  # type: ignore[arg-type]
         common: dict[str, Value] = {

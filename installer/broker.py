@@ -129,7 +129,7 @@ def create_account(management: ManagementClient, transport: Transport, agent_id:
 
     It may read its two queues and write under its own routing keys; it may declare and delete nothing.
     """
-    _check_name(agent_id)
+    check_name(agent_id)
     account = AgentAccount(agent_id, account_name(agent_id), secrets.token_urlsafe(32))
     with _translated():
         transport.declare(agent_topology(agent_id))
@@ -142,7 +142,7 @@ def enrol_account(
     management: ManagementClient, transport: Transport, agent_id: str, *, vhost: str, password_hash: str
 ) -> None:
     """Do as `create_account` with a password that the agent made itself, and of which only the hash left its host."""
-    _check_name(agent_id)
+    check_name(agent_id)
     with _translated():
         transport.declare(agent_topology(agent_id))
         management.declare_user_by_hash(account_name(agent_id), password_hash)
@@ -159,7 +159,7 @@ def _permit(management: ManagementClient, agent_id: str, *, vhost: str) -> None:
 
 def remove_account(management: ManagementClient, transport: Transport, agent_id: str) -> None:
     """Remove an agent's account, its connections and its queues with what is in them."""
-    _check_name(agent_id)
+    check_name(agent_id)
     name = account_name(agent_id)
     with _translated():
         if name in management.users():
@@ -172,6 +172,13 @@ def remove_account(management: ManagementClient, transport: Transport, agent_id:
         transport.delete_queue(agent_control_queue(agent_id))
 
 
+def check_name(agent_id: str) -> str:
+    """Return an agent's id if it is safe in the broker's permissions; raises `AgentNameInvalid`."""
+    if not AGENT_ID.fullmatch(agent_id):
+        raise AgentNameInvalid(f"{agent_id!r} cannot be an agent's id")
+    return agent_id
+
+
 def account_name(agent_id: str) -> str:
     """Return the name of an agent's account: what consumers compare a message's sender with."""
     return f"outrider-agent-{agent_id}"
@@ -182,11 +189,6 @@ def agent_permissions(agent_id: str) -> Permissions:
     queues = "|".join(re.escape(name) for name in (agent_queue(agent_id), agent_control_queue(agent_id)))
     exchanges = "|".join(re.escape(name) for name in AGENT_EXCHANGES)
     return Permissions(configure="^$", write=f"^({exchanges})$", read=f"^({queues})$")
-
-
-def _check_name(agent_id: str) -> None:
-    if not AGENT_ID.fullmatch(agent_id):
-        raise AgentNameInvalid(f"{agent_id!r} cannot be an agent's id")
 
 
 def _version_gaps(version: str) -> list[Gap]:

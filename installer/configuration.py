@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional, Union
 from urllib.parse import urlsplit
+
+from outrider.installer.broker import AgentAccount
 
 Value = Union[str, int, float, bool, list[str]]
 #: The installer writes these itself.
@@ -15,7 +17,7 @@ OWN_KEYS = frozenset({"agent_id", "state_dir", "broker_urls", "broker_ca_file"})
 
 @dataclass(frozen=True)
 class BrokerAccess:
-    """How an agent reaches its broker: the addresses that *hosts* use, with the agent's own account in them."""
+    """How an agent reaches its broker: the addresses that *hosts* use, in the end with the agent's own account."""
 
     urls: tuple[str, ...] = field(repr=False)
     #: PEM of the authority that signed the broker's certificate, if it is not a public one.
@@ -42,6 +44,10 @@ class AgentSpec:
     settings: Mapping[str, Value] = field(default_factory=dict)
     #: ``systemd`` or ``detached``; None = the best that the host has.
     service: Optional[str] = None
+
+    def with_account(self, account: AgentAccount) -> AgentSpec:
+        """Return it with the agent's own account in the broker's addresses."""
+        return replace(self, broker=replace(self.broker, urls=tuple(map(account.url, self.broker.urls))))
 
 
 def render_configuration(spec: AgentSpec, *, state_dir: str, ca_file: str) -> str:

@@ -21,6 +21,7 @@ from outrider.plugins.ssh.access.errors import AddressInvalid
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Targets = tuple[SshTarget, ...]
 #: Each host costs a connection and mostly waits; more would only make the slowest part, our network, slower.
 PARALLEL = 20
 
@@ -138,9 +139,12 @@ def parse_target(text: str, defaults: SshTarget) -> SshTarget:
         raise FleetError(error.message, remedy=error.remedy) from error
 
 
-def remember_failed(path: Path, report: FleetReport[T]) -> None:
-    """Keep the hosts that failed for ``--retry-failed``; a run without failures removes the list."""
-    names = [str(outcome.target) for outcome in report.failed]
+def remember_failed(path: Path, report: FleetReport[T], *, others: Sequence[SshTarget] = ()) -> None:
+    """Keep the hosts that failed for ``--retry-failed``; a run without failures removes the list.
+
+    `others` failed before and were not of this run: they stay in it.
+    """
+    names = [str(target) for target in (*(outcome.target for outcome in report.failed), *others)]
     if not names:
         path.unlink(missing_ok=True)
         return
@@ -155,5 +159,21 @@ def failed_hosts(path: Path, defaults: SshTarget) -> tuple[SshTarget, ...]:
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FleetError("no failed hosts are remembered", remedy="name the hosts") from error
+        raise FleetError("no failed hosts are remembered", remedy="name the hosts, without --retry-failed") from error
     return tuple(parse_target(name, defaults) for name in names)
+
+
+def choose_failed(failed: Sequence[SshTarget], named: Sequence[SshTarget]) -> tuple[Targets, Targets]:
+    """Return the hosts to try again, and those to leave: of the named ones, where any are, those that failed.
+
+    The same command may be given again with ``--retry-failed``: it names all its hosts, and means some of them.
+    """
+    if not named:
+        return tuple(failed), ()
+    places = {(target.host, target.port) for target in failed}
+    again = tuple(target for target in named if (target.host, target.port) in places)
+    if not again:
+        known = ", ".join(map(str, failed[:5]))
+        raise FleetError(f"none of these hosts failed the last time; it was {known}", remedy="name others, or none")
+    chosen = {(target.host, target.port) for target in again}
+    return again, tuple(target for target in failed if (target.host, target.port) not in chosen)

@@ -83,7 +83,7 @@ class BrokerHeartbeats:
                 if left <= 0:
                     raise NoHeartbeat(
                         f"agent {agent_id} runs, and no heartbeat of it arrived within {timeout_seconds:g} s",
-                        remedy="see the agent's log on the host (journalctl -u outrider-agent)",
+                        remedy="mend what the agent's log says (outrider agent logs --ssh HOST), and run this again",
                     )
                 self._changed.wait(left)
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from outrider.installer.broker import AgentAccount
 from outrider.installer.bundle import Bundle, HostBundle
 from outrider.installer.configuration import AgentSpec, BrokerAccess, render_configuration
-from outrider.installer.errors import HostRefused, HostUnfit
+from outrider.installer.errors import HostRefused, HostUnfit, InstallerError, NoHeartbeat
 from outrider.installer.facts import DEFAULT_NEEDS, HostFacts, Needs, Problem, find_problems, now, read_facts
 from outrider.installer.heartbeats import HeartbeatWaiter
 from outrider.installer.plan import Plan, Step, plan_installation
@@ -18,6 +19,8 @@ from outrider.installer.ssh import SshTarget
 from outrider.installer.ssh.session import HostSession, open_session
 from outrider.messaging.messages import AgentHeartbeat
 
+#: Makes the agent's account at the broker, or gives it a new password.
+MakeAccount = Callable[[], AgentAccount]
 #: How long the agent may take from its start to its first heartbeat.
 HEARTBEAT_SECONDS = 60.0
 SERVICE_SECONDS = 90.0
@@ -69,10 +72,12 @@ def install_agent(
     needs: Needs = DEFAULT_NEEDS,
     observer: Observer = ignore,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    make_account: Optional[MakeAccount] = None,
 ) -> InstalledAgent:
     """Install the agent, or continue, or correct what is there; raises `StepFailed`.
 
-    Without `heartbeats` the last step is left out: the caller knows another way.
+    Without `heartbeats` that step is left out: the caller knows another way. `make_account` is called when all steps
+    before the configuration went well: an agent that is there keeps its password if one of them fails.
     """
     steps = Steps(str(target), observer)
     with connected(steps, target, bundle.host_program) as session:
@@ -83,7 +88,8 @@ def install_agent(
             steps.detail(Step.PROBE, f"{facts.os_name}, Python {facts.python}, as {facts.user}")
         bring_version(steps, session, plan)
         with steps.step(Step.CONFIGURATION):
-            configured = write_configuration(session, spec, facts)
+            own = spec if make_account is None else spec.with_account(make_account())
+            configured = write_configuration(session, own, facts)
         # Before the start: the agent's first heartbeat comes while the service manager still waits for it.
         known = heartbeats.latest(spec.agent_id) if heartbeats is not None else None
         with steps.step(Step.SERVICE):
@@ -93,9 +99,9 @@ def install_agent(
         if heartbeats is not None:
             with steps.step(Step.HEARTBEAT):
                 accept = reports_anew(known, bundle.version, started=service["started"])
-                heartbeat = heartbeats.wait(spec.agent_id, accept, heartbeat_seconds, known=known)
-        session.act("collect", {"keep": [plan.version, service["before"]]})
-        session.remove_stage()
+                with host_is_asked(session):
+                    heartbeat = heartbeats.wait(spec.agent_id, accept, heartbeat_seconds, known=known)
+        clean_up(steps, session, keep=(plan.version, service["before"]))
         sent = session.bytes_sent
     return InstalledAgent(
         host=str(target),
@@ -122,10 +128,9 @@ def doctor(
 ) -> Diagnosis:
     """Probe a host and change nothing on it; raises `StepFailed` if not even that is possible."""
     steps = Steps(str(target), observer)
-    with connected(steps, target, host_program) as session:
-        with steps.step(Step.PROBE):
-            facts = probe_host(session, broker)
-            status = session.act("status") if facts.service != "none" else {"state": "none", "log": ""}
+    with connected(steps, target, host_program) as session, steps.step(Step.PROBE):
+        facts = probe_host(session, broker)
+        status = session.act("status") if facts.service != "none" else {"state": "none", "log": ""}
         session.remove_stage()
     return Diagnosis(str(target), facts, find_problems(facts, needs), status["state"], status["log"])
 
@@ -142,9 +147,8 @@ class ServiceLog:
 def read_log(target: SshTarget, host_program: bytes, *, lines: int, observer: Observer = ignore) -> ServiceLog:
     """Return the end of an agent's log from its host (journal or log file); raises `StepFailed`."""
     steps = Steps(str(target), observer)
-    with connected(steps, target, host_program) as session:
-        with steps.step("log"):
-            answer = session.act("status", {"lines": lines})
+    with connected(steps, target, host_program) as session, steps.step("log"):
+        answer = session.act("status", {"lines": lines})
         session.remove_stage()
     if answer["state"] == "none":
         raise HostRefused(f"{target.host} has no agent", remedy="see whether it is the host that you mean")
@@ -162,9 +166,8 @@ def restart_agent(
     """Start an agent anew while its operations go on, and return its first heartbeat; raises `StepFailed`."""
     steps = Steps(str(target), observer)
     known = heartbeats.latest(agent_id)
-    with connected(steps, target, host_program) as session:
-        with steps.step(Step.SERVICE):
-            session.act("restart", {"timeout_seconds": SERVICE_SECONDS}, timeout_seconds=SERVICE_SECONDS + 60.0)
+    with connected(steps, target, host_program) as session, steps.step(Step.SERVICE):
+        session.act("restart", {"timeout_seconds": SERVICE_SECONDS}, timeout_seconds=SERVICE_SECONDS + 60.0)
         session.remove_stage()
 
     def anew(beat: AgentHeartbeat) -> bool:
@@ -199,13 +202,13 @@ def bring_version(steps: Steps, session: HostSession, plan: Plan) -> None:
         with steps.step(Step.TRANSFER):
             sent = _transfer(steps, session, plan.bundle)
             steps.detail(Step.TRANSFER, f"{sent / 1e6:.1f} MB")
-    archive = {"archive": session.stage_path(plan.bundle.filename), "sha256": plan.bundle.sha256}
     if plan.needs(Step.VERIFY):
         with steps.step(Step.VERIFY):
-            session.act("verify", archive)
+            session.act("verify", _archive(session, plan.bundle))
     if plan.needs(Step.ENVIRONMENT):
         with steps.step(Step.ENVIRONMENT):
-            session.act("environment", {**archive, "name": plan.version}, timeout_seconds=ENVIRONMENT_SECONDS)
+            request = {**_archive(session, plan.bundle), "name": plan.version}
+            session.act("environment", request, timeout_seconds=ENVIRONMENT_SECONDS)
             steps.detail(Step.ENVIRONMENT, plan.version)
 
 
@@ -231,11 +234,36 @@ def start_service(session: HostSession, spec: AgentSpec, plan: Plan, *, restart:
     return session.act("service", request, timeout_seconds=SERVICE_SECONDS + 60.0)
 
 
+@contextlib.contextmanager
+def host_is_asked(session: HostSession) -> Iterator[None]:
+    """Add to `NoHeartbeat` what the host says of its agent: the reason is there, and nowhere else."""
+    try:
+        yield
+    except NoHeartbeat as error:
+        try:
+            status = session.act("status")
+            said = f"on the host its service is {status['state']}, and its log ends:\n{status['log'] or '(no log)'}"
+        except InstallerError as unheard:
+            said = f"nor can the host be asked why: {unheard.message}"
+        raise NoHeartbeat(f"{error.message}; {said}", remedy=error.remedy) from error
+
+
+def clean_up(steps: Steps, session: HostSession, *, keep: tuple[str, ...]) -> None:
+    """Remove from the host the versions that nothing needs any more, and what was sent."""
+    with steps.step(Step.CLEANUP):
+        session.act("collect", {"keep": list(keep)})
+        session.remove_stage()
+
+
 def _transfer(steps: Steps, session: HostSession, bundle: HostBundle) -> int:
     def progress(done: int, total: int) -> None:
         steps.fraction(Step.TRANSFER, done, total)
 
     return session.send_bundle(bundle.data, bundle.filename, progress)
+
+
+def _archive(session: HostSession, bundle: HostBundle) -> dict[str, str]:
+    return {"archive": session.stage_path(bundle.filename), "sha256": bundle.sha256}
 
 
 def refuse_unfit(host: str, problems: tuple[Problem, ...]) -> None:

@@ -21,6 +21,7 @@ class Step(str, Enum):
     CONFIGURATION = "configuration"
     SERVICE = "service"
     HEARTBEAT = "heartbeat"
+    CLEANUP = "cleanup"
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,8 @@ def uninstall_agent(
     In this order, because an agent that still runs must be able to report; a host that has no agent is fine.
     """
     steps = Steps(str(target), observer)
-    with connected(steps, target, host_program) as session:
-        with steps.step("remove"):
-            answer = session.act("uninstall", {"grace_seconds": grace_seconds}, timeout_seconds=UNINSTALL_SECONDS)
+    with connected(steps, target, host_program) as session, steps.step("remove"):
+        answer = session.act("uninstall", {"grace_seconds": grace_seconds}, timeout_seconds=UNINSTALL_SECONDS)
         session.remove_stage()
     if remove_account is not None:
         with steps.step("account"):

@@ -17,6 +17,7 @@ from outrider.installer.installation import (
     HEARTBEAT_SECONDS,
     SERVICE_SECONDS,
     bring_version,
+    clean_up,
     connected,
     probe_host,
     refuse_unfit,
@@ -85,8 +86,7 @@ def upgrade_agent(
         changed = facts.current != plan.version
         if changed:
             _switch(steps, session, plan, before=facts.current, agent_id=facts.agent_id, gate=gate)
-        session.act("collect", {"keep": [plan.version, facts.current]})
-        session.remove_stage()
+        clean_up(steps, session, keep=(plan.version, facts.current))
     return Upgraded(str(target), facts.current, plan.version, changed)
 
 

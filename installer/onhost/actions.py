@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -22,18 +23,29 @@ from .upgrading import upgrade
 Request = dict[str, Any]
 #: How long a version may take from its start to being ready.
 ACTIVATE_SECONDS = 90.0
+#: Less than the installer waits for any action's answer.
+LOCK_SECONDS, LOCK_POLL_SECONDS = 45.0, 0.1
 
 
 @contextlib.contextmanager
 def _locked(layout: Layout) -> Iterator[None]:
-    """Let one installer at a time change this host; the lock ends with the process, also with a cut connection."""
+    """Let one installer at a time change this host; the lock ends with the process.
+
+    It is waited for: what a cut connection left at work ends by itself, and the installation that is run again after
+    the cut must not fail for that.
+    """
     make_folder(layout.lock.parent)
+    deadline = time.monotonic() + LOCK_SECONDS
     with layout.lock.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            text = "another installation is at work on this host"
-            raise HostError("busy", text, "wait until it has ended, then run this again") from error
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    text = f"another installation is at work on this host, and was not done within {LOCK_SECONDS:g} s"
+                    raise HostError("busy", text, "wait until it has ended, then run this again") from error
+            time.sleep(LOCK_POLL_SECONDS)
         yield
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from outrider.installer import (
+    AgentAccount,
     InstalledAgent,
     broker_heartbeats,
     create_account,
@@ -172,10 +173,18 @@ def _install(wish: Wish) -> None:
     bundle = ensure_bundle(Path(access.bundle))
     _claim(access, name, wish)
     with access.transport(_work_dir()) as transport, broker_heartbeats(transport) as heartbeats:
-        account = create_account(access.management, transport, name, vhost=access.vhost)
-        urls = tuple(account.url(address) for address in access.addresses)
-        spec = access.spec(name, urls, wish.settings, service=wish.service)
-        installed = install_agent(login.target, spec, bundle, heartbeats=heartbeats, observer=_tell_of_arrival)
+
+        def account() -> AgentAccount:
+            return create_account(access.management, transport, name, vhost=access.vhost)
+
+        if account_name(name) not in access.management.users():
+            # Early, to have the name: what asks for it from now on finds it taken. One that is there keeps its
+            # password until the host can be told another.
+            account()
+        spec = access.spec(name, access.addresses, wish.settings, service=wish.service)
+        installed = install_agent(
+            login.target, spec, bundle, heartbeats=heartbeats, observer=_tell_of_arrival, make_account=account
+        )
     for notice in installed.notices:
         ctx.logger.warning("%s: %s", login.target.host, notice)
     _note(wish, installed.heartbeat, installed=installed, login=login)

@@ -13,7 +13,8 @@ import pytest
 from outrider.installer import Bundle
 from outrider.plugins.ssh.access.hostkeys import fingerprint
 from tests.support.blueprint_hosts import FleetService
-from tests.support.hosts import Host
+from tests.support.hosts import Host, StartHost
+from tests.support.installing import service_pid
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
@@ -26,6 +27,8 @@ def outrider(fleet_service: FleetService, tmp_path: Path) -> Outrider:
     """Run the command with a home and a virtual host of its own, at the broker of the run."""
     environment = {
         **fleet_service.environment,
+        # Of the command's known_hosts.
+        "HOME": str(tmp_path),
         "OUTRIDER_HOME": str(tmp_path / "home"),
         "OUTRIDER_BROKER_URLS": fleet_service.node.url_of(VHOST),
         "OUTRIDER_HOSTS_BROKER_URLS": f"{fleet_service.hosts_address}/{VHOST}",
@@ -76,6 +79,44 @@ def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
     outrider("agent", "uninstall", *way, *bundle)
     assert not host.exists("/opt/outrider")
     assert not host.exists("/etc/outrider")
+
+
+def test_a_fleet_is_tried_again_where_it_failed_and_nowhere_else(
+    outrider: Outrider, clean_host: Host, start_host: StartHost, agent_bundle: Bundle
+) -> None:
+    good, refusing = clean_host, start_host()
+    keys = "/root/.ssh/authorized_keys"
+    refusing.run(f"mv {keys} {keys}.aside")
+    # Nobody listens there, and nobody will.
+    down = f"root@{good.gateway}:1"
+    install = ["agent", "install", f"root@{good.address}", f"root@{refusing.address}", down]
+    options = ["--key", str(good.private_key), "--accept-new-host-keys", "--bundle", str(agent_bundle.path)]
+    outrider("broker", "setup")
+
+    first = outrider(*install, *options, code=1)
+    assert "an agent runs on 1 of 3 hosts" in first.stdout
+    causes = first.stdout[first.stdout.index("failed because") :]
+    assert "login refused" in causes
+    assert "host unreachable" in causes
+    assert "authorized_keys" in causes
+    assert "--retry-failed" in causes
+    assert f"root@{refusing.address}: step connect failed" in first.stderr
+    pid = service_pid(good)
+    assert pid
+
+    refusing.run(f"mv {keys}.aside {keys}")
+    mended = outrider(*install[:-1], *options, "--retry-failed")
+    assert "an agent runs on 1 of 1 host" in mended.stdout
+    assert good.address not in mended.stdout + mended.stderr
+    assert service_pid(good) == pid
+
+    # What was not among the hosts of that run is still to be tried again; another command has a list of its own.
+    last = outrider("agent", "install", *options, "--retry-failed", code=1)
+    assert "an agent runs on 0 of 1 host" in last.stdout
+    assert down in last.stderr
+    outrider("agent", "uninstall", *options, "--retry-failed", code=2)
+    outrider("agent", "uninstall", *install[2:-1], *options)
+    assert not refusing.exists("/opt/outrider")
 
 
 def test_a_host_that_refuses_the_key_is_named_with_a_remedy(

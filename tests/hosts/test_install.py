@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from outrider.installer import Bundle, StepFailed, StepState, Sudo, install_agent
+from outrider.installer import Bundle, Step, StepFailed, StepState, Sudo, install_agent
 from outrider.installer.errors import AccessFailed
 from outrider.plugins.ssh.access.errors import SudoMissing, SudoPasswordNeeded, SudoPasswordWrong
 from tests.support.hosts import PASSWORDS, Host, StartHost
@@ -24,8 +24,7 @@ def test_root_gets_an_agent_that_runs_as_a_service(clean_host: Host, stand_in_bu
     assert agent.service == "systemd"
     assert agent.survives_reboot
     assert agent.changed
-    steps = ["connect", "probe", "transfer", "verify", "environment", "configuration", "service", "heartbeat"]
-    assert recorder.states(StepState.DONE) == steps
+    assert recorder.states(StepState.DONE) == [step.value for step in Step]
     assert clean_host.ask("stat -c '%a %U' /etc/outrider/agent.toml") == "600 root"
     assert clean_host.ask("stat -c '%a %U' /var/lib/outrider") == "700 root"
     assert clean_host.ask("readlink /opt/outrider/agent/current") == "versions/0.1.0"
@@ -92,6 +91,10 @@ def test_sudo_that_does_not_open_is_said_in_the_first_step(
     assert isinstance(caught.value.reason.reason, reason)
     assert caught.value.remedy
     assert sudo_password is None or sudo_password not in str(caught.value)
+    if reason is SudoPasswordWrong:
+        assert "check the sudo password" in caught.value.remedy
+        right = replace(target, sudo_password=PASSWORDS[user])
+        assert install_agent(right, spec_of(), stand_in_bundle, heartbeats=None).service == "systemd"
 
 
 def test_a_user_without_root_gets_an_agent_of_its_own_by_cron(host: Host, stand_in_bundle: Bundle) -> None:

@@ -12,9 +12,13 @@ import paramiko
 import pytest
 
 from outrider.installer import (
+    AgentAccount,
     BrokerAccess,
     Bundle,
     HostKeys,
+    InstalledAgent,
+    Observer,
+    Step,
     StepEvent,
     StepFailed,
     StepState,
@@ -22,32 +26,82 @@ from outrider.installer import (
     install_agent,
 )
 from outrider.installer.errors import AccessFailed, HostUnfit, NoPython
-from outrider.plugins.ssh.access.errors import ConnectionLost, HostKeyChanged, HostKeyUnknown, LoginRefused
+from outrider.installer.progress import ignore
+from outrider.plugins.ssh.access.errors import (
+    ConnectionLost,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostUnreachable,
+    LoginRefused,
+)
 from tests.support.hosts import PASSWORDS, Host, StartHost
-from tests.support.installing import service_pid, spec_of, target_of
+from tests.support.installing import NoHeartbeats, service_pid, spec_of, target_of
+from tests.support.lines import Line, line_to
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
-REMOTE_STEPS = ["probe", "transfer", "verify", "environment", "configuration", "service"]
+BEFORE_THE_HOST_IS_TOLD = {Step.CONNECT, Step.PROBE, Step.TRANSFER, Step.VERIFY, Step.ENVIRONMENT}
 
 
-def test_ssh_cut_in_each_step_is_named_and_the_next_run_gets_past_it(clean_host: Host, stand_in_bundle: Bundle) -> None:
-    for step in REMOTE_STEPS:
+def bytes_of_each_step(line: Line, bundle: Bundle) -> dict[Step, int]:
+    """Install once, and return how much the host says in each step."""
+    begins: dict[str, int] = {}
 
-        def cut(event: StepEvent, step: str = step) -> None:
-            if event.step == step and event.state is StepState.STARTED:
-                clean_host.cut_ssh()
+    def note(event: StepEvent) -> None:
+        if event.state is StepState.STARTED:
+            begins[event.step] = line.received
 
-        with pytest.raises(StepFailed) as caught:
-            install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None, observer=cut)
-        # The step that was cut the last time went well this time.
-        assert caught.value.step == step
-        assert isinstance(caught.value.reason, AccessFailed)
-        assert isinstance(caught.value.reason.reason, ConnectionLost)
-        assert "Run the installation again" in str(caught.value)
-    agent = install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
+    install_agent(line.target, spec_of(), bundle, heartbeats=NoHeartbeats(), observer=note)
+    assert list(begins) == [step.value for step in Step]
+    ends = [*list(begins.values())[1:], line.received]
+    return {Step(name): end - begin for (name, begin), end in zip(begins.items(), ends, strict=True)}
+
+
+def test_ssh_cut_in_the_middle_of_each_step_is_named_and_the_next_run_gets_past_it(
+    clean_host: Host, stand_in_bundle: Bundle
+) -> None:
+    accounts: list[str] = []
+
+    def make_account() -> AgentAccount:
+        accounts.append("host-1")
+        return AgentAccount("host-1", "outrider-agent-host-1", "a new password")
+
+    with line_to(target_of(clean_host)) as line:
+        sizes = bytes_of_each_step(line, stand_in_bundle)
+        clean_host.wipe()
+
+        def install(observer: Observer = ignore) -> InstalledAgent:
+            return install_agent(
+                line.target,
+                spec_of(),
+                stand_in_bundle,
+                heartbeats=NoHeartbeats(),
+                observer=observer,
+                make_account=make_account,
+            )
+
+        for number, step in enumerate(Step, 1):
+
+            def cut(event: StepEvent, step: Step = step) -> None:
+                if event.step == step.value and event.state is StepState.STARTED:
+                    line.cut_after(sizes[step] // 2)
+
+            with pytest.raises(StepFailed) as caught:
+                install(cut)
+            assert line.cuts == number
+            # A heartbeat comes by the broker: nothing is lost with the line before the next step.
+            assert caught.value.step == (Step.CLEANUP if step is Step.HEARTBEAT else step).value
+            assert isinstance(caught.value.reason, AccessFailed)
+            assert isinstance(caught.value.reason.reason, HostUnreachable | ConnectionLost)
+            assert caught.value.host in str(caught.value)
+            assert caught.value.remedy
+            if step in BEFORE_THE_HOST_IS_TOLD:
+                assert accounts == [], "the account of an agent that may be there was changed"
+        agent = install()
     assert agent.service == "systemd"
     wait_until(lambda: service_pid(clean_host) != 0, 20, "the agent to run")
+    assert clean_host.ask("ls /opt/outrider/agent/versions") == "0.1.0"
+    assert clean_host.ask("find /opt/outrider /etc/outrider -name '*.part'") == ""
     assert not clean_host.exists("/root/.cache/outrider-install")
 
 

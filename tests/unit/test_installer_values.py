@@ -14,7 +14,7 @@ from outrider.installer.bundle import HostBundle, Target, make_targets, platform
 from outrider.installer.configuration import render_configuration
 from outrider.installer.errors import AccessFailed, BundleUnfit, FleetError, InstallerError
 from outrider.installer.facts import Reach, Space, find_problems
-from outrider.installer.fleet import failed_hosts, read_hosts, remember_failed, run_fleet
+from outrider.installer.fleet import choose_failed, failed_hosts, read_hosts, remember_failed, run_fleet
 from outrider.installer.plan import Step, plan_installation
 from outrider.plugins.ssh.access.errors import HostUnreachable
 
@@ -179,6 +179,15 @@ def test_a_fleet_goes_on_after_failures_and_sums_them_up(tmp_path: Path) -> None
         "root@defect",
         "admin@down-2:2222",
     ]
+    # Mended, one of them is tried again; the others stay in the list.
+    again, others = choose_failed(failed_hosts(remembered, SshTarget("")), targets[:2])
+    assert [str(target) for target in again] == ["root@down-1"]
+    remember_failed(remembered, run_fleet(again, lambda target: target.host), others=others)
+    left = failed_hosts(remembered, SshTarget(""))
+    assert [str(target) for target in left] == ["root@defect", "admin@down-2:2222"]
+    assert choose_failed(left, ()) == (left, ())
+    with pytest.raises(FleetError, match="none of these hosts failed the last time; it was root@defect"):
+        choose_failed(left, targets[:2])
     remember_failed(remembered, run_fleet(targets[1:2], work))
     with pytest.raises(FleetError, match="no failed hosts"):
         failed_hosts(remembered, SshTarget(""))

@@ -182,8 +182,9 @@ def _log_in(target: SshTarget, sock: Any) -> paramiko.Transport:
         raise
     except (paramiko.SSHException, EOFError, OSError) as error:
         transport.close()
+        reason = str(error) or "it ended the connection"
         raise HostUnreachable(
-            f"{target.host}:{target.port} does not complete the SSH handshake: {error}",
+            f"{target.host}:{target.port} does not complete the SSH handshake: {reason}",
             remedy="see whether an SSH server runs there, and whether it limits connections",
         ) from error
     return transport
@@ -199,22 +200,35 @@ def _prefer_known_types(transport: paramiko.Transport, target: SshTarget) -> Non
 
 
 def _authenticate(transport: paramiko.Transport, target: SshTarget) -> None:
-    tried = []
+    tried: list[str] = []
     for key in private_keys(target):
         tried.append(f"key {key.get_name()}")
-        with contextlib.suppress(paramiko.AuthenticationException):
+        with _refusal_of_one_way(transport, target, tried):
             transport.auth_publickey(target.user, key)
         if transport.is_authenticated():
             return
     if target.password is not None:
         tried.append("password")
-        with contextlib.suppress(paramiko.AuthenticationException):
+        with _refusal_of_one_way(transport, target, tried):
             transport.auth_password(target.user, target.password)
     if not transport.is_authenticated():
         raise LoginRefused(
             f"{target.host} does not let {target.user} in; tried: {', '.join(tried) or 'nothing'}",
             remedy="check the user name, the key or the password, and the host's authorized_keys",
         )
+
+
+@contextlib.contextmanager
+def _refusal_of_one_way(transport: paramiko.Transport, target: SshTarget, tried: list[str]) -> Iterator[None]:
+    """Let a way to log in be refused; a line that broke meanwhile is no refusal, though paramiko calls it one."""
+    try:
+        yield
+    except paramiko.AuthenticationException as error:
+        if not transport.is_active():
+            raise ConnectionLost(
+                f"the connection to {target} ended during the login; tried: {', '.join(tried)}",
+                remedy="run this again; if it stays so, name the one right key: a host ends logins with many tries",
+            ) from error
 
 
 def quote_home(path: str) -> str:
