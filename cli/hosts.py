@@ -97,7 +97,7 @@ def doctor(
     targets = chosen_hosts(hosts, hosts_file, login)
     program = open_bundle(bundle_file).host_program
     settings = command_settings()
-    access = BrokerAccess(host_addresses(settings)) if not settings.embedded else None
+    access = None if settings.embedded else BrokerAccess(host_addresses(settings), ca_pem=ca_of(settings))
     report = run_fleet(targets, lambda target: probe(target, program, broker=access, needs=Needs()))
     for outcome in report.outcomes:
         if outcome.result is not None:
@@ -105,6 +105,8 @@ def doctor(
             console.print(f"{outcome.target}: {facts.os_name}, Python {facts.python}, as {facts.user}", markup=False)
             for problem in outcome.result.problems:
                 console.print(f"  problem: {problem.what}: {problem.remedy}", markup=False, soft_wrap=True)
+            if outcome.result.service != "none":
+                console.print(f"  its agent {facts.agent_id}: {outcome.result.service}", markup=False, soft_wrap=True)
     unready = any(outcome.result is not None and outcome.result.problems for outcome in report.outcomes)
     conclude(report, done="looked at")
     if unready:
@@ -209,7 +211,7 @@ def with_broker(
     except (InstallerError, MessagingError) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
     remember_failed(chosen.failed, report, others=chosen.others)
-    conclude(report, done=done)
+    conclude(report, done=done, again=" with --retry-failed")
 
 
 def chosen_hosts(hosts: list[str] | None, file: Path | None, login: Login) -> tuple[SshTarget, ...]:
@@ -285,12 +287,12 @@ def show_outcome(outcome: Outcome[Any]) -> None:
             errors.print(f"{outcome.target}: {outcome.error}", style="red", markup=False, soft_wrap=True)
 
 
-def conclude(report: FleetReport[Any], *, done: str) -> None:
+def conclude(report: FleetReport[Any], *, done: str, again: str = "") -> None:
     """Print the failures by cause; the exit code tells whether there were any."""
     well = sum(outcome.ok for outcome in report.outcomes)
     console.print(f"{done} {well} of {len(report.outcomes)} host{'s' if len(report.outcomes) != 1 else ''}")
     if report.failed:
         rows = [(cause.what, len(cause.hosts), ", ".join(cause.hosts[:5]), cause.remedy) for cause in report.causes()]
         print_table(("failed because", "hosts", "which", "remedy"), rows, empty="")
-        console.print("Once mended: the same command with --retry-failed")
+        console.print(f"Once mended: the same command{again}")
         raise typer.Exit(ExitCode.FAILED)

@@ -59,6 +59,7 @@ def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
     installed = outrider("agent", "install", *way, *bundle)
     assert "an agent runs on 1 of 1 host" in installed.stdout
     assert "heartbeat" in installed.stderr
+    assert f"its agent {agent_id}: active" in outrider("agent", "doctor", *way, *bundle).stdout
 
     done = outrider("exec", "hostname; ctx returns $(hostname)", "--on", agent_id, "--json")
     assert json.loads(done.stdout)["value"] == host.ask("hostname")
