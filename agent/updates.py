@@ -2,6 +2,8 @@
 
 The attempt's own file is the spool: a thread reads what was appended, sends it in numbered batches, one batch per
 attempt under way at a time so that their order is kept, and goes on behind a batch only when the broker confirmed it.
+Beyond the broker there is no order: several dispatchers take from one queue. So a batch with property changes repeats
+those that went before it; whichever batch is merged first brings all that lies before its last change.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from outrider.messaging.transport import Confirmation, Outgoing, Transport
 logger = logging.getLogger(__name__)
 
 _BATCH_BYTES = 512 * 1024
+#: So much of the property changes that went before is repeated, the newest of them.
+_REPEATED_BYTES = 256 * 1024
 _RETRY_SECONDS = 1.0
 #: How long the shipper looks for records by itself after the last attempt.
 _WAKEFUL_SECONDS = 2.0
@@ -34,6 +38,8 @@ class _Spool:
         self.task = task
         self.folder = folder
         self.confirmed = confirmed
+        #: The newest property changes that the broker has; None = not known yet, after a restart.
+        self.changes: Optional[tuple[PropertyChange, ...]] = None
         self.under_way = False
         self.not_before = 0.0
         #: Set when the operation has ended: the number that the last record has.
@@ -42,6 +48,14 @@ class _Spool:
     @property
     def complete(self) -> bool:
         return self.last_sequence is not None and self.confirmed.sequence >= self.last_sequence
+
+    def sent_changes(self) -> tuple[PropertyChange, ...]:
+        """Return the newest property changes that the broker has."""
+        if self.changes is None:
+            before = self.confirmed.offset
+            records = read_records(self.folder.updates, 0, limit_bytes=before)[0] if before else []
+            self.changes = _newest(_changes_in(records))
+        return self.changes
 
 
 class UpdateShipper:
@@ -131,19 +145,28 @@ class UpdateShipper:
             return
         spool.under_way = True
         reached = Shipped(offset, int(records[-1]["sequence"]))
-        body = encode(_update(spool.task, self._agent_id, records))
+        changes = _changes_in(records)
+        if changes:
+            changes = (*spool.sent_changes(), *changes)
+        body = encode(_update(spool.task, self._agent_id, records, changes))
         try:
             future = self._transport.publish(
                 Outgoing(topology.UPDATES, f"{self._agent_id}.update", body, mandatory=True)
             )
         except MessagingError:
-            self._published(spool, reached, confirmed=False)
+            self._published(spool, reached, changes, confirmed=False)
             return
-        future.add_done_callback(lambda finished: self._published(spool, reached, confirmed=_confirmed(finished)))
+        future.add_done_callback(
+            lambda finished: self._published(spool, reached, changes, confirmed=_confirmed(finished))
+        )
 
-    def _published(self, spool: _Spool, reached: Shipped, *, confirmed: bool) -> None:
+    def _published(
+        self, spool: _Spool, reached: Shipped, changes: tuple[PropertyChange, ...], *, confirmed: bool
+    ) -> None:
         if confirmed:
             spool.confirmed = reached
+            if changes:
+                spool.changes = _newest(changes)
             if not spool.complete:
                 spool.folder.note_shipped(reached)
         else:
@@ -168,8 +191,21 @@ def _confirmed(future: Future[Confirmation]) -> bool:
     return not future.cancelled() and future.exception() is None and future.result() is Confirmation.CONFIRMED
 
 
-def _update(task: OperationTask, agent_id: str, records: list[dict[str, Any]]) -> OperationUpdate:
-    logs, events, properties = [], [], []
+def _changes_in(records: list[dict[str, Any]]) -> tuple[PropertyChange, ...]:
+    return tuple(property_change(record) for record in records if record["kind"] not in ("log", "event"))
+
+
+def _newest(changes: tuple[PropertyChange, ...]) -> tuple[PropertyChange, ...]:
+    room, first = _REPEATED_BYTES, len(changes)
+    while first and (room := room - len(str(changes[first - 1].set))) >= 0:
+        first -= 1
+    return changes[first:]
+
+
+def _update(
+    task: OperationTask, agent_id: str, records: list[dict[str, Any]], changes: tuple[PropertyChange, ...]
+) -> OperationUpdate:
+    logs, events = [], []
     for record in records:
         kind = record["kind"]
         if kind == "log":
@@ -178,8 +214,6 @@ def _update(task: OperationTask, agent_id: str, records: list[dict[str, Any]]) -
             )
         elif kind == "event":
             events.append(EventRecord(record["sequence"], record["time"], record["event_type"], record["message"]))
-        else:
-            properties.append(property_change(record))
     return OperationUpdate(
         attempt_id=task.attempt_id,
         task_id=task.task_id,
@@ -188,7 +222,7 @@ def _update(task: OperationTask, agent_id: str, records: list[dict[str, Any]]) -
         token=task.token,
         logs=tuple(logs),
         events=tuple(events),
-        properties=tuple(properties),
+        properties=changes,
     )
 
 

@@ -235,8 +235,10 @@ class Recorder:
         only_if_unchanged: bool,
     ) -> None:
         opened = None if run is None else run.open.get(attempt.id)
-        after = attempt.property_sequence if opened is None else opened.property_sequence
-        after = max(after, turn.sequences.get(attempt.id, 0))
+        # Another dispatcher may have merged a later update: the queue of updates is everybody's.
+        after = max(attempt.property_sequence, turn.sequences.get(attempt.id, 0))
+        if opened is not None:
+            after = max(after, opened.property_sequence)
         if run is not None and run.model is not None:
             newest = run.model.merge(changes, after=after, only_if_unchanged=only_if_unchanged)
         elif execution.deployment_id is not None:

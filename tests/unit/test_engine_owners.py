@@ -15,7 +15,7 @@ from outrider.dispatcher.store import agents, tokens
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.schema import ATTEMPTS, TOKENS
 from outrider.dispatcher.workflows.graph import Subgraph, TaskGraph
-from outrider.messaging.messages import MANAGER_ACCESS, ControlReply, OperationTask, Verdict
+from outrider.messaging.messages import MANAGER_ACCESS, ControlReply, OperationTask, PropertyChange, Verdict
 from tests.support.engines import Bench, bench, chain, one_stage, operation, side_by_side
 from tests.support.scripted_agent import ScriptedAgent, failed, not_resumable, succeeded
 from tests.support.waiting import wait_until
@@ -67,6 +67,34 @@ def test_a_dead_dispatchers_execution_is_adopted_and_its_open_attempt_is_not_rep
         agent.send(succeeded(agent.tasks[0]))
         assert made.ended(execution_id, engines=(two,)).status is Status.TERMINATED
         assert len(agent.tasks) == 2
+        two.stop()
+
+
+def test_changes_of_properties_reach_two_dispatchers_in_the_wrong_order_and_none_is_lost(tmp_path: Path) -> None:
+    first = PropertyChange("node_1", {"id": "i-1", "step": "made"}, (), 1, sequence=2)
+    second = PropertyChange("node_1", {"step": "ready"}, (), 1, sequence=4)
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        task = agent.tasks[0]
+        # The owner has the first update at hand when the other dispatcher merges the second.
+        agent.update(task, properties=(first,))
+        wait_until(lambda: len(made.engine.inbox) > 0, describe="the first update")
+        two = made.new_engine("two")
+        made.engine._consumers.stop()
+        agent.update(task, properties=(first, second))
+        wait_until(lambda: len(two.inbox) > 0, describe="the second update")
+        two.turn()
+        assert made.properties() == {"id": "i-1", "step": "ready"}
+        made.engine.turn()
+        assert made.properties() == {"id": "i-1", "step": "ready"}
+        agent.send(replace(succeeded(task), properties=(first, second)))
+        wait_until(lambda: len(two.inbox) > 0, describe="the result")
+        two.turn()
+        made.look()
+        assert made.execution(execution_id).status is Status.TERMINATED
+        assert made.properties() == {"id": "i-1", "step": "ready"}
         two.stop()
 
 

@@ -1,0 +1,106 @@
+"""The shipper of logs and property changes: what a batch says by itself, since batches may be merged in any order."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from outrider.agent import updates
+from outrider.agent.folder import AttemptFolder
+from outrider.agent.updates import UpdateShipper
+from outrider.messaging.codec import decode
+from outrider.messaging.messages import OperationUpdate
+from outrider.messaging.transport import Confirmation, Outgoing, Transport
+from tests.support.agents import AGENT_ID, make_task
+from tests.support.waiting import wait_until
+
+TASK = make_task("nothing")
+
+
+class Broker:
+    """Keeps what is published, and confirms it."""
+
+    connected = True
+
+    def __init__(self) -> None:
+        self.batches: list[OperationUpdate] = []
+
+    def publish(self, message: Outgoing) -> Future[Confirmation]:
+        self.batches.append(cast("OperationUpdate", decode(message.body)))
+        future: Future[Confirmation] = Future()
+        future.set_result(Confirmation.CONFIRMED)
+        return future
+
+    def changes(self, batch: int) -> list[int]:
+        return [change.sequence for change in self.batches[batch].properties]
+
+
+@contextlib.contextmanager
+def shipping(broker: Broker, folder: AttemptFolder) -> Iterator[UpdateShipper]:
+    shipper = UpdateShipper(AGENT_ID, cast("Transport", broker), lambda _id: None, interval_seconds=0.01)
+    shipper.start()
+    shipper.watch(TASK, folder, confirmed=folder.shipped())
+    try:
+        yield shipper
+    finally:
+        shipper.close()
+
+
+def write(folder: AttemptFolder, sequence: int, kind: str = "property", *, size: int = 1) -> None:
+    record: dict[str, Any] = {"sequence": sequence, "kind": kind}
+    if kind == "property":
+        record |= {"instance": "web_1", "set": {f"key-{sequence}": "x" * size}}
+        record |= {"delete": [], "base_version": 1, "replace": False}
+    else:
+        record |= {"time": 0.0, "level": "info", "logger": "plugin", "message": "hello"}
+    with folder.updates.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def shipped(broker: Broker, folder: AttemptFolder, sequence: int, count: int) -> None:
+    wait_until(lambda: len(broker.batches) == count, describe=f"batch {count}")
+    wait_until(lambda: folder.shipped().sequence == sequence, describe="its confirmation")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> AttemptFolder:
+    made = AttemptFolder(tmp_path / "attempt")
+    made.create()
+    return made
+
+
+def test_a_batch_with_changes_brings_those_that_went_before_and_one_with_logs_alone_does_not(
+    folder: AttemptFolder,
+) -> None:
+    broker = Broker()
+    with shipping(broker, folder):
+        write(folder, 1)
+        shipped(broker, folder, 1, 1)
+        write(folder, 2, "log")
+        shipped(broker, folder, 2, 2)
+        write(folder, 3)
+        shipped(broker, folder, 3, 3)
+    assert [broker.changes(each) for each in range(3)] == [[1], [], [1, 3]]
+    # An agent that was started anew does not know what its predecessor sent, but for the file.
+    with shipping(broker, folder):
+        write(folder, 4)
+        shipped(broker, folder, 4, 4)
+    assert broker.changes(3) == [1, 3, 4]
+
+
+def test_large_changes_are_repeated_as_far_as_there_is_room(
+    folder: AttemptFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updates, "_REPEATED_BYTES", 1000)
+    broker = Broker()
+    with shipping(broker, folder):
+        for sequence in (1, 2, 3):
+            write(folder, sequence, size=600)
+            shipped(broker, folder, sequence, sequence)
+    assert [broker.changes(each) for each in range(3)] == [[1], [1, 2], [2, 3]]
