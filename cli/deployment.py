@@ -24,6 +24,10 @@ Name = Annotated[
     str, typer.Argument(help="Id of the deployment.", metavar="DEPLOYMENT", autocompletion=completing.deployments)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+UpdateWorkflow = Annotated[
+    str | None,
+    typer.Option("--workflow", "-w", help="A workflow of the new blueprint that takes the update's own steps."),
+]
 
 
 def list_deployments(json: Json = False) -> None:

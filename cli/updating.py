@@ -11,7 +11,7 @@ import typer
 
 from outrider.cli.blueprint import report
 from outrider.cli.blueprint import settings as blueprint_settings
-from outrider.cli.deployment import Json, Name
+from outrider.cli.deployment import Json, Name, UpdateWorkflow
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.local import Local, opened
 from outrider.cli.logs import configure_logging
@@ -35,10 +35,7 @@ def update(
     parameters: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", help="name=value for the workflow; repeatable.")
     ] = None,
-    workflow: Annotated[
-        str | None,
-        typer.Option("--workflow", "-w", help="A workflow of the new blueprint that takes the update's own steps."),
-    ] = None,
+    workflow: UpdateWorkflow = None,
     preview: Annotated[bool, typer.Option("--preview", help="Show the operations that would run; run none.")] = False,
     json: Json = False,
 ) -> None:

@@ -13,6 +13,7 @@ from outrider.dispatcher.deploying import UpdateTarget
 from outrider.dispatcher.store import blueprints, deployments, jsontext
 from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.store.schema import DEPLOYMENT_UPDATES
+from outrider.dispatcher.workflows.update import UPDATE_OPTIONS
 from outrider.manager_stub.bodies import UpdateBody
 from outrider.manager_stub.calls import Call
 from outrider.manager_stub.errors import BadRequest
@@ -20,18 +21,7 @@ from outrider.manager_stub.errors import BadRequest
 Json = Mapping[str, Any]
 
 #: What the client says that the workflow takes as it is.
-_PASSED = (
-    "preview",
-    "skip_install",
-    "skip_uninstall",
-    "skip_reinstall",
-    "skip_drift_check",
-    "skip_heal",
-    "force_reinstall",
-    "install_first",
-    "ignore_failure",
-    "workflow_id",
-)
+_PASSED = ("preview", *UPDATE_OPTIONS, "workflow_id")
 
 
 def initiate(call: Call, deployment_id: str, body: UpdateBody) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from outrider.cli import completing
-from outrider.cli.deployment import Json, Name
+from outrider.cli.deployment import Json, Name, UpdateWorkflow
 from outrider.cli.output import console, key_values, print_fields, print_json, print_table
 from outrider.cli.remote.execution import conclude
 from outrider.cli.remote.session import connected, moment, watched
@@ -94,10 +94,7 @@ def update(
     deployment_id: Name,
     blueprint: BlueprintOrNone = None,
     inputs: Inputs = None,
-    workflow: Annotated[
-        str | None,
-        typer.Option("--workflow", "-w", help="A workflow of the new blueprint that takes the update's own steps."),
-    ] = None,
+    workflow: UpdateWorkflow = None,
     json: Json = False,
 ) -> None:
     """Move a deployment to another blueprint or to other inputs, and follow it."""

@@ -36,6 +36,17 @@ from outrider.dispatcher.workflows.update_repair import question_stages, repair_
 from outrider.dispatcher.workflows.view import DeploymentView, InstanceView
 
 Json = Mapping[str, Any]
+#: What whoever starts an update decides about its steps.
+UPDATE_OPTIONS = (
+    "skip_install",
+    "skip_uninstall",
+    "skip_reinstall",
+    "skip_drift_check",
+    "skip_heal",
+    "force_reinstall",
+    "install_first",
+    "ignore_failure",
+)
 #: Instance id → relationships.
 Links = Mapping[str, frozenset[Link]]
 

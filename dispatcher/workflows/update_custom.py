@@ -18,6 +18,7 @@ from outrider.dispatcher.workflows.lifecycle import STARTED
 from outrider.dispatcher.workflows.records import relationship_changes
 from outrider.dispatcher.workflows.recovery import prepare_resume, recover
 from outrider.dispatcher.workflows.scaling import compare
+from outrider.dispatcher.workflows.update import UPDATE_OPTIONS
 from outrider.dispatcher.workflows.update_diff import update_steps
 from outrider.dispatcher.workflows.update_model import (
     Link,
@@ -45,19 +46,6 @@ TOLD = frozenset(
 
 _NOTHING = TaskGraph(tasks={}, dependencies={})
 
-#: What of the update's own parameters the function is told.
-PASSED = (
-    "update_id",
-    "skip_install",
-    "skip_uninstall",
-    "skip_reinstall",
-    "skip_drift_check",
-    "skip_heal",
-    "force_reinstall",
-    "install_first",
-    "ignore_failure",
-)
-
 
 def update_by_function(name: str, parameters: Json, asked: Json) -> Workflow:
     """Return the update in which a plugin's function runs; `asked` are the function's own parameters."""
@@ -65,7 +53,11 @@ def update_by_function(name: str, parameters: Json, asked: Json) -> Workflow:
     def plan(view: DeploymentView) -> StagePlan:
         # Asked again, new instances would get other ids.
         wanted = wanted_by(view, parameters["plan"])
-        told = {**asked, **{each: parameters[each] for each in PASSED}, **differences(view, wanted, parameters)}
+        told = {
+            **asked,
+            **{each: parameters[each] for each in ("update_id", *UPDATE_OPTIONS)},
+            **differences(view, wanted, parameters),
+        }
         return StagePlan(graph=function_graph(told), before=_arrive(view, wanted, parameters))
 
     stages = (Stage(name=f"update-{name}", plan=plan), _last(parameters))

@@ -46,7 +46,8 @@ def store_events(call: Operator, body: EventsBody, response: Response) -> None:
         response.status_code = 204
         return
     execution_id = call.caller.execution_id or body.execution_id
-    call.check_execution(execution_id if body.execution_id is None else body.execution_id)
+    if body.execution_id is not None:
+        call.check_execution(body.execution_id)
     with call.write() as connection:
         execution = None
         if execution_id is not None:
