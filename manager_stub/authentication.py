@@ -118,7 +118,9 @@ class Authenticator:
             token = tokens.find(connection, text)
             if token is None or (token.expires_at is not None and token.expires_at <= now):
                 self._refusals.count(address)
-                raise Unauthorized("the token is not known, or has expired: make a new one")
+                raise Unauthorized(
+                    "the token is not known, has expired, or has ended with its execution: make a new one"
+                )
             caller = self._token_caller(connection, token, tenant)
         if (token.last_used_at or 0) < now - TOUCH_SECONDS:
             with self._database.begin() as connection:
