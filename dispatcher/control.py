@@ -95,7 +95,7 @@ def answer(
 
 def _manager(turn: Turn, asked: ControlRequest, attempt: Attempt, manager: ManagerAccess | None) -> Outgoing:
     if manager is not None:
-        access = manager.grant(turn.connection, attempt.execution_id, now=turn.stored_now)
+        access = manager.grant(turn.connection, attempt, now=turn.stored_now)
         return reply(asked, payload={"secrets": {MANAGER_ACCESS: access}})
     if manager_access.others_may_know(turn.connection, now=turn.stored_now):
         return reply(asked, payload={"again": True})

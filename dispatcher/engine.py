@@ -95,7 +95,9 @@ class Engine:
         self.inbox = Inbox()
         self._database, self._transport, self._clock = services.database, services.transport, services.clock
         self._planner, self._redeem = services.planner, services.redeem
-        self._manager = None if services.manager is None else ManagerAccess(services.manager)
+        self._manager = (
+            None if services.manager is None else ManagerAccess(services.manager, central_agent=settings.central_agent)
+        )
         self._runs: dict[str, Run] = {}
         #: Executions that may have something to do, in the order in which they get their share of a turn.
         self._ready: dict[str, Run] = {}

@@ -8,6 +8,7 @@ from itertools import groupby
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
+from outrider.manager_stub.access import ForOperations
 from outrider.manager_stub.app import API
 from outrider.manager_stub.calls import Requires
 from outrider.manager_stub.routes import ROUTERS, beyond, file_server, health, system
@@ -23,7 +24,8 @@ execution's token in `Execution-Token`. **Tenant**: the header `Tenant`, by defa
 
 **Rights** include those before them: *read* (role viewer), *write* (user, operations), *tenant* (admin, manager),
 *system* (the user's role `sys_admin`). Routes marked ◦ are also open to an execution's token, for that execution's
-own deployment.
+own deployment; those marked • only to a token of what runs on the central agent, which may do there what the user may
+who started the execution.
 
 **Lists** are `{"items": […], "metadata": {"pagination": {"total", "size", "offset"}}}`; they take `_size` (1,000 by
 default, 10,000 at most), `_offset`, `_sort` (a field, `-` before it for downwards), `_include`, `_search`,
@@ -32,6 +34,8 @@ default, 10,000 at most), `_offset`, `_sort` (a field, `-` before it for downwar
 **Errors** are `{"message", "error_code", "server_traceback"}` with a status from 400 on; 500 is a defect of the
 manager, whose log has the details.
 """
+
+_MARKS = {ForOperations.CLOSED: "", ForOperations.FOR_STARTER: " •", ForOperations.OPEN: " ◦"}
 
 
 def api_page(notice: str) -> str:
@@ -61,5 +65,5 @@ def routes() -> Iterator[tuple[str, str, str, str, str]]:
 def right(dependant: Dependant) -> str:
     """Return what a route asks for."""
     if isinstance(dependant.call, Requires):
-        return dependant.call.right.name.lower() + (" ◦" if dependant.call.operations else "")
+        return dependant.call.right.name.lower() + _MARKS[dependant.call.operations]
     return next((found for each in dependant.dependencies if (found := right(each)) != "–"), "–")

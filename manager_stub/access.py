@@ -7,7 +7,7 @@ Outrider's three (admin, user, viewer).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 
 class Right(IntEnum):
@@ -19,6 +19,17 @@ class Right(IntEnum):
     TENANT = 3
     #: Manage users, tenants, and see the audit log.
     SYSTEM = 4
+
+
+class ForOperations(Enum):
+    """Which executions' tokens open a route."""
+
+    #: None: people only.
+    CLOSED = "closed"
+    #: Those that stand for the execution's starter (see `dispatcher.manager_access`).
+    FOR_STARTER = "for starter"
+    #: Each, for its own execution and deployment.
+    OPEN = "open"
 
 
 #: Role in a tenant → right there.
@@ -46,6 +57,10 @@ class Caller:
     #: The request comes from an operation of this execution, and may touch that execution's deployment only.
     execution_id: str | None = None
     deployment_id: str | None = None
+    #: The execution's token stands for its starter, where a route says so.
+    for_starter: bool = False
+    #: What the starter may in the execution's tenant; None: nothing, or nobody knows who that is.
+    starter_right: Right | None = None
 
     @property
     def is_admin(self) -> bool:

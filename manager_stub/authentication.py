@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from outrider.dispatcher.errors import NotFound
 from outrider.dispatcher.store import executions, passwords, tenants, tokens, users
 from outrider.dispatcher.store.database import Database
-from outrider.dispatcher.store.executions import ACTIVE
+from outrider.dispatcher.store.executions import ACTIVE, Execution
 from outrider.dispatcher.store.tokens import Token
 from outrider.dispatcher.store.users import User
 from outrider.manager_stub.access import SYSTEM_ADMIN, TENANT_ROLES, Caller, Right
@@ -165,7 +165,23 @@ def _execution_caller(connection: Connection, token: Token) -> Caller:
         tenants=(execution.tenant,),
         execution_id=execution.id,
         deployment_id=execution.deployment_id,
+        for_starter=token.for_starter,
+        starter_right=_starter_right(connection, execution) if token.for_starter else None,
     )
+
+
+def _starter_right(connection: Connection, execution: Execution) -> Right | None:
+    """Return what the starter may now: whoever lost a right does not keep it by an execution that still runs."""
+    try:
+        starter = users.get(connection, execution.created_by or "")
+    except NotFound:
+        return None
+    if not starter.active:
+        return None
+    if starter.role == SYSTEM_ADMIN:
+        return Right.SYSTEM
+    role = tenants.of_user(connection, starter.name).get(execution.tenant)
+    return None if role is None else TENANT_ROLES[role]
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:

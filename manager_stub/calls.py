@@ -17,7 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.dispatcher import Dispatcher
-from outrider.manager_stub.access import Caller, Right
+from outrider.manager_stub.access import Caller, ForOperations, Right
 from outrider.manager_stub.errors import Forbidden
 from outrider.manager_stub.service import Manager
 
@@ -65,9 +65,8 @@ class Call:
 class Requires:
     """The dependency that lets a request pass only with a right; tests read `right` off the routes."""
 
-    def __init__(self, right: Right, *, operations: bool = True) -> None:
+    def __init__(self, right: Right, *, operations: ForOperations = ForOperations.OPEN) -> None:
         self.right = right
-        #: Whether an execution's token is enough.
         self.operations = operations
 
     async def __call__(self, request: Request) -> Call:
@@ -83,14 +82,34 @@ class Requires:
         if tenant not in (None, caller.tenant):
             # An execution's token knows its own tenant only, whatever a path says.
             raise Forbidden(f"this token is for tenant {caller.tenant!r} only")
-        if caller.execution_id is not None and not self.operations:
-            raise Forbidden("an execution's token is not good for this")
+        if caller.execution_id is not None:
+            self._check_operation(caller, named=request.headers.get("tenant"))
         if caller.right < self.right:
             raise Forbidden(
                 f"user {caller.user!r} may not do this in tenant {caller.tenant!r}: it needs the right "
                 f"{self.right.name.lower()}, and the user's role there gives {caller.right.name.lower()}"
             )
         return Call(caller=caller, manager=manager)
+
+    def _check_operation(self, caller: Caller, *, named: str | None) -> None:
+        if self.operations is ForOperations.OPEN:
+            return
+        if self.operations is ForOperations.CLOSED:
+            raise Forbidden("an execution's token is not good for this: it needs a person's credentials")
+        if not caller.for_starter:
+            raise Forbidden(
+                "an execution's token is not good for this when its operation runs on a host's agent: let the central "
+                "agent run it (executor: central_deployment_agent), or give its code a user's token (REST_HOST and "
+                "REST_TOKEN in the agent's environment)"
+            )
+        if caller.starter_right is None or caller.starter_right < self.right:
+            raise Forbidden(
+                f"an execution's token is good for this as far as its starter is: {caller.user!r} is no active user "
+                f"with the right {self.right.name.lower()} in tenant {caller.tenant!r}"
+            )
+        if named not in (None, caller.tenant):
+            # To make something in another tenant than the one that was named would be worse than to refuse.
+            raise Forbidden(f"this token is for tenant {caller.tenant!r} only, not for {named!r}")
 
 
 def _authenticated(request: Request, tenant: str | None) -> Caller:
@@ -101,10 +120,12 @@ def _authenticated(request: Request, tenant: str | None) -> Caller:
 
 Reader = Annotated[Call, Depends(Requires(Right.READ))]
 #: Changes by people; an execution's operations may not do it.
-Writer = Annotated[Call, Depends(Requires(Right.WRITE, operations=False))]
+Writer = Annotated[Call, Depends(Requires(Right.WRITE, operations=ForOperations.CLOSED))]
+#: Changes by people, and by operations that stand for who started them: executions, secrets, deployments, blueprints.
+Starter = Annotated[Call, Depends(Requires(Right.WRITE, operations=ForOperations.FOR_STARTER))]
 #: Changes that operations make too: properties, events, their own bookkeeping.
 Operator = Annotated[Call, Depends(Requires(Right.WRITE))]
-TenantAdmin = Annotated[Call, Depends(Requires(Right.TENANT, operations=False))]
-SystemAdmin = Annotated[Call, Depends(Requires(Right.SYSTEM, operations=False))]
+TenantAdmin = Annotated[Call, Depends(Requires(Right.TENANT, operations=ForOperations.CLOSED))]
+SystemAdmin = Annotated[Call, Depends(Requires(Right.SYSTEM, operations=ForOperations.CLOSED))]
 #: Anybody with an account, whatever the role: one's own tokens.
-Person = Annotated[Call, Depends(Requires(Right.READ, operations=False))]
+Person = Annotated[Call, Depends(Requires(Right.READ, operations=ForOperations.CLOSED))]

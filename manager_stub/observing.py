@@ -70,6 +70,7 @@ class Observer:
                     method=scope["method"],
                     path=scope["path"][:1000],
                     status=status,
+                    execution_id=caller.execution_id if caller else None,
                 )
                 audit.append(connection, [entry])
         except DispatcherError:

@@ -22,6 +22,8 @@ class Entry:
     method: str
     path: str
     status: int
+    #: The execution whose token was used; `user` started it.
+    execution_id: str | None = None
     id: int = 0
 
 

@@ -434,6 +434,8 @@ TOKENS = Table(
     Column("user", String(256), nullable=False),
     #: None: a person's token. Otherwise it is good for this execution's affairs, and only while that runs.
     Column("execution_id", String(64)),
+    #: Of an execution's token: it may also do what the execution's starter may, in the execution's tenant.
+    Column("for_starter", Boolean, nullable=False, server_default=false()),
     Column("description", Text),
     Column("expires_at", Float),
     Column("last_used_at", Float),
@@ -452,6 +454,8 @@ AUDIT = Table(
     Column("method", String(10), nullable=False),
     Column("path", Text, nullable=False),
     Column("status", Integer, nullable=False),
+    #: None: the user did it. Otherwise the token of this execution, which the user started.
+    Column("execution_id", String(64)),
     sqlite_autoincrement=True,
 )
 Index("audit_log_at", AUDIT.c.at)

@@ -25,6 +25,8 @@ class Token:
     user: str
     secret_hash: str = field(repr=False)
     execution_id: str | None = None
+    #: See the column: only operations on the central agent and workflow functions get such a token.
+    for_starter: bool = False
     description: str | None = None
     expires_at: float | None = None
     last_used_at: float | None = None
@@ -39,6 +41,7 @@ def create(
     description: str | None = None,
     expires_at: float | None = None,
     execution_id: str | None = None,
+    for_starter: bool = False,
 ) -> tuple[Token, str]:
     """Make a token; returns it with the text that its owner has to keep: ``ctok-<id>-<secret>``."""
     secret = secrets.token_urlsafe(30).replace("-", "_")
@@ -47,6 +50,7 @@ def create(
         user=user,
         secret_hash=_hash(secret),
         execution_id=execution_id,
+        for_starter=for_starter,
         description=description,
         expires_at=expires_at,
         created_at=now,

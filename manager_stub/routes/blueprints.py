@@ -20,7 +20,7 @@ from outrider.dispatcher.store import blueprints
 from outrider.dispatcher.store.schema import DEPLOYMENTS
 from outrider.manager_stub.blueprint_upload import BlueprintUpload, take_in, validate
 from outrider.manager_stub.bodies import MetadataBody, VisibilityBody
-from outrider.manager_stub.calls import Call, Reader, Writer
+from outrider.manager_stub.calls import Call, Reader, Starter
 from outrider.manager_stub.downloads import content_response
 from outrider.manager_stub.errors import BadRequest, Missing
 from outrider.manager_stub.listing import Listing, truth
@@ -42,7 +42,7 @@ async def list_blueprints(call: Reader, listing: Listing) -> Response:
 
 
 @routes.put("/blueprints/{blueprint_id}", status_code=201)
-async def upload_blueprint(call: Writer, blueprint_id: str, request: Request) -> dict[str, Any]:
+async def upload_blueprint(call: Starter, blueprint_id: str, request: Request) -> dict[str, Any]:
     """Take a blueprint in: multipart with `params` and `blueprint_archive`, or the archive as the body.
 
     One with mistakes is kept in the state ``invalid`` for clients that wait for the state (``async_upload``), and
@@ -68,7 +68,7 @@ async def upload_blueprint(call: Writer, blueprint_id: str, request: Request) ->
 
 
 @routes.put("/blueprints/{blueprint_id}/validate", status_code=201)
-async def validate_blueprint(call: Writer, blueprint_id: str, request: Request) -> None:
+async def validate_blueprint(call: Starter, blueprint_id: str, request: Request) -> None:
     """Read a blueprint as an upload would, and keep nothing of it: an answer without an error means that it is good."""
     checked_id(blueprint_id, kind="blueprint", letter_first=True)
     with work_folder(call.manager.settings.work) as folder:
@@ -96,7 +96,7 @@ def download_blueprint(call: Reader, blueprint_id: str) -> FileResponse:
 
 
 @routes.patch("/blueprints/{blueprint_id}/icon")
-async def change_icon(call: Writer, blueprint_id: str, request: Request) -> dict[str, Any]:
+async def change_icon(call: Starter, blueprint_id: str, request: Request) -> dict[str, Any]:
     """Give a blueprint a picture, a PNG as the body; an empty body takes it away."""
     content = await request.body()
     if content and not content.startswith(PNG):
@@ -123,7 +123,7 @@ def get_icon(call: Reader, blueprint_id: str) -> FileResponse:
 
 
 @routes.delete("/blueprints/{blueprint_id}", status_code=204)
-def delete_blueprint(call: Writer, blueprint_id: str) -> None:
+def delete_blueprint(call: Starter, blueprint_id: str) -> None:
     """Delete a blueprint that no deployment uses."""
     with call.write() as connection:
         row = own_row(connection, call, BLUEPRINT, blueprint_id)
@@ -138,7 +138,7 @@ def delete_blueprint(call: Writer, blueprint_id: str) -> None:
 
 
 @routes.patch("/blueprints/{blueprint_id}")
-def change_blueprint(call: Writer, blueprint_id: str, body: MetadataBody) -> dict[str, Any]:
+def change_blueprint(call: Starter, blueprint_id: str, body: MetadataBody) -> dict[str, Any]:
     """Change a blueprint's owner, labels or description."""
     sent = body.model_dump(exclude_unset=True)
     details: dict[str, Any] = {}
@@ -152,7 +152,7 @@ def change_blueprint(call: Writer, blueprint_id: str, body: MetadataBody) -> dic
 
 
 @routes.patch("/blueprints/{blueprint_id}/set-visibility")
-def set_visibility(call: Writer, blueprint_id: str, body: VisibilityBody) -> dict[str, Any]:
+def set_visibility(call: Starter, blueprint_id: str, body: VisibilityBody) -> dict[str, Any]:
     """Change who sees a blueprint."""
     return _change(call, blueprint_id, {"visibility": body.visibility})
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from outrider.manager_stub.bodies import UpdateBody
-from outrider.manager_stub.calls import Reader, Writer
+from outrider.manager_stub.calls import Reader, Starter
 from outrider.manager_stub.listing import Listing
 from outrider.manager_stub.resource import fetch_one, fetch_page
 from outrider.manager_stub.resources import DEPLOYMENT, DEPLOYMENT_UPDATE
@@ -29,7 +29,7 @@ def get_update(call: Reader, update_id: str, listing: Listing) -> dict[str, Any]
 
 
 @routes.post("/deployment-updates/{deployment_id}/update/initiate")
-def initiate_update(call: Writer, deployment_id: str, body: UpdateBody) -> dict[str, Any]:
+def initiate_update(call: Starter, deployment_id: str, body: UpdateBody) -> dict[str, Any]:
     """Start an update, or with `preview` only say what it would change."""
     fetch_one(call, DEPLOYMENT, deployment_id)
     return fetch_one(call, DEPLOYMENT_UPDATE, initiate(call, deployment_id, body))

@@ -14,7 +14,7 @@ from outrider.dispatcher.outputs import evaluated
 from outrider.dispatcher.store import blueprints, deployments, instances
 from outrider.dispatcher.store.schema import EVENTS
 from outrider.manager_stub.bodies import DeploymentBody, MetadataBody, VisibilityBody
-from outrider.manager_stub.calls import Call, Reader, Writer
+from outrider.manager_stub.calls import Call, Reader, Starter
 from outrider.manager_stub.errors import BadRequest
 from outrider.manager_stub.listing import ListCall, Listing, slice_of, truth
 from outrider.manager_stub.paging import answer_page
@@ -41,7 +41,7 @@ async def list_deployments(call: Reader, listing: Listing) -> Response:
 
 
 @routes.put("/deployments/{deployment_id}", status_code=201)
-def create_deployment(call: Writer, deployment_id: str, body: DeploymentBody) -> dict[str, Any]:
+def create_deployment(call: Starter, deployment_id: str, body: DeploymentBody) -> dict[str, Any]:
     """Plan a deployment and store it; its nodes and instances are there when this returns."""
     checked_id(deployment_id, kind="deployment")
     with call.read() as connection:
@@ -101,7 +101,7 @@ def get_labels(call: Reader, deployment_id: str, listing: Listing) -> dict[str, 
 
 
 @routes.patch("/deployments/{deployment_id}")
-def change_deployment(call: Writer, deployment_id: str, body: MetadataBody) -> dict[str, Any]:
+def change_deployment(call: Starter, deployment_id: str, body: MetadataBody) -> dict[str, Any]:
     """Change a deployment's owner, labels or display name."""
     sent = body.model_dump(exclude_unset=True)
     details: dict[str, Any] = {}
@@ -115,20 +115,20 @@ def change_deployment(call: Writer, deployment_id: str, body: MetadataBody) -> d
 
 
 @routes.patch("/deployments/{deployment_id}/set-visibility")
-def set_visibility(call: Writer, deployment_id: str, body: VisibilityBody) -> dict[str, Any]:
+def set_visibility(call: Starter, deployment_id: str, body: VisibilityBody) -> dict[str, Any]:
     """Change who sees a deployment."""
     return _change(call, deployment_id, {"visibility": body.visibility})
 
 
 @routes.post("/deployments/{deployment_id}/set-site")
-def set_site(call: Writer, deployment_id: str, body: dict[str, Any]) -> dict[str, Any]:
+def set_site(call: Starter, deployment_id: str, body: dict[str, Any]) -> dict[str, Any]:
     """Change the name of the site that a deployment is at."""
     site = None if body.get("detach_site") else body.get("site_name")
     return _change(call, deployment_id, {"site_name": None if site is None else str(site)})
 
 
 @routes.delete("/deployments/{deployment_id}", status_code=204)
-def delete_deployment(call: Writer, deployment_id: str, force: str = "", delete_logs: str = "") -> None:
+def delete_deployment(call: Starter, deployment_id: str, force: str = "", delete_logs: str = "") -> None:
     """Delete a deployment; what still stands is refused unless forced."""
     with call.write() as connection:
         row = own_row(connection, call, DEPLOYMENT, deployment_id)

@@ -13,7 +13,7 @@ from outrider.dispatcher.store.executions import ENDED, Cancel, Execution
 from outrider.dispatcher.store.schema import EXECUTIONS
 from outrider.manager_stub import outside_executions
 from outrider.manager_stub.bodies import ActionBody, DeleteExecutionsBody, ExecutionBody, ExecutionStateBody
-from outrider.manager_stub.calls import Call, Operator, Reader, Writer
+from outrider.manager_stub.calls import Call, Operator, Reader, Starter, Writer
 from outrider.manager_stub.errors import AtOdds, BadRequest
 from outrider.manager_stub.listing import ListCall, Listing, page_of
 from outrider.manager_stub.paging import answer_page
@@ -46,7 +46,7 @@ def get_execution(call: Reader, execution_id: str, listing: Listing) -> dict[str
 
 
 @routes.post("/executions", status_code=201)
-def start_execution(call: Writer, body: ExecutionBody) -> dict[str, Any]:
+def start_execution(call: Starter, body: ExecutionBody) -> dict[str, Any]:
     """Start a workflow; it is under way, queued or scheduled when this returns.
 
     With `force_status` the workflow runs elsewhere, and only its execution is stored.
@@ -103,7 +103,7 @@ ACTIONS = {
 
 
 @routes.post("/executions/{execution_id}")
-def act_on_execution(call: Writer, execution_id: str, body: ActionBody) -> dict[str, Any]:
+def act_on_execution(call: Starter, execution_id: str, body: ActionBody) -> dict[str, Any]:
     """Cancel an execution, or let one go on."""
     with call.read() as connection:
         own_row(connection, call, EXECUTION, execution_id)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 
 from outrider.dispatcher.secrets import SecretInfo, Visibility
 from outrider.manager_stub.bodies import SecretBody, SecretChangeBody, VisibilityBody
-from outrider.manager_stub.calls import Call, Operator, Reader, Writer
+from outrider.manager_stub.calls import Call, Operator, Reader, Starter
 from outrider.manager_stub.errors import Forbidden
 from outrider.manager_stub.hidden import may_read
 from outrider.manager_stub.listing import Listing
@@ -36,7 +36,7 @@ def get_secret(call: Operator, key: str) -> dict[str, Any]:
 
 
 @routes.put("/secrets/{key}")
-def put_secret(call: Writer, key: str, body: SecretBody) -> dict[str, Any]:
+def put_secret(call: Starter, key: str, body: SecretBody) -> dict[str, Any]:
     """Store a secret; one that exists is replaced only if that was asked for."""
     info = SecretInfo(
         tenant=call.tenant,
@@ -51,21 +51,21 @@ def put_secret(call: Writer, key: str, body: SecretBody) -> dict[str, Any]:
 
 
 @routes.patch("/secrets/{key}")
-def change_secret(call: Writer, key: str, body: SecretChangeBody) -> dict[str, Any]:
+def change_secret(call: Starter, key: str, body: SecretChangeBody) -> dict[str, Any]:
     """Change a secret's value, or who sees it."""
     _set(call, key, body)
     return fetch_one(call, SECRET, key)
 
 
 @routes.patch("/secrets/{key}/set-visibility")
-def set_visibility(call: Writer, key: str, body: VisibilityBody) -> dict[str, Any]:
+def set_visibility(call: Starter, key: str, body: VisibilityBody) -> dict[str, Any]:
     """Change who sees a secret."""
     _set(call, key, SecretChangeBody(visibility=body.visibility))
     return fetch_one(call, SECRET, key)
 
 
 @routes.delete("/secrets/{key}", status_code=204)
-def delete_secret(call: Writer, key: str) -> None:
+def delete_secret(call: Starter, key: str) -> None:
     """Delete a secret."""
     fetch_one(call, SECRET, key)
     call.manager.secrets.delete(call.tenant, key)

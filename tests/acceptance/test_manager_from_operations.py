@@ -30,6 +30,11 @@ node_templates:
 workflows:
   ask: {mapping: ask_workflow.py, parameters: {execution: {}}}
 """
+SIDE = """
+tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml]
+node_templates: {alone: {type: cloudify.nodes.Root}}
+"""
 SCRIPT = """
 from cloudify import ctx, manager, utils
 from cloudify.state import ctx_parameters
@@ -37,8 +42,12 @@ from cloudify_rest_client.exceptions import CloudifyClientError
 
 client = manager.get_rest_client()
 found = client.node_instances.list(deployment_id=ctx.deployment.id)
+# What several plugins do: keep what they made as a secret, and run a deployment of their own.
+client.secrets.create("made", "by an operation", update_if_exists=True)
+client.deployments.create("side", "side")
+started = client.executions.start("side", "install")
 try:
-    client.executions.start(ctx.deployment.id, "uninstall")
+    client.plugins.delete("any")
 except CloudifyClientError as error:
     refused = error.status_code
 ctx.instance.runtime_properties.update(
@@ -46,6 +55,7 @@ ctx.instance.runtime_properties.update(
         "nodes": sorted(each.node_id for each in found),
         "region": client.secrets.get("region").value,
         "refused": refused,
+        "started": started.id,
         "address": [utils.get_manager_rest_service_protocol(), ctx.rest_host, ctx.rest_port],
     }
 )
@@ -68,6 +78,7 @@ def run(running: Running, told: Path) -> dict[str, Any]:
     archive = tar_bytes({f"app/{name}": text.encode() for name, text in files.items()})
     assert running.call("PUT", "/secrets/region", json={"value": "eu-west-1"}).ok
     assert running.call("PUT", "/blueprints/app", data=archive).ok
+    assert running.call("PUT", "/blueprints/side", data=tar_bytes({"side/blueprint.yaml": SIDE.encode()})).ok
     assert running.call("PUT", "/deployments/app", json={"blueprint_id": "app", "inputs": {"told": str(told)}}).ok
     installed = execute(running, "install")
     execute(running, "ask", {"execution": installed})
@@ -95,6 +106,9 @@ def test_an_operation_calls_the_manager_with_a_token_that_is_written_nowhere(tmp
     home, told = tmp_path / "home", tmp_path / "told"
     with manager_process(home, "--tls") as running:
         found = run(running, told)
+        side = running.call("GET", f"/executions/{found.pop('started')}").json()
+        assert (side["deployment_id"], side["workflow_id"], side["created_by"]) == ("side", "install", "admin")
+        assert running.call("GET", "/secrets/made").json()["value"] == "by an operation"
         assert found == {
             "nodes": ["asking", "first"],
             "region": "eu-west-1",

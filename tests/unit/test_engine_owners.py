@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from outrider.dispatcher.manager_access import REUSED_SECONDS, ManagerAddress
-from outrider.dispatcher.store import agents, tokens
+from outrider.dispatcher.manager_access import REUSED_SECONDS, ManagerAccess, ManagerAddress
+from outrider.dispatcher.store import agents, attempts, tokens
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.schema import ATTEMPTS, TOKENS
 from outrider.dispatcher.workflows.graph import Subgraph, TaskGraph
@@ -332,9 +332,20 @@ def test_the_way_to_the_manager_is_told_by_a_managers_dispatcher_and_to_open_att
             token = tokens.find(connection, access["token"])
         assert token is not None
         assert (token.execution_id, token.expires_at is not None) == (task.execution_id, True)
+        assert token.for_starter, "what runs on the central agent stands for who started it"
         assert granted()["token"] == access["token"], "one for all operations of an execution"
         with made.database.begin() as connection:
             connection.execute(sa.update(TOKENS).values(expires_at=made.database.now(connection) + REUSED_SECONDS - 1))
+            # The same execution's operation on a host: a token of its own, which does not stand for the starter.
+            grants = ManagerAccess(address, central_agent="central")
+            (attempt,) = attempts.by_ids(connection, [task.attempt_id]).values()
+            texts = [
+                grants.grant(connection, each, now=made.database.now(connection))["token"]
+                for each in (attempt, replace(attempt, agent_id="web-1"), attempt)
+            ]
+            assert texts[0] == texts[2] != texts[1]
+            found = [tokens.find(connection, each) for each in texts]
+            assert [each is not None and each.for_starter for each in found] == [True, False, True]
         renewed = granted()
         assert renewed["token"] != access["token"], "its time would be over soon"
         assert not told("guessed").ok

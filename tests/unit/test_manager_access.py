@@ -11,7 +11,7 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from outrider.dispatcher.store import deployments, executions, passwords, tenants, users
+from outrider.dispatcher.store import deployments, executions, passwords, tenants, tokens, users
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.executions import Execution, Status
 from outrider.dispatcher.store.schema import EXECUTIONS
@@ -145,6 +145,66 @@ def test_execution_tokens_reach_their_own_deployment_only(served: tuple[Running,
         ended = EXECUTIONS.update().where(EXECUTIONS.c.id == "running").values(status=Status.TERMINATED.value)
         connection.execute(ended)
     assert running.call("GET", "/executions/running", user=None, headers=token).status_code == 401
+
+
+def starters_token(manager: Manager, execution_id: str, starter: str | None, *, for_starter: bool = True) -> str:
+    """Have somebody start an execution in the north; return the token of an operation of it."""
+    with manager.database.begin() as connection:
+        started = Execution(
+            id=execution_id, workflow="install", tenant="north", deployment_id="mine", created_by=starter, force=True
+        )
+        executions.insert(connection, started, now=1)
+        _token, text = tokens.create(
+            connection, starter or "", now=1, execution_id=execution_id, for_starter=for_starter
+        )
+    return text
+
+
+def test_a_starters_token_may_what_the_starter_may_and_the_audit_log_names_both(
+    served: tuple[Running, Manager],
+) -> None:
+    running, manager = served
+    sent: dict[str, Any] = {"user": None, "tenant": "north"}
+    sent["headers"] = {"Execution-Token": starters_token(manager, "acting", "north-user")}
+    assert running.call("PUT", "/secrets/by-operation", json={"value": "v"}, **sent).status_code == 200
+    assert running.call("GET", "/secrets/by-operation", **sent).json()["created_by"] == "north-user"
+    body = {"deployment_id": "mine", "workflow_id": "install", "force": True}
+    started = running.call("POST", "/executions", json=body, **sent)
+    assert "token" not in started.text, "it is the deployment that is refused, which has no plan"
+    for method, path in (("POST", "/tokens"), ("PUT", "/users"), ("POST", "/tenants/own"), ("PUT", "/tenants/users")):
+        refused = running.call(method, path, json={}, **sent)
+        assert (refused.status_code, "needs a person's credentials" in refused.text) == (403, True), path
+    elsewhere = running.call("PUT", "/secrets/by-operation", json={"value": "v"}, **{**sent, "tenant": "south"})
+    assert (elsewhere.status_code, "'north' only, not for 'south'" in elsewhere.text) == (403, True)
+    change = {"version": 1, "runtime_properties": {"a": 1}}
+    assert running.call("PATCH", "/node-instances/other_1", json=change, **sent).status_code == 403
+
+    def recorded() -> list[dict[str, Any]]:
+        entries = running.call("GET", "/outrider/v1/audit").json()["items"]
+        return [each for each in entries if (each["path"], each["status"]) == ("/api/v3.1/secrets/by-operation", 200)]
+
+    entry = wait_until(recorded, 20, "the entry, which is written after the answer")[0]
+    assert (entry["user"], entry["execution_id"]) == ("north-user", "acting")
+
+
+@pytest.mark.parametrize(("starter", "for_starter", "told"), [
+    ("north-user", False, "executor: central_deployment_agent"),
+    ("north-viewer", True, "'north-viewer' is no active user with the right write in tenant 'north'"),
+    ("north-stranger", True, "'north-stranger' is no active user"),
+    ("gone", True, "'gone' is no active user"),
+    (None, True, "is no active user"),
+])  # fmt: skip
+def test_a_token_that_stands_for_nobody_with_the_right_is_refused_with_the_reason(
+    served: tuple[Running, Manager], starter: str | None, for_starter: bool, told: str
+) -> None:
+    running, manager = served
+    execution_id = f"refused-{starter}"
+    token = {"Execution-Token": starters_token(manager, execution_id, starter, for_starter=for_starter)}
+    asked: list[tuple[str, str]] = [("PUT", "/secrets/none"), ("POST", "/executions"), ("PUT", "/blueprints/none")]
+    for method, path in (*asked, ("PUT", "/deployments/none"), ("DELETE", "/deployments/other")):
+        refused = running.call(method, path, user=None, tenant="north", headers=token, json={"value": "v"})
+        assert (refused.status_code, told in refused.json()["message"]) == (403, True), refused.text
+    assert running.call("GET", f"/executions/{execution_id}", user=None, headers=token).status_code == 200
 
 
 def test_execution_tokens_open_no_other_tenants_files(served: tuple[Running, Manager]) -> None:
