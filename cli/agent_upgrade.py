@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 
+from outrider.cli.agent_gate import run_test_operation
 from outrider.cli.chosen_agents import NoAgents, choose_living
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.local import Local, opened, transport_of
@@ -25,7 +26,7 @@ from outrider.cli.waterfall import seconds
 from outrider.dispatcher.asking import AgentQuestions, agent_questions
 from outrider.dispatcher.errors import AgentSilent, DispatcherError
 from outrider.dispatcher.store import agents
-from outrider.installer import Bundle, InstallerError, Target, target_of
+from outrider.installer import Bundle, GateFailed, InstallerError, Target, target_of
 from outrider.messaging.codec import to_json
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import ControlKind
@@ -34,7 +35,6 @@ from outrider.messaging.messages import ControlKind
 GATE_SECONDS = 180.0
 #: For fetching the bundle, which the agent answers after, and for making an environment of it.
 BEGIN_SECONDS, INSTALL_SECONDS = 300.0, 600.0
-TEST_SECONDS = 90.0
 _POLL_SECONDS = 0.5
 PARALLEL = 20
 
@@ -129,12 +129,9 @@ class Upgrading:
         """Run a small operation on the new version, and tell it to stay, or to go."""
         decision: dict[str, Any] = {"step": "decide", "id": self._id, "keep": True}
         try:
-            self.local.dispatcher.run_operation(
-                self.agent_id, {"name": "script"}, "script_runner.tasks.run", {"script_source": "#!/bin/sh\ntrue\n"},
-                timeout_seconds=TEST_SECONDS,
-            )  # fmt: skip
-        except DispatcherError as error:
-            decision |= {"keep": False, "reason": f"the test operation failed: {error}"}
+            run_test_operation(self.local.dispatcher, self.agent_id)
+        except GateFailed as error:
+            decision |= {"keep": False, "reason": error.message}
         self._ask(decision, 30.0)
         if decision["keep"]:
             self.say(f"{self.agent_id}  {version} works and stays")

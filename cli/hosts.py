@@ -10,14 +10,16 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from outrider.cli.agent_gate import tested
 from outrider.cli.agent_upgrade import over_broker
-from outrider.cli.broker import Broker, opened_broker
+from outrider.cli.broker import Broker, management_of, opened_broker
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import find_home
 from outrider.cli.login import BundleFile, Login, with_login
 from outrider.cli.output import console, errors, fail, print_table, printing, say
 from outrider.cli.settings import CommandSettings, command_settings
 from outrider.cli.waterfall import seconds
+from outrider.dispatcher.errors import DispatcherError
 from outrider.installer import (
     AgentAccount,
     AgentSpec,
@@ -164,11 +166,17 @@ def upgrade_agents(
         return
     chosen = choose_fleet("upgrade", hosts, hosts_file, login, retry_failed=retry_failed)
     archive = open_bundle(bundle_file)
+    settings = command_settings()
+    management_of(settings)  # says what is missing before anything is opened
+    try:
+        with tested(settings) as test:
 
-    def work(target: SshTarget, _broker: Broker, heartbeats: Any) -> Any:
-        return upgrade_agent(target, archive, HealthGate(heartbeats), observer=show_step)
+            def work(target: SshTarget, _broker: Broker, heartbeats: Any) -> Any:
+                return upgrade_agent(target, archive, HealthGate(heartbeats, test), observer=show_step)
 
-    with_broker(command_settings(), chosen, work, done="upgraded")
+            with_broker(settings, chosen, work, done="upgraded")
+    except (DispatcherError, MessagingError) as error:
+        fail(str(error), ExitCode.UNAVAILABLE)
 
 
 @with_login

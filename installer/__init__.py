@@ -19,7 +19,7 @@ from outrider.installer.broker import (
 )
 from outrider.installer.bundle import Bundle, Target, build_bundle, make_targets, platform_name, target_of
 from outrider.installer.configuration import AgentSpec, BrokerAccess
-from outrider.installer.errors import InstallerError, StepFailed
+from outrider.installer.errors import GateFailed, InstallerError, StepFailed
 from outrider.installer.facts import HostFacts, Needs, Problem
 from outrider.installer.fleet import (
     Cause,
@@ -46,7 +46,7 @@ from outrider.installer.plan import Step
 from outrider.installer.progress import Observer, StepEvent, StepState
 from outrider.installer.ssh import HostKeys, Limits, SshTarget, Sudo
 from outrider.installer.uninstallation import Uninstalled, uninstall_agent
-from outrider.installer.upgrade import HealthGate, Upgraded, upgrade_agent
+from outrider.installer.upgrade import HealthGate, TestOperation, Upgraded, upgrade_agent
 
 __all__ = [
     "AgentAccount",
@@ -59,6 +59,7 @@ __all__ = [
     "Diagnosis",
     "FleetReport",
     "Gap",
+    "GateFailed",
     "HealthGate",
     "HeartbeatWaiter",
     "HostFacts",
@@ -78,6 +79,7 @@ __all__ = [
     "StepState",
     "Sudo",
     "Target",
+    "TestOperation",
     "Uninstalled",
     "Upgraded",
     "broker_heartbeats",

@@ -9,10 +9,13 @@ InstallerError
 ├── NoPython                  the host has no Python that the agent can run on
 ├── HostUnfit                 the probe found what would make the installation fail
 ├── HostRefused               a step's action on the host failed; holds the host's answer
+│   └── NoAnswer              the action ended without one: what it did is not known
 ├── StepFailed                a step of an installation failed: wraps one of the above
 ├── NoHeartbeat               the agent was started and does not report
+├── GateFailed                the new version reports, and does not run an operation as it must
 ├── UpgradeRolledBack         the new version did not pass; the old one runs again
 ├── UpgradeStuck              the new version did not pass, and the old one does not run either
+├── UpgradeUnknown            the host is lost in the middle: nobody knows which version is active
 ├── AgentRefuses              the agent that was asked over the broker says no
 ├── OfferRefused              the dispatcher does not offer this release to an agent
 ├── FleetError                the list of hosts cannot be read
@@ -87,6 +90,12 @@ class HostRefused(InstallerError):
     """A step's action on the host failed; the message is the host's answer."""
 
 
+class NoAnswer(HostRefused):
+    """The action on the host ended without an answer: what it did is not known."""
+
+    default_remedy = "see whether something on the host ends processes, then run this again"
+
+
 class StepFailed(InstallerError):
     """A step of an installation failed; `__cause__` holds the reason."""
 
@@ -101,12 +110,22 @@ class NoHeartbeat(InstallerError):
     """The agent was started and does not report."""
 
 
+class GateFailed(InstallerError):
+    """The new version reports, and does not run an operation as it must."""
+
+
 class UpgradeRolledBack(InstallerError):
     """The new version did not pass; the old one runs again."""
 
 
 class UpgradeStuck(InstallerError):
     """The new version did not pass, and the old one does not run either."""
+
+
+class UpgradeUnknown(InstallerError):
+    """The host was lost in the middle of an upgrade: nobody knows which version is active there."""
+
+    default_remedy = "run the upgrade again: it tests the version that it finds, and goes back if that fails"
 
 
 class AgentRefuses(InstallerError):

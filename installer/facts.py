@@ -62,6 +62,8 @@ class HostFacts:
     current: Optional[str] = None
     agent_id: Optional[str] = None
     service: str = "none"
+    #: The version to go back to, if an upgrade to the current one was cut before it was known to work.
+    way_back: Optional[str] = None
 
     @property
     def target(self) -> Target:
@@ -127,6 +129,8 @@ def read_facts(answer: Mapping[str, Any], *, asked_at: float, answered_at: float
         current=installed["current"],
         agent_id=installed["agent_id"],
         service=installed["service"],
+        # A bundle of an older release brings a host program that does not tell.
+        way_back=(installed.get("unproven") or {}).get("before"),
     )
 
 

@@ -248,10 +248,13 @@ def host_is_asked(session: HostSession) -> Iterator[None]:
         raise NoHeartbeat(f"{error.message}; {said}", remedy=error.remedy) from error
 
 
-def clean_up(steps: Steps, session: HostSession, *, keep: tuple[str, ...]) -> None:
-    """Remove from the host the versions that nothing needs any more, and what was sent."""
+def clean_up(steps: Steps, session: HostSession, *, keep: tuple[str, ...], proven: bool = False) -> None:
+    """Remove from the host the versions that nothing needs any more, and what was sent.
+
+    `proven`: the version that is active passed the health gate.
+    """
     with steps.step(Step.CLEANUP):
-        session.act("collect", {"keep": list(keep)})
+        session.act("collect", {"keep": list(keep), "proven": proven})
         session.remove_stage()
 
 

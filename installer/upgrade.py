@@ -10,8 +10,16 @@ from dataclasses import dataclass
 from typing import Optional
 
 from outrider.installer.bundle import Bundle
-from outrider.installer.errors import HostRefused, InstallerError, UpgradeRolledBack, UpgradeStuck
-from outrider.installer.facts import DEFAULT_NEEDS, Needs, find_problems
+from outrider.installer.errors import (
+    AccessFailed,
+    HostRefused,
+    InstallerError,
+    NoAnswer,
+    UpgradeRolledBack,
+    UpgradeStuck,
+    UpgradeUnknown,
+)
+from outrider.installer.facts import DEFAULT_NEEDS, HostFacts, Needs, find_problems
 from outrider.installer.heartbeats import HeartbeatWaiter
 from outrider.installer.installation import (
     HEARTBEAT_SECONDS,
@@ -29,6 +37,8 @@ from outrider.installer.ssh import SshTarget
 from outrider.installer.ssh.session import HostSession
 from outrider.messaging.messages import AgentHeartbeat
 
+#: Cause of the host's refusal while another installation is at work there.
+BUSY = "busy"
 #: Runs a small operation on the agent and raises `InstallerError` if it does not succeed.
 TestOperation = Callable[[str], None]
 
@@ -73,7 +83,11 @@ def upgrade_agent(
     needs: Needs = DEFAULT_NEEDS,
     observer: Observer = ignore,
 ) -> Upgraded:
-    """Bring the bundle's version and switch to it; raises `UpgradeRolledBack` if it does not pass the gate."""
+    """Bring the bundle's version and switch to it; raises `UpgradeRolledBack` if it does not pass the gate.
+
+    A run after one that was cut (`UpgradeUnknown`, or nobody saw the end of it) has the version pass the gate also
+    where it is active already.
+    """
     steps = Steps(str(target), observer)
     with connected(steps, target, bundle.host_program) as session:
         with steps.step(Step.PROBE):
@@ -83,18 +97,29 @@ def upgrade_agent(
             refuse_unfit(target.host, find_problems(facts, needs))
             plan = plan_installation(facts, bundle.select(facts.target))
         bring_version(steps, session, plan)
-        changed = facts.current != plan.version
-        if changed:
-            _switch(steps, session, plan, before=facts.current, agent_id=facts.agent_id, gate=gate)
-        clean_up(steps, session, keep=(plan.version, facts.current))
-    return Upgraded(str(target), facts.current, plan.version, changed)
+        before = way_back(facts, plan.version)
+        if before is not None:
+            _switch(steps, session, plan, before=before, agent_id=facts.agent_id, gate=gate)
+        clean_up(steps, session, keep=(plan.version, before or facts.current), proven=before is not None)
+    return Upgraded(str(target), before or facts.current, plan.version, before is not None)
+
+
+def way_back(facts: HostFacts, version: str) -> Optional[str]:
+    """Return the version that comes back if `version` does not pass; None if there is nothing to switch or to test.
+
+    After an upgrade that was cut, that is the last version which was known to work, and the active one still has to
+    pass: whether it was started at all is not known, so all of it is done again.
+    """
+    if facts.way_back not in (None, version):
+        return facts.way_back
+    return None if facts.current == version else facts.current
 
 
 def _switch(steps: Steps, session: HostSession, plan: Plan, *, before: str, agent_id: str, gate: HealthGate) -> None:
     known = gate.latest(agent_id)
     try:
         with steps.step("switch"):
-            _activate(session, plan.version)
+            _activate(session, plan.version, fallback=before)
         with steps.step("health"):
             gate.pass_through(agent_id, plan.bundle.version, known=known)
     except InstallerError as error:
@@ -108,12 +133,16 @@ def _roll_back(session: HostSession, before: str, *, failed: str, reason: Instal
     try:
         _activate(session, before)
     except InstallerError as error:
+        # Of a host that is lost, or still busy with what the lost line began, nobody heard that it failed.
+        if isinstance(error, (AccessFailed, NoAnswer)) or error.cause == BUSY:
+            text = f"it is not known which version is active, {failed} or {before}: {reason.message}"
+            raise UpgradeUnknown(f"{text}; and then {error.message}") from error
         raise UpgradeStuck(
             f"version {failed} did not pass ({reason.message}), and {before} does not start either: {error.message}",
             remedy="see the agent's log on the host, then install again",
         ) from error
 
 
-def _activate(session: HostSession, version: str) -> None:
+def _activate(session: HostSession, version: str, *, fallback: Optional[str] = None) -> None:
     request = {"name": version, "restart": True, "timeout_seconds": SERVICE_SECONDS, "keep_kind": True}
-    session.act("service", request, timeout_seconds=SERVICE_SECONDS + 60.0)
+    session.act("service", {**request, "fallback": fallback}, timeout_seconds=SERVICE_SECONDS + 60.0)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-from . import services
+from . import marks, services
 from .bootstrap import bootstrap
 from .environment import build_environment, remove_unused, switch, verify_archive
 from .errors import HostError
@@ -83,16 +83,22 @@ def _service(layout: Layout, request: Request) -> Request:
 
 
 def _activate(layout: Layout, request: Request) -> Request:
+    stale = marks.is_stale(layout) or request.get("restart", False)
+    marks.expect_start(layout)
+    if request.get("fallback"):
+        marks.expect_proof(layout, request["name"], fallback=request["fallback"])
     before = switch(layout, request["name"])
     # An upgrade leaves the choice that the installation made.
     kind = services.installed(layout) if request.get("keep_kind") else request.get("kind")
     answer = services.ensure(layout, kind)
-    stale = answer["changed"] or before != request["name"] or request.get("restart", False)
-    start = stale or services.state(layout) != "active"
+    start = stale or answer["changed"] or before != request["name"] or services.state(layout) != "active"
     if start:
         services.restart(layout)
+    marks.started(layout)
     answer |= {"before": before, "started": start}
     services.wait_until_active(layout, request.get("timeout_seconds", 60.0))
+    if marks.unproven(layout) is None:
+        marks.proven(layout)  # what it told of is no longer the active one
     return answer
 
 
@@ -117,9 +123,12 @@ def _upgrade(layout: Layout, request: Request) -> Request:
 
 
 def _collect(layout: Layout, request: Request) -> Request:
-    """Remove versions that nothing needs any more."""
+    """Remove versions that nothing needs any more; `proven` says that the active one works."""
     with _locked(layout):
-        return {"removed": remove_unused(layout, set(request["keep"]))}
+        if request.get("proven"):
+            marks.proven(layout)
+        way_back = marks.unproven(layout) or {}
+        return {"removed": remove_unused(layout, {*request["keep"], *way_back.values()})}
 
 
 def _status(layout: Layout, request: Request) -> Request:

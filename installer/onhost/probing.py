@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Optional
 
-from . import services
+from . import marks, services
 from .environment import installed_versions
 from .layout import Layout
 
@@ -109,6 +109,7 @@ def _installed(layout: Layout) -> dict[str, Any]:
         "versions": installed_versions(layout),
         "agent_id": _agent_id(layout),
         "service": services.state(layout),
+        "unproven": marks.unproven(layout),
     }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from outrider.installer.bundle.targets import PYTHONS
-from outrider.installer.errors import AccessFailed, HostRefused, NoPython
+from outrider.installer.errors import AccessFailed, HostRefused, NoAnswer, NoPython
 from outrider.plugins.ssh.access.connection import Connection, connect, quote_home
 from outrider.plugins.ssh.access.errors import SshError, SudoMissing
 from outrider.plugins.ssh.access.running import CommandAnswer
@@ -105,9 +105,8 @@ class HostSession:
             found = json.loads(lines[-1])
         except (ValueError, IndexError):
             said = (answer.stderr or answer.stdout).strip()[-500:]
-            raise HostRefused(
-                f"{self.target.host} gave no answer to {action} (exit code {answer.code}): {said or 'nothing'}",
-                remedy="see whether something on the host ends processes, then run this again",
+            raise NoAnswer(
+                f"{self.target.host} gave no answer to {action} (exit code {answer.code}): {said or 'nothing'}"
             ) from None
         if not found.pop("ok"):
             raise HostRefused(found["message"], remedy=found["remedy"], cause=found["kind"].replace("-", " "))

@@ -9,13 +9,14 @@ import pytest
 from outrider.installer import (
     Bundle,
     HealthGate,
+    StepFailed,
     Sudo,
     install_agent,
     run_fleet,
     uninstall_agent,
     upgrade_agent,
 )
-from outrider.installer.errors import InstallerError, UpgradeRolledBack
+from outrider.installer.errors import InstallerError, UpgradeRolledBack, UpgradeUnknown
 from tests.support.agent_bundles import BROKEN, STAND_IN, variant
 from tests.support.hosts import PASSWORDS, Host, StartHost
 from tests.support.installing import SYSTEM_PATHS, USER_PATHS, service_pid, spec_of, target_of
@@ -70,31 +71,44 @@ def test_uninstall_ends_what_operations_left_running(clean_host: Host, stand_in_
     assert clean_host.run(f"kill -0 {pid}", check=False).code != 0
 
 
-def test_an_upgrade_switches_to_the_new_version_and_keeps_the_old_beside_it(
+def test_an_upgrade_goes_back_unless_its_version_passes_also_after_a_cut(
     clean_host: Host, stand_in_bundle: Bundle, tmp_path: Path
 ) -> None:
-    install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
-    new = variant(stand_in_bundle, tmp_path, version="0.2.0", agent_main=STAND_IN)
-    done = upgrade_agent(target_of(clean_host), new, HealthGate())
-    assert (done.before, done.version, done.changed) == ("0.1.0", "0.2.0", True)
-    assert clean_host.ask("readlink /opt/outrider/agent/current") == "versions/0.2.0"
-    assert clean_host.exists("/opt/outrider/agent/versions/0.1.0")
-    assert not upgrade_agent(target_of(clean_host), new, HealthGate()).changed
+    def cut(agent_id: str) -> None:
+        clean_host.cut_ssh()
+        raise InstallerError(f"the test operation on {agent_id} was not answered")
 
-
-@pytest.mark.parametrize("failure", ["does not start", "does not work"])
-def test_a_bad_build_is_rolled_back(clean_host: Host, stand_in_bundle: Bundle, tmp_path: Path, failure: str) -> None:
     def fail(agent_id: str) -> None:
         raise InstallerError(f"the test operation on {agent_id} failed")
 
+    def active() -> str:
+        return clean_host.ask("readlink /opt/outrider/agent/current")
+
     install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
-    main = BROKEN if failure == "does not start" else STAND_IN
-    new = variant(stand_in_bundle, tmp_path, version="0.2.0", agent_main=main)
-    with pytest.raises(UpgradeRolledBack) as caught:
+    new = variant(stand_in_bundle, tmp_path, version="0.2.0", agent_main=STAND_IN)
+    with pytest.raises(StepFailed) as lost:
+        upgrade_agent(target_of(clean_host), new, HealthGate(test_operation=cut))
+    assert isinstance(lost.value.reason, UpgradeUnknown)
+    assert "it is not known which version is active, 0.2.0 or 0.1.0" in str(lost.value)
+    assert "run the upgrade again" in lost.value.remedy
+    assert active() == "versions/0.2.0"
+
+    pid = service_pid(clean_host)
+    with pytest.raises(UpgradeRolledBack, match="the test operation on host-1 failed"):
         upgrade_agent(target_of(clean_host), new, HealthGate(test_operation=fail))
-    assert ("this build is broken" if main == BROKEN else "the test operation on host-1 failed") in str(caught.value)
-    assert clean_host.ask("readlink /opt/outrider/agent/current") == "versions/0.1.0"
-    wait_until(lambda: service_pid(clean_host) != 0, 20, "the old version to run")
+    assert active() == "versions/0.1.0"
+    wait_until(lambda: service_pid(clean_host) not in (0, pid), 20, "the old version to run")
+
+    done = upgrade_agent(target_of(clean_host), new, HealthGate())
+    assert (done.before, done.version, done.changed) == ("0.1.0", "0.2.0", True)
+    assert active() == "versions/0.2.0"
+    assert clean_host.exists("/opt/outrider/agent/versions/0.1.0")
+    assert not upgrade_agent(target_of(clean_host), new, HealthGate(test_operation=fail)).changed
+
+    with pytest.raises(UpgradeRolledBack, match="this build is broken"):
+        upgrade_agent(target_of(clean_host), variant(new, tmp_path, version="0.3.0", agent_main=BROKEN), HealthGate())
+    assert active() == "versions/0.2.0"
+    wait_until(lambda: service_pid(clean_host) != 0, 20, "the version before to run")
 
 
 def test_a_fleet_installs_in_parallel_and_sums_failures_up_by_cause(

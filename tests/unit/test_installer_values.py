@@ -16,6 +16,7 @@ from outrider.installer.errors import AccessFailed, BundleUnfit, FleetError, Ins
 from outrider.installer.facts import Reach, Space, find_problems
 from outrider.installer.fleet import choose_failed, failed_hosts, read_hosts, remember_failed, run_fleet
 from outrider.installer.plan import Step, plan_installation
+from outrider.installer.upgrade import way_back
 from outrider.plugins.ssh.access.errors import HostUnreachable
 
 TARGET = Target("3.11", "linux-x86_64")
@@ -205,3 +206,20 @@ def test_every_bad_line_of_a_hosts_file_is_named(tmp_path: Path) -> None:
 def test_a_failed_step_says_host_step_reason_and_remedy() -> None:
     error = StepFailed("h", "verify", InstallerError("it is damaged", remedy="send it again"))
     assert str(error) == "h: step verify failed: it is damaged. Send it again"
+
+
+@pytest.mark.parametrize(
+    ("current", "noted", "wanted", "back"),
+    [
+        ("0.1.0", None, "0.2.0", "0.1.0"),
+        ("0.2.0", None, "0.2.0", None),
+        # An upgrade to 0.2.0 was cut: whatever is wanted now, 0.1.0 is what is known to work.
+        ("0.2.0", "0.1.0", "0.2.0", "0.1.0"),
+        ("0.2.0", "0.1.0", "0.3.0", "0.1.0"),
+        ("0.2.0", "0.1.0", "0.1.0", "0.2.0"),
+    ],
+)
+def test_the_way_back_is_to_what_is_known_to_work(
+    current: str, noted: str | None, wanted: str, back: str | None
+) -> None:
+    assert way_back(replace(FACTS, current=current, way_back=noted), wanted) == back
