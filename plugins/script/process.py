@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import signal
 import subprocess
 import time
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Any, Callable, Optional, Protocol
 
 #: A longer line is logged in pieces.
 MAX_LINE_BYTES = 16 * 1024
@@ -35,6 +35,14 @@ class Finished:
     #: The last part of what it printed.
     stdout: str
     stderr: str
+
+
+class OnDemand(Protocol):
+    """What a script may ask of its operation: begun when its descriptor becomes readable."""
+
+    def fileno(self) -> int: ...
+    def start(self) -> None:
+        """Begin to answer; more than once is no mistake."""
 
 
 class OutputStream:
@@ -91,61 +99,89 @@ def _pieces(line: bytes) -> Iterator[bytes]:
         yield line[start : start + MAX_LINE_BYTES]
 
 
-def run_process(
+def run_process(  # noqa: PLR0913 - keyword-only; each is one setting of a process
     command: str,
     *,
+    program: Optional[str],
     environment: Mapping[str, str],
     cwd: Optional[str],
     log_stdout: Optional[Callable[[str], None]],
     log_stderr: Optional[Callable[[str], None]],
     stderr_to_stdout: bool,
     stopped: Callable[[], bool],
+    on_demand: Optional[OnDemand] = None,
 ) -> Finished:
-    """Run a shell command to its end; `stopped` says whether it was asked to end early."""
-    process = subprocess.Popen(  # noqa: S602 - a script's arguments are written for the shell, by the blueprint's author
-        command,
-        shell=True,
-        env=dict(environment),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if stderr_to_stdout else subprocess.PIPE,
-        start_new_session=True,
-    )
-    stdout, stderr = OutputStream(log_stdout), OutputStream(log_stderr)
+    """Run a shell command to its end; `stopped` says whether it was asked to end early.
+
+    `program` is the file that is all of the command, if it is that: no shell is needed to start it.
+    """
+    options: dict[str, Any] = {
+        "env": dict(environment),
+        "cwd": cwd,
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT if stderr_to_stdout else subprocess.PIPE,
+        "start_new_session": True,
+    }
+    process = _started(command, program, options)
+    streams = {}
+    for pipe, log in ((process.stdout, log_stdout), (process.stderr, log_stderr)):
+        if pipe is not None:
+            streams[pipe.fileno()] = OutputStream(log)
+    tails = list(streams.values())
     with process:
         try:
-            _pump(process, {process.stdout: stdout, process.stderr: stderr}, _Ending(process, stopped))
+            _pump(process, streams, _Ending(process, stopped), on_demand)
         except BaseException:
             _signal(process, signal.SIGKILL)
             raise
-    stdout.finish()
-    stderr.finish()
-    return Finished(exit_code=process.returncode, stdout=stdout.tail, stderr=stderr.tail)
+    for stream in tails:
+        stream.finish()
+    return Finished(process.returncode, tails[0].tail, "" if stderr_to_stdout else tails[1].tail)
 
 
-def _pump(process: subprocess.Popen[bytes], streams: Mapping[object, OutputStream], ending: _Ending) -> None:
+def _started(command: str, program: Optional[str], options: dict[str, Any]) -> subprocess.Popen[bytes]:
+    if program is not None:
+        # A file without a first line that names its interpreter, or with one that is not there, is the shell's to run,
+        # or to complain about.
+        with suppress(OSError):
+            return subprocess.Popen([program], **options)
+    return subprocess.Popen(command, shell=True, **options)  # noqa: S602 - a script's arguments are written for the shell, by the blueprint's author
+
+
+def _pump(
+    process: subprocess.Popen[bytes],
+    streams: dict[int, OutputStream],
+    ending: _Ending,
+    on_demand: Optional[OnDemand],
+) -> None:
     """Read all streams until they end, or until the process has ended and nothing more comes."""
-    with selectors.DefaultSelector() as selector:
-        for pipe, stream in streams.items():
-            if pipe is not None:
-                selector.register(pipe, selectors.EVENT_READ, stream)  # type: ignore[arg-type]  # a pipe of Popen
-        ended_at: Optional[float] = None
-        while selector.get_map():
-            ready = selector.select(_POLL_SECONDS)
-            for key, _ in ready:
-                data = os.read(key.fd, _CHUNK)
-                if data:
-                    key.data.feed(data)
-                else:
-                    selector.unregister(key.fileobj)
-            ending.check()
-            if process.poll() is None:
-                continue
-            ended_at = ended_at or time.monotonic()
-            if time.monotonic() - ended_at > DRAIN_SECONDS:
-                break
-    ending.wait()
+    poll = select.poll()
+    for source in (*streams, *(() if on_demand is None else (on_demand,))):
+        poll.register(source, select.POLLIN)
+    ended_at: Optional[float] = None
+    while streams:
+        for descriptor, _ in poll.poll(_POLL_SECONDS * 1000):
+            if descriptor not in streams:
+                poll.unregister(descriptor)
+                _begin(on_demand)
+            elif data := os.read(descriptor, _CHUNK):
+                streams[descriptor].feed(data)
+            else:
+                poll.unregister(descriptor)
+                del streams[descriptor]
+        ending.check()
+        if process.poll() is None:
+            continue
+        ended_at = ended_at or time.monotonic()
+        if time.monotonic() - ended_at > DRAIN_SECONDS:
+            break
+    ending.wait(on_demand)
+
+
+def _begin(on_demand: Optional[OnDemand]) -> None:
+    if on_demand is not None:
+        on_demand.start()
 
 
 class _Ending:
@@ -168,11 +204,13 @@ class _Ending:
         elif self._sent is signal.SIGTERM and now - self._since >= STOP_GRACE_SECONDS + KILL_GRACE_SECONDS:
             self._send(signal.SIGKILL)
 
-    def wait(self) -> None:
-        """Wait for the process, which closed its streams and may go on."""
+    def wait(self, on_demand: Optional[OnDemand]) -> None:
+        """Wait for the process, which closed its streams and may go on, and ask."""
         while self._process.poll() is None:
-            with suppress(subprocess.TimeoutExpired):
+            try:
                 self._process.wait(_POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                _begin(on_demand)
             self.check()
         if self._sent is signal.SIGTERM and self._since is not None:
             self._end_the_rest(self._since + STOP_GRACE_SECONDS + KILL_GRACE_SECONDS)

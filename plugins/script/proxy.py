@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
-import secrets
+import os
 import socket
 import threading
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from outrider.plugins.script.errors import ScriptException
 from outrider.plugins.script.walk import walk
 from outrider.plugins.sdk.values import as_json
 
+LOOPBACK = "127.0.0.1"
 #: More than any sensible value; a bound for a script that pipes a file into ``ctx``.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 #: How long a connection may take to send its request.
@@ -31,7 +32,7 @@ REQUEST_TIMEOUT_SECONDS = 30.0
 
 
 class ContextServer:
-    """Serves one context until it is closed."""
+    """Serves one context, from `start` until it is closed. Its address is good before: whoever asks waits for that."""
 
     def __init__(
         self,
@@ -43,26 +44,42 @@ class ContextServer:
     ) -> None:
         self._ctx = ctx
         self._stop_errors = stop_errors
-        self.path = f"/{secrets.token_urlsafe(24)}" if secret_path else ""
+        self.path = f"/{os.urandom(24).hex()}" if secret_path else ""
         # A context is not made for two callers at once.
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), self)
-        self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}{self.path}"
-        self._thread = threading.Thread(target=self._server.serve, name="ctx-server", daemon=True)
-        self._thread.start()
+        self._listener = _listen(port)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://{LOOPBACK}:{self.port}{self.path}"
+        self._running: Optional[tuple[_Server, threading.Thread]] = None
 
     def __enter__(self) -> ContextServer:
+        self.start()
         return self
 
     def __exit__(self, *_exc_info: object) -> None:
         self.close()
 
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when somebody asks."""
+        return self._listener.fileno()
+
+    def start(self) -> None:
+        """Serve from now on, on a thread. Most scripts ask nothing: for them, nobody need call this."""
+        if self._running is None:
+            server = _Server(self._listener, self)
+            thread = threading.Thread(target=server.serve, name="ctx-server", daemon=True)
+            self._running = (server, thread)
+            thread.start()
+
     def close(self) -> None:
         """Stop serving; returns when the server's thread has ended."""
-        if self._thread.is_alive():
-            self._server.stop()
-            self._thread.join(REQUEST_TIMEOUT_SECONDS)
+        if self._running is None:
+            self._listener.close()
+            return
+        server, thread = self._running
+        if thread.is_alive():
+            server.stop()
+            thread.join(REQUEST_TIMEOUT_SECONDS)
 
     def is_addressed(self, path: str) -> bool:
         """Say whether a request has the right path."""
@@ -79,13 +96,28 @@ class ContextServer:
                 return "error", {"type": type(error).__name__, "message": str(error), "traceback": format_exc()}
 
 
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        listener.listen()
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
 class _Server(ThreadingHTTPServer):
     """An HTTP server that stops at once: the standard one takes up to half a second."""
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], owner: ContextServer) -> None:
-        super().__init__(address, _Handler)
+    def __init__(self, listener: socket.socket, owner: ContextServer) -> None:
+        # It would look its own name up, which a host with a slow name server waits for.
+        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
         self.owner = owner
         self._stopping = False
 

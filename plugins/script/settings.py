@@ -32,11 +32,13 @@ class ProcessSettings:
     @classmethod
     def parse(cls, value: Optional[Mapping[str, Any]]) -> tuple[ProcessSettings, list[str]]:
         """Return the settings and the names that they do not know. Raises `ScriptSettingsError`."""
-        if not isinstance(value or {}, Mapping):
+        if not value:
+            return _DEFAULT, []
+        if not isinstance(value, Mapping):
             raise ScriptSettingsError(f"the input 'process' is a mapping, not {value!r}")
         known = {field.name for field in fields(cls)}
-        given = {name: setting for name, setting in (value or {}).items() if name in known and setting is not None}
-        unknown = sorted(set(value or {}) - known)
+        given = {name: setting for name, setting in value.items() if name in known and setting is not None}
+        unknown = sorted(set(value) - known)
         if not isinstance(given.get("env", {}), Mapping):
             raise ScriptSettingsError(f"process.env is a mapping of variables, not {given['env']!r}")
         arguments = given.get("args", ())
@@ -48,3 +50,6 @@ class ProcessSettings:
                 f"process.ctx_proxy_type is one of {', '.join(PROXY_TYPES)}, not {given['ctx_proxy_type']!r}"
             )
         return cls(**given), unknown
+
+
+_DEFAULT = ProcessSettings()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 from textwrap import dedent
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
 from outrider.plugins.script.errors import ScriptNotFetched, ScriptServerAway, ScriptSettingsError
+from outrider.plugins.script.scratch import new_folder, write_program
 
 FETCH_TIMEOUT_SECONDS = 60.0
 
@@ -23,7 +23,9 @@ def local_script(
     """
     if bool(script_path) == bool(script_source):
         raise ScriptSettingsError("a script operation needs exactly one of the inputs script_path and script_source")
-    script = _write_inline(ctx, script_source) if script_source else _fetch(ctx, str(script_path), ssl_cert_content)
+    if script_source:
+        return _write_inline(ctx, script_source)
+    script = _fetch(ctx, str(script_path), ssl_cert_content)
     script.chmod(0o755)
     return script
 
@@ -41,10 +43,10 @@ def is_python(text: str) -> bool:
 
 
 def _write_inline(ctx: Any, source: str) -> Path:
-    text = dedent(source).lstrip("\n")
-    script = _new_folder(ctx) / ("script.py" if is_python(text) else "script.sh")
-    script.write_text(text, encoding="utf-8")
-    return script
+    text = dedent(source).lstrip("\n") if source[0].isspace() else source
+    script = f"{_new_folder(ctx)}/{'script.py' if is_python(text) else 'script.sh'}"
+    write_program(script, text)
+    return Path(script)
 
 
 def _fetch(ctx: Any, path: str, ssl_cert_content: Optional[str]) -> Path:
@@ -89,4 +91,4 @@ def _download(url: str, folder: Path, ssl_cert_content: Optional[str]) -> Path:
 
 
 def _new_folder(ctx: Any) -> Path:
-    return Path(tempfile.mkdtemp(prefix="script-", dir=getattr(ctx, "work_dir", None)))
+    return Path(new_folder("script", getattr(ctx, "work_dir", None)))

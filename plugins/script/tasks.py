@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,6 +19,9 @@ from outrider.plugins.script.process import Finished, run_process
 from outrider.plugins.script.proxy import ContextServer
 from outrider.plugins.script.settings import ProcessSettings
 from outrider.plugins.script.source import local_script
+
+#: Nearly every script prints something.
+OUTRIDER_IMPORTS_AHEAD = ("outrider.plugins.sdk.logs",)
 
 #: What is a script only in name: programs that read it are put before it.
 _PREFIXES = {".ps1": "powershell"}
@@ -56,7 +58,8 @@ def run_file(ctx: Any, script: Path, *, settings: ProcessSettings, inputs: Mappi
         evaluate_script(script, ctx=ctx, inputs=inputs)
         return outcome.conclude()
     command = command_line(script, settings)
-    finished = _run_external(ctx, command, settings=settings, inputs=inputs, outcome=outcome)
+    program = str(script) if command == shlex.quote(str(script)) else None
+    finished = _run_external(ctx, command, program, settings=settings, inputs=inputs, outcome=outcome)
     if finished.exit_code != 0 and not outcome.stopped:
         raise ProcessException(command, finished.exit_code, finished.stdout, finished.stderr)
     return outcome.conclude()
@@ -73,7 +76,13 @@ def _in_process(script: Path, settings: ProcessSettings) -> bool:
 
 
 def _run_external(
-    ctx: Any, command: str, *, settings: ProcessSettings, inputs: Mapping[str, Any], outcome: ScriptOutcome
+    ctx: Any,
+    command: str,
+    program: Optional[str],
+    *,
+    settings: ProcessSettings,
+    inputs: Mapping[str, Any],
+    outcome: ScriptOutcome,
 ) -> Finished:
     server = None if settings.ctx_proxy_type == "none" else ContextServer(ctx, stop_errors=(ScriptException,))
     try:
@@ -85,12 +94,15 @@ def _run_external(
         )
         return run_process(
             command,
+            program=program,
             environment=environment,
             cwd=settings.cwd,
-            log_stdout=partial(ctx.logger.info, "<out> %s") if settings.log_stdout else None,
-            log_stderr=partial(ctx.logger.error, "<err> %s") if settings.log_stderr else None,
+            # The logger is made at the first line: many scripts print nothing.
+            log_stdout=(lambda line: ctx.logger.info("<out> %s", line)) if settings.log_stdout else None,
+            log_stderr=(lambda line: ctx.logger.error("<err> %s", line)) if settings.log_stderr else None,
             stderr_to_stdout=settings.stderr_to_stdout,
             stopped=lambda: outcome.stopped,
+            on_demand=server,
         )
     except (OSError, ValueError) as error:
         raise ScriptSettingsError(_not_started(command, error, settings=settings, inputs=inputs)) from error

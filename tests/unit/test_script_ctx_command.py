@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -69,6 +70,25 @@ def test_the_walk_finds_attributes_paths_and_calls(context: SimpleNamespace) -> 
     for wrong in (["properties", "a[7]"], ["properties", "a..b"], ["properties", "a", 1, 2], ["nothing"]):
         with pytest.raises(WalkError, match="illegal"):
             walk(context, wrong)
+
+
+def test_no_name_server_is_asked_for_the_servers_name(
+    monkeypatch: pytest.MonkeyPatch, context: SimpleNamespace
+) -> None:
+    def looked_up(*_names: str) -> str:
+        raise AssertionError("a name was looked up")
+
+    monkeypatch.setattr(socket, "getfqdn", looked_up)
+    monkeypatch.setattr(socket, "gethostbyaddr", looked_up)
+    with ContextServer(context) as server:
+        assert ask(server.url, b'{"args": ["plain_name"]}') == {"type": "result", "payload": "x"}
+
+
+def test_a_server_that_was_never_started_closes() -> None:
+    server = ContextServer(None)
+    server.close()
+    with pytest.raises(ConnectionRefusedError), socket.socket() as client:
+        client.connect(("127.0.0.1", server.port))
 
 
 def test_the_protocol_answers_in_three_kinds(server: ContextServer) -> None:

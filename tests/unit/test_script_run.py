@@ -188,6 +188,39 @@ def test_without_a_proxy_there_is_no_ctx_address() -> None:
     assert run.messages == ["<out> []"]
 
 
+def test_a_script_that_asks_nothing_has_no_server_started_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(_thread: threading.Thread) -> None:
+        raise AssertionError("a thread was started")
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    assert shell('test -n "$CTX_SOCKET_URL" && echo fine').messages == ["<out> fine"]
+
+
+def test_a_script_may_ask_after_it_closed_its_output() -> None:
+    assert shell("exec >/dev/null 2>&1; sleep 0.5; ctx returns late").value_or_raise() == "late"
+
+
+def test_the_shell_runs_what_names_no_interpreter_and_complains_of_one_that_is_not_there() -> None:
+    resources = {"plain": "echo $((1 + 1))\n", "missing": "#!/no/such/interpreter\n"}
+    assert call(RUN, inputs={"script_path": "plain"}, resources=resources).messages == ["<out> 2"]
+    failed = call(RUN, inputs={"script_path": "missing"}, resources=resources)
+    assert failed.error is not None
+    assert (failed.error["exit_code"], failed.error["recoverable"]) == (127, True)
+
+
+def test_a_script_that_was_killed_says_by_which_signal() -> None:
+    failed = shell("kill -KILL $$")
+    assert failed.error is not None
+    assert "ended by signal 9" in failed.error["message"]
+
+
+def test_scripts_of_one_operation_have_folders_of_their_own() -> None:
+    text = 'echo "${PATH%%:*} $0"'
+    first, second = (shell(text).messages[0].removeprefix("<out> ").split() for _ in range(2))
+    assert len({*first, *second}) == 4
+    assert [Path(each).name for each in (first[1], second[1])] == ["script.sh", "script.sh"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "named"),
     [

@@ -38,6 +38,7 @@ class HTTPCtxProxy(CtxProxy):
 
     def __init__(self, ctx, port=0):
         self._server = ContextServer(ctx, port=port, secret_path=False, stop_errors=STOP_ERRORS)
+        self._server.start()
         self.port = self._server.port
         super().__init__(ctx, f"http://localhost:{self.port}")
 
@@ -51,6 +52,7 @@ class SecretHTTPCtxProxy(CtxProxy):
 
     def __init__(self, ctx):
         self._server = ContextServer(ctx, stop_errors=STOP_ERRORS)
+        self._server.start()
         self.port = self._server.port
         super().__init__(ctx, self._server.url)
 
