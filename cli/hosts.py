@@ -21,9 +21,9 @@ from outrider.cli.settings import CommandSettings, command_settings
 from outrider.cli.waterfall import seconds
 from outrider.dispatcher.errors import DispatcherError
 from outrider.installer import (
-    AgentAccount,
     AgentSpec,
     BrokerAccess,
+    BrokerAccount,
     Bundle,
     FleetReport,
     HealthGate,
@@ -37,7 +37,6 @@ from outrider.installer import (
     build_bundle,
     check_name,
     choose_failed,
-    create_account,
     failed_hosts,
     make_targets,
     read_hosts,
@@ -124,6 +123,9 @@ def install_agents(
     bundle_file: BundleFile = None,
     agent_id: Annotated[str | None, typer.Option("--id", help="Agent's id, for one host; default, its name.")] = None,
     retry_failed: RetryFailed = False,
+    new_password: Annotated[
+        bool, typer.Option("--new-password", help="Give agents that are all right a new broker password, too.")
+    ] = False,
 ) -> None:
     """Put agents on hosts as services; running it again continues, or changes nothing."""
     chosen = choose_fleet("install", hosts, hosts_file, login, retry_failed=retry_failed)
@@ -135,11 +137,8 @@ def install_agents(
     def work(target: SshTarget, broker: Broker, heartbeats: Any) -> Any:
         name = check_name(agent_id or agent_name(target))
         spec = AgentSpec(name, BrokerAccess(host_addresses(settings), ca_pem=ca_of(settings)))
-
-        def account() -> AgentAccount:
-            return create_account(broker.management, broker.transport, name, vhost=broker.vhost)
-
-        return put_agent(target, spec, archive, heartbeats=heartbeats, observer=show_step, make_account=account)
+        account = BrokerAccount(broker.management, broker.transport, name, broker.vhost, new_password=new_password)
+        return put_agent(target, spec, archive, heartbeats=heartbeats, observer=show_step, account=account)
 
     with_broker(settings, chosen, work, done="an agent runs on")
 

@@ -6,6 +6,7 @@ Called by the CLI, by the built-in plugin `agent` (`outrider.installer.plugin`),
 
 from __future__ import annotations
 
+from outrider.installer.account import Account, BrokerAccount
 from outrider.installer.broker import (
     AgentAccount,
     BrokerReport,
@@ -49,9 +50,11 @@ from outrider.installer.uninstallation import Uninstalled, uninstall_agent
 from outrider.installer.upgrade import HealthGate, TestOperation, Upgraded, upgrade_agent
 
 __all__ = [
+    "Account",
     "AgentAccount",
     "AgentSpec",
     "BrokerAccess",
+    "BrokerAccount",
     "BrokerHeartbeats",
     "BrokerReport",
     "Bundle",

@@ -11,10 +11,11 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Optional
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from outrider.installer.errors import AgentNameInvalid, BrokerRefused, BrokerUnreachable
-from outrider.messaging.amqp.management import ManagementClient, Permissions, TopicPermissions
+from outrider.messaging.amqp.management import ManagementClient, PasswordHash, Permissions, TopicPermissions
 from outrider.messaging.amqp.policies import policies_for
 from outrider.messaging.errors import ManagementFailed, TransportError
 from outrider.messaging.topology import (
@@ -145,8 +146,28 @@ def enrol_account(
     check_name(agent_id)
     with _translated():
         transport.declare(agent_topology(agent_id))
-        management.declare_user_by_hash(account_name(agent_id), password_hash)
+        management.declare_user_by_hash(account_name(agent_id), PasswordHash(password_hash))
         _permit(management, agent_id, vhost=vhost)
+
+
+def keep_account(management: ManagementClient, transport: Transport, agent_id: str, *, vhost: str) -> None:
+    """Do as `create_account` for an account that is there, and leave its password."""
+    check_name(agent_id)
+    with _translated():
+        transport.declare(agent_topology(agent_id))
+        _permit(management, agent_id, vhost=vhost)
+
+
+def read_password_hash(management: ManagementClient, username: str) -> Optional[PasswordHash]:
+    """Return what the broker keeps of an account's password; None if there is no such account."""
+    with _translated():
+        return management.password_hash(username)
+
+
+def restore_password(management: ManagementClient, username: str, password: PasswordHash) -> None:
+    """Give an account the password that it had, of which only the broker's hash is known."""
+    with _translated():
+        management.declare_user_by_hash(username, password)
 
 
 def _permit(management: ManagementClient, agent_id: str, *, vhost: str) -> None:

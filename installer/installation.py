@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from outrider.installer.broker import AgentAccount
+from outrider.installer.account import Account
 from outrider.installer.bundle import Bundle, HostBundle
-from outrider.installer.configuration import AgentSpec, BrokerAccess, render_configuration
+from outrider.installer.configuration import AgentSpec, BrokerAccess
+from outrider.installer.configuring import configure
 from outrider.installer.errors import HostRefused, HostUnfit, InstallerError, NoHeartbeat
 from outrider.installer.facts import DEFAULT_NEEDS, HostFacts, Needs, Problem, find_problems, now, read_facts
 from outrider.installer.heartbeats import HeartbeatWaiter
@@ -19,10 +20,10 @@ from outrider.installer.ssh import SshTarget
 from outrider.installer.ssh.session import HostSession, open_session
 from outrider.messaging.messages import AgentHeartbeat
 
-#: Makes the agent's account at the broker, or gives it a new password.
-MakeAccount = Callable[[], AgentAccount]
 #: How long the agent may take from its start to its first heartbeat.
 HEARTBEAT_SECONDS = 60.0
+#: How long one that runs already may be silent before it is started anew: some of its usual heartbeats.
+SILENT_SECONDS, SILENT_HEARTBEATS = 30.0, 3
 SERVICE_SECONDS = 90.0
 ENVIRONMENT_SECONDS = 600.0
 NOTICE_NO_REBOOT = (
@@ -72,12 +73,12 @@ def install_agent(
     needs: Needs = DEFAULT_NEEDS,
     observer: Observer = ignore,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
-    make_account: Optional[MakeAccount] = None,
+    account: Optional[Account] = None,
 ) -> InstalledAgent:
     """Install the agent, or continue, or correct what is there; raises `StepFailed`.
 
-    Without `heartbeats` that step is left out: the caller knows another way. `make_account` is called when all steps
-    before the configuration went well: an agent that is there keeps its password if one of them fails.
+    Where version, configuration and `account` are right and the agent reports, nothing is changed. Without `heartbeats`
+    that step is left out: the caller knows another way.
     """
     steps = Steps(str(target), observer)
     with connected(steps, target, bundle.host_program) as session:
@@ -88,8 +89,7 @@ def install_agent(
             steps.detail(Step.PROBE, f"{facts.os_name}, Python {facts.python}, as {facts.user}")
         bring_version(steps, session, plan)
         with steps.step(Step.CONFIGURATION):
-            own = spec if make_account is None else spec.with_account(make_account())
-            configured = write_configuration(session, own, facts)
+            configured = configure(session, spec, facts, account)
         # Before the start: the agent's first heartbeat comes while the service manager still waits for it.
         known = heartbeats.latest(spec.agent_id) if heartbeats is not None else None
         with steps.step(Step.SERVICE):
@@ -97,10 +97,11 @@ def install_agent(
             steps.detail(Step.SERVICE, service["service"])
         heartbeat = None
         if heartbeats is not None:
-            with steps.step(Step.HEARTBEAT):
+            with steps.step(Step.HEARTBEAT), host_is_asked(session):
+                if not service["started"] and not _still_reports(heartbeats, spec, bundle.version, known):
+                    service |= {**start_service(session, spec, plan, restart=True), "before": service["before"]}
                 accept = reports_anew(known, bundle.version, started=service["started"])
-                with host_is_asked(session):
-                    heartbeat = heartbeats.wait(spec.agent_id, accept, heartbeat_seconds, known=known)
+                heartbeat = heartbeats.wait(spec.agent_id, accept, heartbeat_seconds, known=known)
         clean_up(steps, session, keep=(plan.version, service["before"]))
         sent = session.bytes_sent
     return InstalledAgent(
@@ -110,7 +111,7 @@ def install_agent(
         facts=facts,
         service=service["service"],
         survives_reboot=service["survives_reboot"],
-        changed=plan.needs(Step.ENVIRONMENT) or configured or service["changed"] or service["before"] != plan.version,
+        changed=plan.needs(Step.ENVIRONMENT) or configured or service["changed"] or service["started"],
         heartbeat=heartbeat,
         notices=_notices(facts, service),
         seconds=steps.seconds,
@@ -212,12 +213,6 @@ def bring_version(steps: Steps, session: HostSession, plan: Plan) -> None:
             steps.detail(Step.ENVIRONMENT, plan.version)
 
 
-def write_configuration(session: HostSession, spec: AgentSpec, facts: HostFacts) -> bool:
-    """Write the agent's configuration; returns whether it changed."""
-    text = render_configuration(spec, state_dir=facts.state_dir, ca_file=facts.ca_file)
-    return bool(session.act("configure", {"text": text, "ca_pem": spec.broker.ca_pem})["changed"])
-
-
 def reports_anew(known: Optional[AgentHeartbeat], version: str, *, started: bool) -> Callable[[AgentHeartbeat], bool]:
     """Return what tells heartbeats of the version that runs now from the last words of its predecessor (`known`)."""
 
@@ -232,6 +227,17 @@ def start_service(session: HostSession, spec: AgentSpec, plan: Plan, *, restart:
     """Activate the version and have the agent run."""
     request = {"name": plan.version, "kind": spec.service, "restart": restart, "timeout_seconds": SERVICE_SECONDS}
     return session.act("service", request, timeout_seconds=SERVICE_SECONDS + 60.0)
+
+
+def _still_reports(heartbeats: HeartbeatWaiter, spec: AgentSpec, version: str, known: Optional[AgentHeartbeat]) -> bool:
+    """Tell whether an agent that was not started now is heard of: its service may be active, and it may hang."""
+    accept = reports_anew(known, version, started=False)
+    usual = float(spec.settings.get("heartbeat_seconds", 0.0))  # type: ignore[arg-type]
+    try:
+        heartbeats.wait(spec.agent_id, accept, max(SILENT_SECONDS, SILENT_HEARTBEATS * usual), known=known)
+    except NoHeartbeat:
+        return False
+    return True
 
 
 @contextlib.contextmanager

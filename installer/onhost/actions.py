@@ -11,9 +11,10 @@ from typing import Any, Callable
 
 from . import marks, services
 from .bootstrap import bootstrap
+from .configuration import configure, is_same
 from .environment import build_environment, remove_unused, switch, verify_archive
 from .errors import HostError
-from .files import make_folder, write_atomic
+from .files import make_folder
 from .layout import Layout
 from .leaving import leave
 from .probing import probe
@@ -66,14 +67,12 @@ def _environment(layout: Layout, request: Request) -> Request:
 
 
 def _configure(layout: Layout, request: Request) -> Request:
-    """Write the agent's configuration. It holds the broker's password, so only its owner reads it."""
     with _locked(layout):
-        make_folder(layout.state, mode=0o700)
-        layout.state.chmod(0o700)
-        changed = write_atomic(layout.config, request["text"], mode=0o600)
-        if request.get("ca_pem"):
-            changed |= write_atomic(layout.ca, request["ca_pem"], mode=0o644)
-        return {"changed": changed, "path": str(layout.config)}
+        return {"changed": configure(layout, request), "path": str(layout.config)}
+
+
+def _compare(layout: Layout, request: Request) -> Request:
+    return {"same": is_same(layout, request)}
 
 
 def _service(layout: Layout, request: Request) -> Request:
@@ -155,6 +154,7 @@ ACTIONS: dict[str, Callable[[Layout, Request], Request]] = {
     "verify": _verify,
     "environment": _environment,
     "configure": _configure,
+    "compare": _compare,
     "service": _service,
     "restart": _restart,
     "upgrade": _upgrade,

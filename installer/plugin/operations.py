@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 from outrider.installer import (
-    AgentAccount,
+    BrokerAccount,
     InstalledAgent,
     broker_heartbeats,
-    create_account,
     install_agent,
     remove_account,
     restart_agent,
@@ -134,7 +133,7 @@ def restart(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
 def renew(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
     """Bring the host's agent to this release; running operations go on.
 
-    By SSH, with a new account, where it came that way. Others are upgraded over the broker and keep their accounts:
+    By SSH, with a new password, where it came that way. Others are upgraded over the broker and keep their accounts:
     a password that its host made has never left it. The workflow `install_new_agents` calls it.
     """
     with translated(retry_number=ctx.operation.retry_number):
@@ -142,7 +141,7 @@ def renew(agent_config: Optional[dict[str, Any]] = None, **_: Any) -> None:
         if wish.method == NONE:
             return
         if wish.method == REMOTE:
-            _install(wish)
+            _install(wish, new_password=True)
         else:
             _upgrade(wish)
 
@@ -166,24 +165,21 @@ def validate(
         return {"agent": name, **reply.payload}
 
 
-def _install(wish: Wish) -> None:
+def _install(wish: Wish, *, new_password: bool = False) -> None:
     access, name = _access(), _name()
     login = _login(wish)
     wait_for_ssh(login.target, timeout_seconds=wish.ssh_seconds)
     bundle = ensure_bundle(Path(access.bundle))
     _claim(access, name, wish)
     with access.transport(_work_dir()) as transport, broker_heartbeats(transport) as heartbeats:
-
-        def account() -> AgentAccount:
-            return create_account(access.management, transport, name, vhost=access.vhost)
-
-        if account_name(name) not in access.management.users():
+        account = BrokerAccount(access.management, transport, name, access.vhost, new_password=new_password)
+        if account.known() is None:
             # Early, to have the name: what asks for it from now on finds it taken. One that is there keeps its
             # password until the host can be told another.
-            account()
+            account.renew()
         spec = access.spec(name, access.addresses, wish.settings, service=wish.service)
         installed = install_agent(
-            login.target, spec, bundle, heartbeats=heartbeats, observer=_tell_of_arrival, make_account=account
+            login.target, spec, bundle, heartbeats=heartbeats, observer=_tell_of_arrival, account=account
         )
     for notice in installed.notices:
         ctx.logger.warning("%s: %s", login.target.host, notice)

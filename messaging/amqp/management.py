@@ -14,7 +14,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Optional
 from urllib.parse import quote
@@ -42,6 +42,18 @@ class TopicPermissions:
     exchange: str
     write: str = "^$"
     read: str = "^$"
+
+
+SHA256 = "rabbit_password_hashing_sha256"
+
+
+@dataclass(frozen=True)
+class PasswordHash:
+    """What the broker keeps of a password: base64 of four random bytes (the salt) and the hash of salt and password."""
+
+    value: str = field(repr=False)
+    #: The broker's name of how it is made.
+    algorithm: str = SHA256
 
 
 class ManagementClient:
@@ -87,13 +99,14 @@ class ManagementClient:
         """Create an account, or give an existing one this password and these tags (``administrator`` …)."""
         self._put(f"/api/users/{_quote(name)}", {"password": password, "tags": ",".join(tags)})
 
-    def declare_user_by_hash(self, name: str, password_hash: str) -> None:
-        """Create an account, or change it, without learning its password.
+    def password_hash(self, name: str) -> Optional[PasswordHash]:
+        """Return what the broker keeps of an account's password; None if there is no such account."""
+        found = self._request("GET", f"/api/users/{_quote(name)}", missing_is_fine=True)
+        return None if found is None else PasswordHash(found["password_hash"], found["hashing_algorithm"])
 
-        `password_hash` is base64 of four random bytes (the salt) and the SHA-256 of salt and password.
-        """
-        algorithm = "rabbit_password_hashing_sha256"
-        body = {"password_hash": password_hash, "hashing_algorithm": algorithm, "tags": ""}
+    def declare_user_by_hash(self, name: str, password: PasswordHash) -> None:
+        """Create an account, or change it, without learning its password."""
+        body = {"password_hash": password.value, "hashing_algorithm": password.algorithm, "tags": ""}
         self._put(f"/api/users/{_quote(name)}", body)
 
     def delete_user(self, name: str) -> None:

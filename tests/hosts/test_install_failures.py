@@ -12,7 +12,6 @@ import paramiko
 import pytest
 
 from outrider.installer import (
-    AgentAccount,
     BrokerAccess,
     Bundle,
     HostKeys,
@@ -34,6 +33,7 @@ from outrider.plugins.ssh.access.errors import (
     HostUnreachable,
     LoginRefused,
 )
+from tests.support.accounts import RememberedAccount
 from tests.support.hosts import PASSWORDS, Host, StartHost
 from tests.support.installing import NoHeartbeats, service_pid, spec_of, target_of
 from tests.support.lines import Line, line_to
@@ -60,11 +60,7 @@ def bytes_of_each_step(line: Line, bundle: Bundle) -> dict[Step, int]:
 def test_ssh_cut_in_the_middle_of_each_step_is_named_and_the_next_run_gets_past_it(
     clean_host: Host, stand_in_bundle: Bundle
 ) -> None:
-    accounts: list[str] = []
-
-    def make_account() -> AgentAccount:
-        accounts.append("host-1")
-        return AgentAccount("host-1", "outrider-agent-host-1", "a new password")
+    account = RememberedAccount("host-1")
 
     with line_to(target_of(clean_host)) as line:
         sizes = bytes_of_each_step(line, stand_in_bundle)
@@ -77,7 +73,7 @@ def test_ssh_cut_in_the_middle_of_each_step_is_named_and_the_next_run_gets_past_
                 stand_in_bundle,
                 heartbeats=NoHeartbeats(),
                 observer=observer,
-                make_account=make_account,
+                account=account,
             )
 
         for number, step in enumerate(Step, 1):
@@ -96,7 +92,7 @@ def test_ssh_cut_in_the_middle_of_each_step_is_named_and_the_next_run_gets_past_
             assert caught.value.host in str(caught.value)
             assert caught.value.remedy
             if step in BEFORE_THE_HOST_IS_TOLD:
-                assert accounts == [], "the account of an agent that may be there was changed"
+                assert account.passwords == [], "the account of an agent that may be there was changed"
         agent = install()
     assert agent.service == "systemd"
     wait_until(lambda: service_pid(clean_host) != 0, 20, "the agent to run")

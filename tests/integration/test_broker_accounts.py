@@ -9,6 +9,7 @@ import pika
 import pika.exceptions
 import pytest
 
+from outrider.installer.account import BrokerAccount
 from outrider.installer.broker import (
     AgentAccount,
     account_name,
@@ -21,7 +22,9 @@ from outrider.installer.broker import (
 )
 from outrider.installer.errors import AgentNameInvalid
 from outrider.installer.onhost.bootstrap import hash_password
+from outrider.installer.onhost.configuration import fits
 from outrider.messaging.amqp import AmqpSettings, AmqpTransport
+from outrider.messaging.amqp.management import Permissions
 from outrider.messaging.topology import (
     CONTROL,
     HEARTBEATS,
@@ -171,6 +174,30 @@ def test_a_new_account_has_a_new_password(
     again = create_account(rabbitmq_vhost.management, transport, "a", vhost=rabbitmq_vhost.name)
     assert again.password != account.password
     assert again.password not in repr(again)
+
+
+def test_an_account_is_compared_with_the_hosts_password_kept_and_given_the_old_one_back(
+    rabbitmq_vhost: VirtualHost, transport: AmqpTransport, account: AgentAccount
+) -> None:
+    management = rabbitmq_vhost.management
+    own = BrokerAccount(management, transport, "a", rabbitmq_vhost.name)
+    known = own.known()
+    assert known is not None
+    assert fits(account.password, known.value, algorithm=known.algorithm)
+    assert known.value not in repr(known)
+    management.set_permissions(rabbitmq_vhost.name, account.username, Permissions())
+    own.keep()
+    assert management.permissions(rabbitmq_vhost.name, account.username) == agent_permissions("a")
+    assert own.known() == known
+
+    renewed = own.renew()
+    assert not fits(account.password, own.known().value, algorithm=known.algorithm)  # type: ignore[union-attr]
+    own.restore(known)
+    pika.BlockingConnection(pika.URLParameters(account.url(rabbitmq_vhost.url))).close()
+    with pytest.raises(pika.exceptions.AMQPError):
+        pika.BlockingConnection(pika.URLParameters(renewed.url(rabbitmq_vhost.url)))
+    assert management.permissions(rabbitmq_vhost.name, account.username) == agent_permissions("a")
+    assert BrokerAccount(management, transport, "nobody", rabbitmq_vhost.name).known() is None
 
 
 def test_an_agent_that_made_its_password_itself_has_the_same_rights(
