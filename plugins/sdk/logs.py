@@ -34,10 +34,16 @@ class ChannelHandler(logging.Handler):
 
 def operation_logger(name: str, channel: Channel) -> logging.Logger:
     """Return the logger of an attempt, at DEBUG, forwarding to `channel` alone."""
+    is_new = name not in logging.Logger.manager.loggerDict
     logger = logging.getLogger(name)
     detach(logger)
     logger.addHandler(ChannelHandler(channel))
-    logger.setLevel(logging.DEBUG)
+    if is_new:
+        # `setLevel` would have every logger of the process forget what it has decided by levels. By that of a logger
+        # which has just been made, none has; and a forked process would copy the memory of each.
+        logger.level = logging.DEBUG
+    else:
+        logger.setLevel(logging.DEBUG)
     logger.propagate = False
     return logger
 

@@ -136,6 +136,26 @@ def test_log_records_carry_level_name_and_traceback() -> None:
     assert not [h for h in logging.getLogger("ctx.task-1").handlers if isinstance(h, ChannelHandler)]
 
 
+def test_a_new_operations_logger_leaves_alone_what_others_have_decided() -> None:
+    other = logging.getLogger("some_plugin.module")
+    other.isEnabledFor(logging.INFO)
+    with made_up_context(task_id="first-of-its-name") as context:
+        assert context.logger.isEnabledFor(logging.DEBUG)
+    assert logging.INFO in other._cache  # type: ignore[attr-defined]
+
+
+def test_a_logger_that_an_operation_silenced_speaks_in_the_next_operation() -> None:
+    def silence(**_: Any) -> None:
+        ctx.logger.setLevel(logging.ERROR)
+        ctx.logger.info("not heard")
+
+    def speak(**_: Any) -> None:
+        ctx.logger.info("heard")
+
+    assert call(silence).logs == []
+    assert [line.message for line in call(speak).logs] == ["heard"]
+
+
 def test_the_plugin_is_a_text_with_details() -> None:
     plugin = {"name": "aws", "version": "3", "details": {"package_name": "aws-plugin", "properties": {"region": 1}}}
     with made_up_context(plugin=plugin):

@@ -9,6 +9,7 @@ Files that are added to ``~/.aws/models`` meanwhile are seen by the next runner.
 
 import sys
 from importlib import import_module
+from types import FunctionType, MethodType
 
 #: What the first look at `ctx` and the first log record import.
 EVERY_OPERATION = (
@@ -24,7 +25,7 @@ MOST_SERVICES = 6
 
 def read_aws_descriptions():
     """Have botocore read the files of the services that the plugin's modules are named after; returns the services."""
-    from botocore import session
+    from botocore import httpsession, session
 
     memories = _memories()
     maker = session.get_session()
@@ -38,58 +39,106 @@ def read_aws_descriptions():
         maker.create_client(service, region_name="us-east-1", **nobody)
     for memory in memories:
         memory.close()
+    # Each client has a TLS context of its own. This one knows no certificate and no connection yet.
+    _OneAhead(httpsession, "create_urllib3_context")
     return services
 
 
 def _memories():
     """Return the memories of all calls whose answers depend on files and code of botocore alone."""
-    from botocore import hooks, loaders
+    from botocore import client, hooks, loaders
 
-    def folders(loader):
-        return tuple(loader.search_paths)
+    def folders(loader, *args):
+        return (tuple(loader.search_paths), args) if type(loader) is loaders.Loader else None
 
-    def aliases(emitter):
+    def file(_loader, *args):
+        return args
+
+    def event(emitter, name):
         # Event names are translated by one table, unless somebody made an emitter with another.
-        return "names" if emitter._event_aliases is hooks.EVENT_ALIASES else None
+        return name if emitter._event_aliases is hooks.EVENT_ALIASES else None
 
-    def function(handler):
-        return handler if isinstance(handler, type(_memories)) else None
+    def service(creator, *args):
+        return folders(creator._loader, *args)
+
+    def model(_creator, service_model):
+        # By identity: a description that was read ahead is one model for all clients of a process.
+        return service_model
 
     return [
-        _Memory(loaders.JSONFileLoader, "load_file", lambda _loader: "files"),
+        _Memory(loaders.JSONFileLoader, "load_file", file),
         _Memory(loaders.Loader, "list_available_services", folders),
         _Memory(loaders.Loader, "list_api_versions", folders),
-        _Memory(hooks.EventAliaser, "_alias_event_name", aliases),
-        _Memory(hooks, "accepts_kwargs", function),
+        _Memory(hooks.EventAliaser, "_alias_event_name", event),
+        _Memory(hooks, "accepts_kwargs", _signature_of),
+        _Memory(client.ClientCreator, "_load_service_model", service),
+        # The methods of a client's class; who makes one may add some.
+        _Memory(client.ClientCreator, "_create_methods", model, hand_out=dict),
+        _Memory(client.ClientCreator, "_create_name_mapping", model),
     ]
+
+
+def _signature_of(handler):
+    """Return something that only callables with the same parameters have in common; None if that is not known."""
+    if getattr(handler, "__signature__", None) is not None:
+        return None
+    if isinstance(handler, MethodType):
+        handler = handler.__func__
+    elif not isinstance(handler, FunctionType):
+        handler = type(handler).__call__
+    if not isinstance(handler, FunctionType):
+        return None
+    # A closure is made anew each time, from the same code.
+    return handler if handler.__closure__ is None else handler.__code__
 
 
 class _Memory:
     """In place of a method or function: gives the same answer again to whom it would be the same; learns until closed.
 
-    `kind_of` tells from the first argument who gets the same answers; None if they are not to be kept.
+    `key_of` tells from the arguments which calls have the same answer; None if this call's is not to be kept.
+    `hand_out` makes from what is kept what a caller may change.
+
+    A key is best a text, or an object of which there is one: to compare it then writes to no page of memory that an
+    operation's process shares with its runner.
     """
 
-    def __init__(self, owner, name, kind_of):
+    def __init__(self, owner, name, key_of, hand_out=None):
         self._original = getattr(owner, name)
-        self._kind_of = kind_of
+        self._key_of = key_of
+        self._hand_out = hand_out
         self._known = {}
         self._learns = True
-        setattr(owner, name, lambda first, *args: self.answer(first, args))
+        setattr(owner, name, lambda *args, **named: self.answer(args, named))
 
     def close(self):
         """Learn nothing more: a process that runs one operation would only fill its memory."""
         self._learns = False
 
-    def answer(self, first, args):
+    def answer(self, args, named):
         """Return what is known, else ask the original."""
-        kind = self._kind_of(first)
-        answer = self._known.get((kind, args))
+        key = None if named else self._key_of(*args)
+        answer = None if key is None else self._known.get(key)
         if answer is None:
-            answer = self._original(first, *args)
-            if self._learns and kind is not None and answer is not None:
-                self._known[kind, args] = answer
-        return answer
+            answer = self._original(*args, **named)
+            if not self._learns or key is None or answer is None:
+                return answer
+            self._known[key] = answer
+        return answer if self._hand_out is None else self._hand_out(answer)
+
+
+class _OneAhead:
+    """In place of a function: has called it once without arguments, and gives that to the first who does the same."""
+
+    def __init__(self, owner, name):
+        self._original = getattr(owner, name)
+        self._made = [self._original()]
+        setattr(owner, name, lambda *args, **named: self.answer(args, named))
+
+    def answer(self, args, named):
+        """Return what was made, once, else ask the original."""
+        if args or named or not self._made:
+            return self._original(*args, **named)
+        return self._made.pop()
 
 
 def _services(available):
