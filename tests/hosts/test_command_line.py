@@ -12,6 +12,7 @@ import pytest
 
 from outrider.installer import Bundle
 from outrider.plugins.ssh.access.hostkeys import fingerprint
+from tests.support.agent_bundles import UNABLE, variant
 from tests.support.blueprint_hosts import FleetService
 from tests.support.hosts import Host, StartHost
 from tests.support.installing import service_pid
@@ -44,8 +45,11 @@ def outrider(fleet_service: FleetService, tmp_path: Path) -> Outrider:
 
 
 def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
-    outrider: Outrider, clean_host: Host, agent_bundle: Bundle
+    outrider: Outrider, fleet_service: FleetService, clean_host: Host, agent_bundle: Bundle, tmp_path: Path
 ) -> None:
+    def agent_and_account() -> tuple[int, object]:
+        return service_pid(host), fleet_service.node.management.password_hash(f"outrider-agent-{agent_id}")
+
     host = clean_host
     way = [f"root@{host.address}", "--key", str(host.private_key), "--fingerprint", fingerprint(host.host_key())]
     bundle = ["--bundle", str(agent_bundle.path)]
@@ -60,6 +64,9 @@ def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
     assert "an agent runs on 1 of 1 host" in installed.stdout
     assert "heartbeat" in installed.stderr
     assert f"its agent {agent_id}: active" in outrider("agent", "doctor", *way, *bundle).stdout
+    before = agent_and_account()
+    assert "an agent runs on 1 of 1 host" in outrider("agent", "install", *way, *bundle).stdout
+    assert agent_and_account() == before
 
     done = outrider("exec", "hostname; ctx returns $(hostname)", "--on", agent_id, "--json")
     assert json.loads(done.stdout)["value"] == host.ask("hostname")
@@ -76,6 +83,17 @@ def test_a_host_gets_an_agent_runs_an_operation_and_is_clean_again(
     upgraded = outrider("agent", "upgrade", "--all", *bundle)
     assert "had it already" in upgraded.stdout
     assert "1 of 1 agents run the bundle's version" in upgraded.stdout
+
+    active = host.ask("readlink /opt/outrider/agent/current")
+    unable = variant(agent_bundle, tmp_path, version="9.4.0", agent_main=UNABLE)
+    rolled_back = outrider("agent", "upgrade", *way, "--bundle", str(unable.path), code=1)
+    assert "the test operation failed" in rolled_back.stderr
+    assert "this build can run nothing" in rolled_back.stderr
+    assert host.ask("readlink /opt/outrider/agent/current") == active
+    able = variant(agent_bundle, tmp_path, version="9.5.0")
+    assert "upgraded 1 of 1 host" in outrider("agent", "upgrade", *way, "--bundle", str(able.path)).stdout
+    assert host.ask("readlink /opt/outrider/agent/current") == "versions/9.5.0"
+    assert agent_and_account()[1] == before[1]
 
     outrider("agent", "uninstall", *way, *bundle)
     assert not host.exists("/opt/outrider")

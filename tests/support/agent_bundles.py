@@ -49,6 +49,23 @@ while not stop:
 '''
 #: An agent that ends at once, with a word in its log.
 BROKEN = 'import sys\nsys.exit("this build is broken")\n'
+#: The agent as it is, apart from its operations, of which it can run none: it starts, and reports as ever.
+UNABLE = (
+    (Path(__file__).parents[2] / "agent" / "__main__.py")
+    .read_text(encoding="utf-8")
+    .replace(
+        'if __name__ == "__main__":',
+        """
+from outrider.agent.errors import PreparationFailed
+from outrider.agent.launch import Launcher
+
+def unable(launcher, attempt):
+    raise PreparationFailed("Unable", "this build can run nothing", recoverable=False)
+
+Launcher._environment = unable
+if __name__ == "__main__":""",
+    )
+)
 
 
 @pytest.fixture(scope="session")
