@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from outrider.dispatcher.clock import Clock
+from outrider.dispatcher.foreign_text import storable_json
 from outrider.dispatcher.signals import (
     BrokerChanged,
     DeadLetterArrived,
@@ -69,7 +70,7 @@ class Consumers:
     def _handler(self, convert: Callable[[Message, Delivery], Signal | None]) -> Callable[[Delivery], None]:
         def handle(delivery: Delivery) -> None:
             try:
-                message = decode(delivery.body)
+                message = decode(storable_json(delivery.body))
             except DecodeError as error:
                 delivery.reject(str(error))
                 return
