@@ -123,7 +123,7 @@ def run_process(  # noqa: PLR0913 - keyword-only; each is one setting of a proce
         "stderr": subprocess.STDOUT if stderr_to_stdout else subprocess.PIPE,
         "start_new_session": True,
     }
-    process = _started(command, program, options)
+    process, by_shell = _started(command, program, options)
     streams = {}
     for pipe, log in ((process.stdout, log_stdout), (process.stderr, log_stderr)):
         if pipe is not None:
@@ -137,16 +137,22 @@ def run_process(  # noqa: PLR0913 - keyword-only; each is one setting of a proce
             raise
     for stream in tails:
         stream.finish()
-    return Finished(process.returncode, tails[0].tail, "" if stderr_to_stdout else tails[1].tail)
+    code = process.returncode
+    if code < 0 and not by_shell:
+        # One that a signal ended: as the shell tells it.
+        code = 128 - code
+    return Finished(code, tails[0].tail, "" if stderr_to_stdout else tails[1].tail)
 
 
-def _started(command: str, program: Optional[str], options: dict[str, Any]) -> subprocess.Popen[bytes]:
+def _started(command: str, program: Optional[str], options: dict[str, Any]) -> tuple[subprocess.Popen[bytes], bool]:
+    """Start the command; also return whether it is a shell that runs it."""
     if program is not None:
         # A file without a first line that names its interpreter, or with one that is not there, is the shell's to run,
         # or to complain about.
         with suppress(OSError):
-            return subprocess.Popen([program], **options)
-    return subprocess.Popen(command, shell=True, **options)  # noqa: S602 - a script's arguments are written for the shell, by the blueprint's author
+            return subprocess.Popen([program], **options), False
+    # A script's arguments are written for the shell, by the blueprint's author.
+    return subprocess.Popen(command, shell=True, **options), True  # noqa: S602 - see above
 
 
 def _pump(

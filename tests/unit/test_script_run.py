@@ -208,10 +208,11 @@ def test_the_shell_runs_what_names_no_interpreter_and_complains_of_one_that_is_n
     assert (failed.error["exit_code"], failed.error["recoverable"]) == (127, True)
 
 
-def test_a_script_that_was_killed_says_by_which_signal() -> None:
-    failed = shell("kill -KILL $$")
-    assert failed.error is not None
-    assert "ended by signal 9" in failed.error["message"]
+def test_a_script_that_was_killed_has_the_exit_code_that_shells_tell() -> None:
+    for more in ({}, {"process": {"args": ["x"]}}):
+        failed = shell("kill -KILL $$", inputs=more)
+        assert failed.error is not None
+        assert failed.error["exit_code"] == 137
 
 
 def test_scripts_of_one_operation_have_folders_of_their_own() -> None:
