@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from outrider.cli.local import opened
 from outrider.cli.settings import CommandSettings
-from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import DispatcherError
 from outrider.installer import GateFailed, TestOperation
 from outrider.messaging.errors import MessagingError
+
+# What looks at hosts shares a module with what upgrades them, and needs no engine.
+if TYPE_CHECKING:
+    from outrider.dispatcher.dispatcher import Dispatcher
 
 #: The agent has just started, and its host may be busy; the script itself does nothing.
 TEST_SECONDS = 90.0
