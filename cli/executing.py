@@ -95,7 +95,7 @@ def what_to_run(work: Sequencing, asked: Asked, inputs: dict[str, object], *, qu
         return Operation(entry, asked.operation, inputs, asked.timeout_seconds)
     from outrider.cli.plugin import show_progress
 
-    # What is built lies in this home's files: a dispatcher elsewhere might not have them.
+    # What is built lies in this home's files: a dispatcher elsewhere might not have them, so it is run from here.
     own = work.begin_own()
     builder = SourceBuilder(own.dispatcher.content, work.settings.home.builds, None if quiet else show_progress)
     built = builder({"name": path.stem, "source": path.name}, path.parent)

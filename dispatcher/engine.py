@@ -123,6 +123,8 @@ class Engine:
         self._suspicion = Suspicion()
         self._turn: Turn | None = None
         self._look_at, self._renew_at = 0.0, 0.0
+        #: Whether the last look found as many executions as there was room for: there may be more.
+        self._full = False
         self._last_turn: float | None = None
         self._started_at = 0.0
         self._stopping = threading.Event()
@@ -294,9 +296,10 @@ class Engine:
         ownership.release_waiting(turn.connection, now=turn.stored_now)
         # Those that wait for others leave them their places: a deployment with many inside would wait without end.
         room = self.settings.max_executions - sum(not run.leads for run in self._runs.values())
-        if room > 0:
-            for execution_id in ownership.claim(turn.connection, self.id, now=turn.stored_now, limit=room):
-                self._adopt(turn, execution_id)
+        claimed = ownership.claim(turn.connection, self.id, now=turn.stored_now, limit=room) if room > 0 else []
+        self._full = len(claimed) >= room
+        for execution_id in claimed:
+            self._adopt(turn, execution_id)
         for execution_id, kind in executions.cancel_requests(turn.connection, self.id).items():
             run = self._runs.get(execution_id)
             if run is not None and run.cancel is not kind and turn.own(run):
@@ -313,17 +316,19 @@ class Engine:
 
     def _renew(self, turn: Turn) -> None:
         self._renew_at = turn.now + self.settings.owner_renewal_seconds
-        self._started_at = self._started_at or turn.stored_now
-        lease_until = turn.stored_now + self.settings.owner_lease_seconds
-        member = Member(
+        ownership.renew(turn.connection, self.member(turn.stored_now))
+        ownership.forget_dead(turn.connection, before=turn.stored_now - 3600.0)
+
+    def member(self, stored_now: float) -> Member:
+        """Return this dispatcher with a whole lease from now on, by the store's clock."""
+        self._started_at = self._started_at or stored_now
+        return Member(
             id=self.id,
             host=socket.gethostname(),
             version=__version__,
             started_at=self._started_at,
-            lease_until=lease_until,
+            lease_until=stored_now + self.settings.owner_lease_seconds,
         )
-        ownership.renew(turn.connection, member)
-        ownership.forget_dead(turn.connection, before=turn.stored_now - 3600.0)
 
     def _adopt(self, turn: Turn, execution_id: str) -> None:
         """Take up an execution that was just claimed."""
@@ -393,10 +398,12 @@ class Engine:
         ended = [run for run in turn.owned.values() if run.ended and self._runs.get(run.id) is run]
         for run in ended:
             self._drop(run)
-        if ended:
-            # A queued execution of the same deployment need not wait for the next look.
+        if not ended:
+            return
+        if self._full or any(run.model is not None for run in ended):
+            # One that found no place here, or is queued behind one of the same deployment, need not wait for the time.
             self._look_at = turn.now
-            self.on_end([run.id for run in ended])
+        self.on_end([run.id for run in ended])
 
     def _drop(self, run: Run) -> None:
         self._runs.pop(run.id, None)

@@ -52,7 +52,8 @@ def restore(turn: Turn, execution_id: str, planner: Planner, settings: EngineSet
     run = Run(execution, _workflow(planner, execution, view), model, resources=resources)
     run.finished_operations, run.total_operations = execution.finished_operations, execution.total_operations
     restored = Restored(run)
-    stored_graphs = graphs.of_execution(connection, execution_id)
+    # A start is stored with the first graph, so one that was never started has none.
+    stored_graphs = [] if execution.started_at is None else graphs.of_execution(connection, execution_id)
     _place(run, stored_graphs)
     if model is not None and execution.started_at is None and not execution.force:
         require_available(execution.workflow, view)

@@ -43,8 +43,12 @@ def get(connection: Connection, agent_id: str) -> Agent:
 
 def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Agent]:
     """Return the agents of `ids` that are known."""
-    rows = connection.execute(sa.select(AGENTS).where(AGENTS.c.id.in_(ids)))
-    return {row.id: _record(row) for row in rows}
+    if not ids:
+        return {}
+    return {row.id: _record(row) for row in connection.execute(_BY_IDS, {"ids": list(ids)})}
+
+
+_BY_IDS = sa.select(AGENTS).where(AGENTS.c.id.in_(sa.bindparam("ids", expanding=True)))
 
 
 def listed(connection: Connection, *, tenant: str | None = None) -> list[Agent]:

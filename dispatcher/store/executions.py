@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -35,6 +35,11 @@ class Status(str, Enum):
 ENDED = frozenset({Status.TERMINATED, Status.FAILED, Status.CANCELLED})
 #: Holds its deployment: another one is refused or queued meanwhile.
 ACTIVE = frozenset({Status.PENDING, Status.STARTED, Status.CANCELLING, Status.FORCE_CANCELLING, Status.KILL_CANCELLING})
+
+
+def is_active(table: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return the condition that an execution of the table holds its deployment; for statements that are kept."""
+    return sa.or_(*(table.c.status == status.value for status in sorted(ACTIVE)))
 
 
 class Cancel(str, Enum):
@@ -114,16 +119,26 @@ def insert(connection: Connection, execution: Execution, *, now: float) -> Execu
             )
         if holder is not None:
             status = Status.QUEUED
-    row = {name: getattr(execution, name) for name in Execution.__dataclass_fields__}
-    row |= {
-        "status": status.value,
+    row = _row(replace(execution, status=status, created_at=execution.created_at or now))
+    insert_new(connection, EXECUTIONS, row, kind="execution", name=execution.id)
+    return get(connection, execution.id)
+
+
+def insert_free(connection: Connection, new: Sequence[Execution], *, now: float) -> list[Execution]:
+    """Store new executions that wait for nothing: without a deployment, under fresh ids; return them as stored."""
+    stored = [replace(execution, created_at=now) for execution in new]
+    bulk.write(connection, _INSERT, [_row(execution) for execution in stored])
+    return stored
+
+
+def _row(execution: Execution) -> dict[str, Any]:
+    row = {name: getattr(execution, name) for name in _NAMES}
+    return row | {
+        "status": execution.status.value,
         "cancel": None,
         "parameters": jsontext.dump(execution.parameters),
         "details": jsontext.dump(execution.details),
-        "created_at": execution.created_at or now,
     }
-    insert_new(connection, EXECUTIONS, row, kind="execution", name=execution.id)
-    return get(connection, execution.id)
 
 
 def _lock_deployment(connection: Connection, tenant: str, deployment_id: str) -> None:
@@ -134,10 +149,10 @@ def _lock_deployment(connection: Connection, tenant: str, deployment_id: str) ->
 
 def get(connection: Connection, execution_id: str) -> Execution:
     """Return one execution; raises `NotFound`."""
-    row = connection.execute(sa.select(EXECUTIONS).where(EXECUTIONS.c.id == execution_id)).one_or_none()
-    if row is None:
+    found = bulk.row(connection, _BY_ID, {"b_id": execution_id})
+    if found is None:
         raise NotFound("execution", execution_id)
-    return of_row(row)
+    return _record(dict(zip(_NAMES, found, strict=True)))
 
 
 def ended_of(connection: Connection, ids: Collection[str]) -> dict[str, Execution]:
@@ -254,12 +269,7 @@ def update_owned(connection: Connection, execution: Execution, values: Mapping[s
 
 def cancel_requests(connection: Connection, owner: str) -> dict[str, Cancel]:
     """Return the cancels that were asked for of one owner's running executions."""
-    query = sa.select(EXECUTIONS.c.id, EXECUTIONS.c.cancel).where(
-        EXECUTIONS.c.owner == owner,
-        EXECUTIONS.c.cancel.is_not(None),
-        EXECUTIONS.c.status.in_([status.value for status in ACTIVE]),
-    )
-    return {row.id: Cancel(row.cancel) for row in connection.execute(query)}
+    return {execution_id: Cancel(kind) for execution_id, kind in bulk.rows(connection, _CANCELS, {"b_owner": owner})}
 
 
 def delete(connection: Connection, ids: Sequence[str]) -> None:
@@ -269,9 +279,25 @@ def delete(connection: Connection, ids: Sequence[str]) -> None:
 
 def of_row(row: Row[Any]) -> Execution:
     """Return a row of the table as a record."""
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    return _record(dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+
+
+def _record(values: dict[str, Any]) -> Execution:
     values["parameters"] = jsontext.load(values["parameters"])
     values["details"] = jsontext.load(values["details"])
     values["status"] = Status(values["status"])
     values["cancel"] = None if values["cancel"] is None else Cancel(values["cancel"])
+    for name in ("dry_run", "force", "queue", "outside"):
+        values[name] = bool(values[name])
     return Execution(**values)
+
+
+# What the engine, and whoever waits for it, asks for all the time: made and compiled once.
+_NAMES = tuple(Execution.__dataclass_fields__)
+_INSERT = sa.insert(EXECUTIONS)
+_BY_ID = sa.select(*(EXECUTIONS.c[name] for name in _NAMES)).where(EXECUTIONS.c.id == sa.bindparam("b_id"))
+_CANCELS = sa.select(EXECUTIONS.c.id, EXECUTIONS.c.cancel).where(
+    EXECUTIONS.c.owner == sa.bindparam("b_owner"),
+    EXECUTIONS.c.cancel.is_not(None),
+    is_active(EXECUTIONS),
+)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from outrider.dispatcher.store import jsontext
+from outrider.dispatcher.store import bulk, jsontext
 from outrider.dispatcher.store.schema import GRAPHS
 
 
@@ -44,7 +44,7 @@ def insert(connection: Connection, graph: StoredGraph) -> None:
         "subgraphs": jsontext.dump(graph.subgraphs),
         "after": jsontext.dump(graph.after),
     }
-    connection.execute(sa.insert(GRAPHS), row)
+    bulk.write(connection, _INSERT, [row])
 
 
 def of_execution(connection: Connection, execution_id: str) -> list[StoredGraph]:
@@ -60,7 +60,7 @@ def exists(connection: Connection, graph_id: str) -> bool:
 
 def set_state(connection: Connection, graph_id: str, state: GraphState) -> None:
     """Store what became of a stage."""
-    connection.execute(sa.update(GRAPHS).where(GRAPHS.c.id == graph_id).values(state=state.value))
+    bulk.change(connection, _SET_STATE, {"b_id": graph_id, "b_state": state.value})
 
 
 def set_subgraphs(connection: Connection, graph_id: str, subgraphs: Mapping[str, Any]) -> None:
@@ -74,3 +74,8 @@ def _record(row: Row[Any]) -> StoredGraph:
     values["subgraphs"] = jsontext.load(values["subgraphs"])
     values["after"] = tuple(jsontext.load(values["after"]))
     return StoredGraph(**values)
+
+
+# Every stage of every execution is stored and closed: made and compiled once.
+_INSERT = sa.insert(GRAPHS)
+_SET_STATE = sa.update(GRAPHS).where(GRAPHS.c.id == sa.bindparam("b_id")).values(state=sa.bindparam("b_state"))

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.store import bulk, tokens
 from outrider.dispatcher.store.database import upsert
-from outrider.dispatcher.store.executions import ACTIVE, Status
+from outrider.dispatcher.store.executions import ACTIVE, Status, is_active
 from outrider.dispatcher.store.schema import DISPATCHERS, EXECUTIONS
 
 
@@ -52,24 +52,14 @@ def forget_dead(connection: Connection, *, before: float) -> None:
 
 
 def claim(connection: Connection, dispatcher_id: str, *, now: float, limit: int) -> list[str]:
-    """Take executions that nobody owns or whose owner's lease is over; return their ids."""
-    living = sa.select(DISPATCHERS.c.id).where(DISPATCHERS.c.lease_until >= now)
-    free = (
-        sa.select(EXECUTIONS.c.id)
-        .where(EXECUTIONS.c.status.in_([status.value for status in ACTIVE]), ~EXECUTIONS.c.outside)
-        .where(sa.or_(EXECUTIONS.c.owner.is_(None), EXECUTIONS.c.owner.not_in(living)))
-        .order_by(EXECUTIONS.c.created_at)
-        .limit(limit)
-    )
-    if connection.dialect.name != "sqlite":
-        free = free.with_for_update(skip_locked=True)
-    ids = list(connection.execute(free).scalars())
-    if ids:
-        connection.execute(
-            sa.update(EXECUTIONS)
-            .where(EXECUTIONS.c.id.in_(ids))
-            .values(owner=dispatcher_id, owner_epoch=EXECUTIONS.c.owner_epoch + 1)
-        )
+    """Take executions that nobody owns, whose owner's lease is over, or that were made for this one; return their ids.
+
+    One that was made for a dispatcher names it from its start, and has the epoch 0 until it is taken.
+    """
+    statement = _FREE if connection.dialect.name == "sqlite" else _FREE_LOCKED
+    values = {"b_owner": dispatcher_id, "b_now": now, "b_limit": limit}
+    ids = [execution_id for (execution_id,) in bulk.rows(connection, statement, values)]
+    bulk.write(connection, _TAKE, [{"b_id": execution_id, "b_owner": dispatcher_id} for execution_id in ids])
     return ids
 
 
@@ -96,7 +86,7 @@ def release_waiting(connection: Connection, *, now: float) -> None:
 def _release_free() -> sa.Update:
     held, earlier = EXECUTIONS.alias("held"), EXECUTIONS.alias("earlier")
     same = (EXECUTIONS.c.tenant == held.c.tenant) & (EXECUTIONS.c.deployment_id == held.c.deployment_id)
-    busy = sa.exists().where(same, sa.or_(*(held.c.status == status.value for status in ACTIVE)))
+    busy = sa.exists().where(same, is_active(held))
     before = sa.exists().where(
         earlier.c.tenant == EXECUTIONS.c.tenant,
         earlier.c.deployment_id == EXECUTIONS.c.deployment_id,
@@ -121,3 +111,24 @@ _QUEUE_DUE = (
     .values(status=Status.QUEUED.value)
 )
 _RELEASE_FREE = _release_free()
+_FREE = (
+    sa.select(EXECUTIONS.c.id)
+    .where(is_active(EXECUTIONS), ~EXECUTIONS.c.outside)
+    .where(
+        sa.or_(
+            EXECUTIONS.c.owner.is_(None),
+            sa.and_(EXECUTIONS.c.owner == sa.bindparam("b_owner"), EXECUTIONS.c.owner_epoch == 0),
+            EXECUTIONS.c.owner.not_in(
+                sa.select(DISPATCHERS.c.id).where(DISPATCHERS.c.lease_until >= sa.bindparam("b_now"))
+            ),
+        )
+    )
+    .order_by(EXECUTIONS.c.created_at)
+    .limit(sa.bindparam("b_limit"))
+)
+_FREE_LOCKED = _FREE.with_for_update(skip_locked=True)
+_TAKE = (
+    sa.update(EXECUTIONS)
+    .where(EXECUTIONS.c.id == sa.bindparam("b_id"))
+    .values(owner=sa.bindparam("b_owner"), owner_epoch=EXECUTIONS.c.owner_epoch + 1)
+)

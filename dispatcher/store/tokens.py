@@ -92,7 +92,10 @@ def delete(connection: Connection, token_id: str) -> None:
 
 def delete_of_executions(connection: Connection, execution_ids: Sequence[str]) -> None:
     """Make the tokens of executions void, for good: also if one of them is resumed later."""
-    connection.execute(sa.delete(TOKENS).where(TOKENS.c.execution_id.in_(execution_ids)))
+    connection.execute(_DELETE_OF_EXECUTIONS, {"ids": list(execution_ids)})
+
+
+_DELETE_OF_EXECUTIONS = sa.delete(TOKENS).where(TOKENS.c.execution_id.in_(sa.bindparam("ids", expanding=True)))
 
 
 def delete_expired(connection: Connection, *, now: float) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from outrider.dispatcher import wishes
 from outrider.dispatcher.errors import AlreadyExists, ExecutionRunning, SchemaTooNew, VersionConflict
 from outrider.dispatcher.store import agents, events, executions, instances, ownership, tenants
 from outrider.dispatcher.store.agents import Agent
@@ -106,6 +107,32 @@ def test_claims_give_an_execution_to_one_and_adoption_raises_the_epoch(database:
         assert not executions.update_owned(connection, first, {"error": "written by the dead"})
         assert executions.update_owned(connection, second, {})
         assert executions.get(connection, asked.id).error is None
+
+
+def test_one_that_was_made_for_a_dispatcher_is_claimed_by_no_other_while_that_one_lives(database: Database) -> None:
+    def alive(now: float) -> Member:
+        return member("one", now + 30.0)
+
+    def claimed(name: str, now: float) -> list[str]:
+        with database.begin() as connection:
+            return ownership.claim(connection, name, now=now, limit=10)
+
+    plugin = {"name": "p", "source": "p.py", "built": {}}
+    asked = wishes.start_operations(database, ["a", "b"], plugin, "p.f", timeout=None, tenant="t", owner=alive)
+    now = asked[0].created_at
+    assert claimed("two", now) == []
+    assert set(claimed("one", now)) == {each.id for each in asked}
+    assert claimed("one", now) == [], "it has them"
+    assert set(claimed("two", now + 31.0)) == {each.id for each in asked}, "one is dead"
+    with database.read() as connection:
+        stored = [executions.get(connection, each.id) for each in asked]
+    assert [(each.owner, each.owner_epoch, each.details["direct"]["agent"]) for each in stored] == [
+        ("two", 2, "a"),
+        ("two", 2, "b"),
+    ]
+    assert [(each.id, each.created_at, each.details) for each in stored] == [
+        (each.id, each.created_at, each.details) for each in asked
+    ]
 
 
 def test_a_record_of_an_attempt_is_stored_once(database: Database) -> None:
