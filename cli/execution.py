@@ -45,6 +45,8 @@ EXIT_CODES = {
 
 def find(database: Database, prefix: str) -> Execution:
     """Return the execution whose id begins with `prefix`, or end the command."""
+    if not prefix:
+        fail("the execution's id is empty; see: outrider execution list")
     with database.read() as connection:
         found = [one for one in executions.listed(connection) if one.id.startswith(prefix)]
     if len(found) != 1:

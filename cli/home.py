@@ -52,7 +52,13 @@ class Home:
 
     def make(self) -> Home:
         """Create the folder, readable by its owner only; returns itself."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            # Loads what draws on terminals, which `--version` does without.
+            from outrider.cli.output import fail
+
+            fail(f"the folder for the state, {self.path}, cannot be made: {error.strerror}; name another in {VARIABLE}")
         return self
 
 

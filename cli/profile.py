@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import getpass
+import ssl
 import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import typer
 
@@ -38,15 +39,17 @@ def add(
     see. Passwords are not kept; the profile's file can be read by its owner only.
     """
     address = urlsplit(url)
-    if address.scheme not in ("http", "https") or not address.netloc:
+    if address.scheme not in ("http", "https") or not address.hostname or not _port_is_right(address):
         fail(f"{url!r} is no address of a manager: write https://manager.example:8099")
+    if ca is not None and address.scheme != "https":
+        fail(f"--ca is for https, and {url} is plain HTTP")
     given = secret(f"password of {user}" if user else "token")
     profile = Profile(
         name=checked(name),
         url=f"{address.scheme}://{address.netloc}",
         token="" if user else given,
         tenant=tenant,
-        authority=ca.read_text(encoding="ascii") if ca else None,
+        authority=_authority(ca) if ca else None,
     )
     try:
         with closing(ManagerClient(profile)) as client:
@@ -69,6 +72,24 @@ def add(
     profiles.save(profile)
     profiles.use(name)
     console.print(f"{profile.url} answers (API of {version}) and is in use; back with: outrider profile use {LOCAL}")
+
+
+def _port_is_right(address: SplitResult) -> bool:
+    try:
+        return address.port != 0
+    except ValueError:
+        return False
+
+
+def _authority(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="ascii")
+        ssl.create_default_context(cadata=text)
+    except (ValueError, ssl.SSLError):
+        fail(f"--ca {file} holds no certificate in PEM: the manager's own lies in tls/ca.pem of its home folder")
+    except OSError as error:
+        fail(f"--ca {file} cannot be read: {error.strerror}")
+    return text
 
 
 def secret(what: str) -> str:

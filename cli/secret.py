@@ -27,12 +27,16 @@ ValueFile = Annotated[Path | None, typer.Option("--file", "-f", exists=True, hel
 
 def read_value(name: str, file: Path | None) -> str:
     """Return a secret's value from a file, a prompt or a pipe; ends the command if there is none."""
-    if file is not None:
-        value = file.read_text(encoding="utf-8")
-    elif sys.stdin.isatty():
+    if file is None and sys.stdin.isatty():
         value = getpass.getpass(f"value of {name}: ")
     else:
-        value = sys.stdin.read().removesuffix("\n")
+        content = sys.stdin.buffer.read() if file is None else file.read_bytes()
+        try:
+            value = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            fail(f"the value of {name} is no text in UTF-8 (byte {error.start}): encode it, say with base64")
+        if file is None:
+            value = value.removesuffix("\n")
     if not value:
         fail(f"the value of {name} is empty; nothing was stored")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import threading
@@ -46,6 +47,8 @@ from outrider.plugins.wagons import WagonError
 #: How long an agent may fetch what a task names.
 FILES_TOKEN_SECONDS = 24 * 3600.0
 LOOPBACK = "127.0.0.1:8099"
+#: A host's name or an IPv4 address; the scheme and the port are --listen's.
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 def up(
@@ -135,8 +138,12 @@ def manager_settings(
 ) -> ManagerSettings:
     """Return where and how to serve: TLS by default wherever others can reach it, with a certificate made if needed."""
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         fail(f"--listen {listen!r} is not of the form ADDRESS:PORT, such as {LOOPBACK} or 0.0.0.0:443")
+    if tls and plain_http:
+        fail("--tls and --plain-http contradict each other")
+    if advertise is not None and not _NAME.fullmatch(advertise):
+        fail(f"--advertise {advertise!r} is no host's name or address: write it alone, such as manager.example")
     settings = ManagerSettings(host=host.strip("[]"), port=int(port), advertise=advertise, allow_plain_http=plain_http)
     certificate, key = own
     if certificate is None and (tls or settings.problems()):
@@ -204,10 +211,11 @@ def greet(home: Home, serving: ManagerSettings, password: str | None) -> None:
     if password is not None:
         kept.unlink(missing_ok=True)
         create_file(kept, f"{password}\n".encode())
-    console.print(f"Outrider is at {serving.url} (state in {home.path})", soft_wrap=True)
+    console.print(f"Outrider is at {serving.url} (state in {home.path})", soft_wrap=True, markup=False)
     if password is not None:
         console.print(f"log in as admin with the password {password}", soft_wrap=True, markup=False)
-        console.print(f"it is shown this once, and kept in {kept}: change it, then delete the file", soft_wrap=True)
+        notice = f"it is shown this once, and kept in {kept}: change it, then delete the file"
+        console.print(notice, soft_wrap=True, markup=False)
     secure = f" --ssl -c {serving.authority}" if serving.authority else (" --ssl" if serving.certificate else "")
     console.print("next: open the page in a browser, or", soft_wrap=True)
     console.print(

@@ -5,9 +5,10 @@ Texts like ``"true"`` are taken for booleans, as `executions start` sends them.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Json = dict[str, Any]
 
@@ -18,6 +19,18 @@ def _no_nul(text: str) -> str:
     return text
 
 
+NO_TEXT = "holds half of a character (a surrogate, \\ud800 to \\udfff, without its other half), which is no text"
+
+
+def encodable(value: Any) -> bool:
+    """Tell whether all texts in decoded JSON can be written as UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 #: A text that databases can hold, of a length that people write.
 Text = Annotated[str, AfterValidator(_no_nul), Field(max_length=4096)]
 
@@ -26,6 +39,14 @@ class Body(BaseModel):
     """What all bodies have in common."""
 
     model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_only(cls, sent: Any) -> Any:
+        """Refuse what JSON can write and no store, file or answer can hold."""
+        if isinstance(sent, dict) and not encodable(sent):
+            raise ValueError(NO_TEXT)
+        return sent
 
 
 class TokenBody(Body):
@@ -39,6 +60,13 @@ class VisibilityBody(Body):
     """`PATCH …/set-visibility`."""
 
     visibility: Literal["private", "tenant", "global"]
+
+
+class SiteBody(Body):
+    """`POST /deployments/{id}/set-site`."""
+
+    site_name: Text | None = None
+    detach_site: bool = False
 
 
 class ForceBody(Body):
@@ -166,6 +194,14 @@ class EventsBody(Body):
     events: list[Json] | None = None
     logs: list[Json] | None = None
     execution_id: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_only(cls, sent: Any) -> Any:
+        """Mend what is no text: an operation must not fail for a file's name that it logs."""
+        if not isinstance(sent, dict) or encodable(sent):
+            return sent
+        return json.loads(json.dumps(sent, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 class EvaluateBody(Body):

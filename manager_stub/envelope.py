@@ -80,8 +80,14 @@ def without_places(text: str) -> str:
     return _UPLOADS.sub("", text)
 
 
-def _unreadable(_request: Request, error: Exception) -> Response:
+def _unreadable(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
+    kind = request.headers.get("content-type", "")
+    if "json" not in kind.lower() and any(each["loc"] == ("body",) for each in error.errors()):
+        # What curl sends with -d says that it is a form.
+        said = f"says that it is {kind[:80]!r}" if kind else "does not say what it is"
+        remedy = "send JSON with the header Content-Type: application/json"
+        return envelope(400, "bad_parameters_error", f"the body {said}: {remedy}")
     found = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()]
     return envelope(400, "bad_parameters_error", "; ".join(found))
 

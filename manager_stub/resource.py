@@ -180,7 +180,7 @@ def _filters(resource: Resource, listing: ListCall) -> list[sa.ColumnElement[boo
             conditions.append(_equals(resource, name, values))
         else:
             known = ", ".join(sorted({*resource.columns, *resource.conditions}))
-            raise BadRequest(f"a {resource.kind} cannot be filtered by {name!r}; it can be by: {known}")
+            raise BadRequest(f"{resource.kind}s cannot be filtered by {name!r}; they can be by: {known}")
     if listing.search and resource.search:
         conditions.append(resource.columns[resource.search].contains(listing.search, autoescape=True))
     return conditions
@@ -216,7 +216,7 @@ def _order(resource: Resource, listing: ListCall) -> list[sa.ColumnElement[Any]]
         if name.startswith("label:"):
             continue  # labels have no order of their own
         if name not in resource.columns:
-            raise BadRequest(f"a {resource.kind} cannot be sorted by {name!r}")
+            raise BadRequest(f"{resource.kind}s cannot be sorted by {name!r}")
         column = resource.columns[name]
         found.setdefault(column, column.desc() if descending else column.asc())
     for tie in resource.order or (resource.columns[resource.key],):

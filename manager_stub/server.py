@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import socket
+import ssl
 import threading
 import time
 from dataclasses import replace
@@ -43,11 +44,28 @@ def listen(settings: ManagerSettings) -> socket.socket:
     problems = settings.problems()
     if problems:
         raise CannotServe(" ".join(problems))
+    _check_certificate(settings)
     try:
         return socket.create_server((settings.host, settings.port), backlog=512)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        raise CannotServe(f"cannot listen on {where}: {error.strerror}; choose another with --listen") from error
+        # What Python adds repeats the address.
+        reason = str(error.strerror).partition(" (while ")[0]
+        raise CannotServe(f"cannot listen on {where}: {reason}; choose another with --listen") from error
+
+
+def _check_certificate(settings: ManagerSettings) -> None:
+    """Read the certificate as the server will; raises CannotServe."""
+    certificate, key = settings.certificate, settings.certificate_key
+    if certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        what = "do not belong together" if error.reason == "KEY_VALUES_MISMATCH" else "cannot be read as PEM"
+        raise CannotServe(f"the certificate {certificate} and its key {key} {what}") from error
+    except OSError as error:
+        raise CannotServe(f"the certificate {certificate} or its key {key} cannot be read: {error.strerror}") from error
 
 
 class ManagerServer:

@@ -13,6 +13,7 @@ import typer
 from outrider.cli import completing
 from outrider.cli.blueprint import BlueprintFile, Json
 from outrider.cli.output import console, fail, print_json, print_table
+from outrider.cli.remote.client import at
 from outrider.cli.remote.session import bar, connected, moment, uploaded
 
 BlueprintId = Annotated[
@@ -30,12 +31,14 @@ def upload(
     """Upload a blueprint with its folder; one with mistakes is refused, with all of them."""
     main = path.resolve()
     if not main.is_file():
-        fail(f"there is no file {path}")
+        fail(
+            f"{path} is a folder: name the blueprint's main file in it" if main.is_dir() else f"there is no file {path}"
+        )
     chosen = blueprint_id or re.sub(r"[^A-Za-z0-9._-]+", "-", main.parent.name)
     with tempfile.TemporaryDirectory() as folder, connected() as client:
         archive = packed(main.parent, Path(folder))
         query: dict[str, object] = {"application_file_name": main.name}
-        stored = uploaded(client, "PUT", f"/blueprints/{chosen}", archive, query=query, title=chosen)
+        stored = uploaded(client, "PUT", at("blueprints", chosen), archive, query=query, title=chosen)
     if json:
         print_json(stored)
     else:
@@ -76,12 +79,12 @@ def download(
     """Download a blueprint's archive as it was uploaded."""
     target = output or Path(f"{blueprint_id}.tar.gz")
     with connected() as client, bar(target.name, None) as (begun, moved):
-        client.download(f"/blueprints/{blueprint_id}/archive", target, begun=begun, moved=moved)
+        client.download(at("blueprints", blueprint_id, "archive"), target, begun=begun, moved=moved)
     console.print(f"wrote {target}", soft_wrap=True)
 
 
 def delete(blueprint_id: BlueprintId) -> None:
     """Delete a blueprint that no deployment uses."""
     with connected() as client:
-        client.call("DELETE", f"/blueprints/{blueprint_id}", query={"force": "False"})
+        client.call("DELETE", at("blueprints", blueprint_id), query={"force": "False"})
     console.print(f"deleted {blueprint_id}")

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from outrider.cli.profiles import Profile
 from outrider.messaging.version import __version__
@@ -25,6 +25,13 @@ PAGE = 1000
 #: Called with the bytes that were moved, again and again.
 Moved = Callable[[int], None]
 Query = Mapping[str, object]
+
+
+def at(*names: str) -> str:
+    """Return the path of a resource: whatever a name holds, it is a name there. Raises ManagerRefused for none."""
+    if "" in names:
+        raise ManagerRefused("the name is empty", status=404, code="not_found_error")
+    return "".join(f"/{quote(name.encode('utf-8', 'surrogateescape'), safe='')}" for name in names)
 
 
 class ManagerRefused(Exception):
@@ -127,6 +134,9 @@ class ManagerClient:
             raise ManagerUnreachable(
                 f"the certificate of {self._profile.url} is not trusted ({error.verify_message}): {remedy}"
             ) from error
+        except ssl.SSLError as error:
+            remedy = "does it serve plain HTTP? then its address begins with http://"
+            raise ManagerUnreachable(f"{self._profile.url} does not speak TLS ({error.reason}): {remedy}") from error
         except (OSError, http.client.HTTPException) as error:
             raise ManagerUnreachable(f"{self._profile.url} does not answer: {error or type(error).__name__}") from error
         if answer.status >= 400:

@@ -9,6 +9,7 @@ import typer
 from outrider.cli import completing
 from outrider.cli.deployment import Json, Name, UpdateWorkflow
 from outrider.cli.output import console, key_values, print_fields, print_json, print_table
+from outrider.cli.remote.client import at
 from outrider.cli.remote.execution import conclude
 from outrider.cli.remote.session import connected, moment, watched
 
@@ -29,7 +30,7 @@ def create(
     """Make a deployment of a blueprint; nothing is installed yet."""
     body = {"blueprint_id": blueprint, "inputs": key_values(inputs or (), what="input")}
     with connected() as client:
-        made = client.call("PUT", f"/deployments/{deployment_id}", body=body)
+        made = client.call("PUT", at("deployments", deployment_id), body=body)
     if json:
         print_json(made)
     else:
@@ -62,7 +63,7 @@ def list_deployments(json: Json = False) -> None:
 def show(deployment_id: Name, json: Json = False) -> None:
     """Show a deployment's instances with their runtime properties."""
     with connected() as client:
-        deployment = client.call("GET", f"/deployments/{deployment_id}")
+        deployment = client.call("GET", at("deployments", deployment_id))
         instances = list(client.listed("/node-instances", {"deployment_id": deployment_id}))
     if json:
         print_json({**deployment, "instances": instances})
@@ -83,7 +84,7 @@ def show(deployment_id: Name, json: Json = False) -> None:
 def outputs(deployment_id: Name, json: Json = False) -> None:
     """Print a deployment's outputs, evaluated now."""
     with connected() as client:
-        found = client.call("GET", f"/deployments/{deployment_id}/outputs")["outputs"]
+        found = client.call("GET", at("deployments", deployment_id, "outputs"))["outputs"]
     if json:
         print_json(found)
     else:
@@ -100,7 +101,7 @@ def update(
     """Move a deployment to another blueprint or to other inputs, and follow it."""
     body = {"blueprint_id": blueprint, "inputs": key_values(inputs or (), what="input"), "workflow_id": workflow}
     with connected() as client:
-        begun = client.call("POST", f"/deployment-updates/{deployment_id}/update/initiate", body=body)
+        begun = client.call("POST", at("deployment-updates", deployment_id, "update", "initiate"), body=body)
         execution = client.call("GET", f"/executions/{begun['execution_id']}")
         ended = watched(client, execution, json=json)
     conclude(ended, json=json)
@@ -112,5 +113,5 @@ def delete(
 ) -> None:
     """Delete a deployment's record; what it installed has to be uninstalled before."""
     with connected() as client:
-        client.call("DELETE", f"/deployments/{deployment_id}", query={"force": str(force)})
+        client.call("DELETE", at("deployments", deployment_id), query={"force": str(force)})
     console.print(f"deleted {deployment_id}")

@@ -147,6 +147,8 @@ def why(execution_id: ExecutionId, json: Json = False) -> None:
 
 def find(client: ManagerClient, prefix: str) -> dict[str, Any]:
     """Return the execution whose id begins with `prefix`, or end the command."""
+    if not prefix:
+        fail("the execution's id is empty; see: outrider execution list")
     query = {"_include": "id", "_sort": "created_at"}
     found = [one["id"] for one in client.listed("/executions", query) if one["id"].startswith(prefix)]
     if len(found) != 1:

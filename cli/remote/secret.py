@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from outrider.cli.output import console, print_json, print_table
+from outrider.cli.remote.client import at
 from outrider.cli.remote.session import connected, moment
 from outrider.cli.secret import Name, ValueFile, read_value
 
@@ -15,7 +16,7 @@ def set_secret(name: Name, file: ValueFile = None) -> None:
     """Store a value, asked for or read from a pipe or a file: never an argument, which everybody could see."""
     value = read_value(name, file)
     with connected() as client:
-        client.call("PUT", f"/secrets/{name}", body={"value": value, "update_if_exists": True})
+        client.call("PUT", at("secrets", name), body={"value": value, "update_if_exists": True})
     console.print(f"stored {name}")
 
 
@@ -36,5 +37,5 @@ def list_secrets(json: Annotated[bool, typer.Option("--json", help="Print one JS
 def delete(name: Name) -> None:
     """Remove a secret."""
     with connected() as client:
-        client.call("DELETE", f"/secrets/{name}")
+        client.call("DELETE", at("secrets", name))
     console.print(f"removed {name}")

@@ -139,6 +139,16 @@ _PRAGMAS = (
 
 
 def _create_engine(url: str) -> Engine:
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in NOW_SQL:
+        # The address may hold a password, and cannot be taken apart to leave it out.
+        raise StoreUnavailable(
+            f"the database address {url.partition('://')[0]}://… cannot be used: write "
+            "postgresql://user:password@host:5432/name, or the path of a SQLite file"
+        )
     if not url.startswith("sqlite"):
         # A dispatcher that is suspended in the middle of a transaction must not hold its rows for ever.
         options = f"-c idle_in_transaction_session_timeout={int(IDLE_TRANSACTION_SECONDS * 1000)}"

@@ -13,7 +13,7 @@ from outrider.dispatcher.errors import ExecutionRunning
 from outrider.dispatcher.outputs import evaluated
 from outrider.dispatcher.store import blueprints, deployments, instances
 from outrider.dispatcher.store.schema import EVENTS
-from outrider.manager_stub.bodies import DeploymentBody, MetadataBody, VisibilityBody
+from outrider.manager_stub.bodies import DeploymentBody, MetadataBody, SiteBody, VisibilityBody
 from outrider.manager_stub.calls import Call, Reader, Starter
 from outrider.manager_stub.errors import BadRequest
 from outrider.manager_stub.listing import ListCall, Listing, slice_of, truth
@@ -121,10 +121,9 @@ def set_visibility(call: Starter, deployment_id: str, body: VisibilityBody) -> d
 
 
 @routes.post("/deployments/{deployment_id}/set-site")
-def set_site(call: Starter, deployment_id: str, body: dict[str, Any]) -> dict[str, Any]:
+def set_site(call: Starter, deployment_id: str, body: SiteBody) -> dict[str, Any]:
     """Change the name of the site that a deployment is at."""
-    site = None if body.get("detach_site") else body.get("site_name")
-    return _change(call, deployment_id, {"site_name": None if site is None else str(site)})
+    return _change(call, deployment_id, {"site_name": None if body.detach_site else body.site_name})
 
 
 @routes.delete("/deployments/{deployment_id}", status_code=204)

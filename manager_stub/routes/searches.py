@@ -89,7 +89,7 @@ def _attribute(resource: Resource, rule: Rule) -> sa.ColumnElement[bool]:
 def _labelled(connection: Connection, resource: Resource, rules: Sequence[Rule]) -> sa.ColumnElement[bool]:
     """Return the condition for the rows whose labels follow all rules."""
     if "details" not in resource.table.c:
-        raise BadRequest(f"a {resource.kind} has no labels", code="invalid_filter_rule")
+        raise BadRequest(f"{resource.kind}s have no labels", code="invalid_filter_rule")
     table = resource.table
     name = resource.columns[resource.key]
     rows: list[Row[Any]] = list(connection.execute(sa.select(table.c.tenant, name.label("name"), table.c.details)))

@@ -49,7 +49,7 @@ def create_user(call: SystemAdmin, body: UserBody) -> dict[str, Any]:
     with call.write() as connection:
         user = User(name=body.username, password_hash=hashed, role=body.role)
         users.insert(connection, user, now=call.now(connection))
-        return _shape(connection, call, user, whole=False)
+        return _shape(connection, call, users.get(connection, user.name), whole=False)
 
 
 @routes.post("/users/active/{name}")
