@@ -85,29 +85,38 @@ class Running:
 
         What stands up to the marker is taken out of the output.
         """
-        while True:
-            ended = self._channel.exit_status_ready()
-            self._drain()
+
+        def take_marker() -> Optional[str]:
             found = [(place, each) for each in markers if (place := self._stderr.find(each.encode())) >= 0]
-            if found:
-                place, marker = min(found)
-                del self._stderr[: place + len(marker.encode())]
-                return marker
-            if ended:
-                return ""
-            self._check()
+            if not found:
+                return None
+            place, marker = min(found)
+            del self._stderr[: place + len(marker.encode())]
+            return marker
+
+        return self._wait_for(take_marker)
 
     def read_line(self) -> str:
         """Wait for a whole line of output, and return it without its end; "" if the command ended before."""
+
+        def take_line() -> Optional[str]:
+            line, end, rest = self._stdout.partition(b"\n")
+            if not end:
+                return None
+            self._stdout = rest
+            return line.decode(errors="replace")
+
+        return self._wait_for(take_line)
+
+    def _wait_for(self, take: Callable[[], Optional[str]]) -> str:
+        """Wait until `take` finds in the output what it looks for, and return that; "" if the command ended before."""
         while True:
+            # Asked first: what an ended command has said is all there then.
             ended = self._channel.exit_status_ready()
             self._drain()
-            line, end, rest = self._stdout.partition(b"\n")
-            if end:
-                self._stdout = rest
-                return line.decode(errors="replace")
-            if ended:
-                return ""
+            found = take()
+            if found is not None or ended:
+                return found or ""
             self._check()
 
     def finish(self) -> CommandAnswer:
