@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tarfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -16,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from outrider.plugins.cloudify import site_path
+from tests.support.aws_plugin_wagon import NAME, VERSION, aws_plugin_environment, skip_without_index
 
-PLUGIN = "cloudify-aws-plugin"
-VERSION = "3.1.7"
 #: Tests that do not pass, and why. (With PyPI's cloudify-common 7.0.2 in place of the facade, these and 51 more fail.)
 NOT_PASSING = {
     "cloudify_aws.common.tests.test_iface_requirement.testIfaceRequirement.test_iface_requirement": (
@@ -27,37 +25,14 @@ NOT_PASSING = {
 }
 #: All others, so that a test run that finds nothing is no success.
 PASSING = 881
-#: What pip says if there is no index to ask, in contrast to a package that cannot be installed.
-NO_INDEX = ("NewConnectionError", "Temporary failure in name resolution", "No matching distribution found for")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(
-        sys.version_info[:2] != (3, 11), reason="the plugin's pinned requirements install on Python 3.11"
-    ),
-]
-
-
-def pip(python: Path, *arguments: str) -> None:
-    """Run pip; skip the test where no package index answers."""
-    command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
-    if done.returncode != 0 and any(sign in done.stderr for sign in NO_INDEX):
-        pytest.skip(f"the package index does not give {PLUGIN} {VERSION}: {done.stderr.strip().splitlines()[-1]}")
-    assert done.returncode == 0, done.stderr
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python() -> Path:
     """An environment with the plugin's requirements, without the packages that the facade stands for."""
-    environment = tmp_path_factory.mktemp("aws") / "environment"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=300)
-    python = environment / "bin" / "python"
-    pip(python, "install", "-q", "setuptools<81", "wheel", "pytest", "mock")
-    pip(python, "install", "-q", f"{PLUGIN}=={VERSION}")
-    pip(python, "uninstall", "-q", "-y", "cloudify-common", PLUGIN)
-    return python
+    return aws_plugin_environment()
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +40,14 @@ def sources(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plugin's published sources."""
     folder = tmp_path_factory.mktemp("sources")
     options = ["--no-deps", "--no-binary", ":all:", "--no-build-isolation", "-d", str(folder)]
-    pip(python, "download", "-q", *options, f"{PLUGIN}=={VERSION}")
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "download", "-q", *options]
+    done = subprocess.run([*command, f"{NAME}=={VERSION}"], capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        skip_without_index(done.stderr)
+    assert done.returncode == 0, done.stderr
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
-    return folder / f"{PLUGIN}-{VERSION}"
+    return folder / f"{NAME}-{VERSION}"
 
 
 def test_the_documentation_tells_the_same() -> None:

@@ -1,6 +1,6 @@
-"""The wagon of the ecosystem's AWS plugin, built from the package index by our own tooling, and kept.
+"""The ecosystem's AWS plugin from the package index: its wagon, built by our own tooling, and an environment for it.
 
-Some 80 wheels and 50 MB: it is built once per version of that tooling, into ``.ci/cache/aws-plugin``.
+The wagon has some 80 wheels and 50 MB: it is built once per version of that tooling, into ``.ci/cache/aws-plugin``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pytest
 
 from outrider.plugins.wagons import build, source_digest
 from outrider.plugins.wagons.errors import PipFailed
+from tests.support.environments import EnvironmentFailed, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".ci" / "cache" / "aws-plugin"
@@ -28,8 +29,7 @@ PYTHON = (3, 11)
 
 def aws_plugin_wagon() -> Path:
     """Return the wagon; skips the test where it cannot be built."""
-    if sys.version_info[:2] != PYTHON:
-        pytest.skip("the plugin's pinned requirements install on Python 3.11")
+    _require_python()
     folder = CACHE / source_digest(ROOT / "plugins" / "wagons")[:16]
     found = next(folder.glob("*.wgn"), None)
     if found is not None:
@@ -38,6 +38,30 @@ def aws_plugin_wagon() -> Path:
     try:
         return build(f"{NAME}=={VERSION}", output_dir=folder).wagons[0].path
     except PipFailed as error:
-        if any(sign in error.output for sign in NO_INDEX):
-            pytest.skip(f"the package index does not give {NAME} {VERSION}: {error}")
+        skip_without_index(error.output)
         raise
+
+
+def aws_plugin_environment() -> Path:
+    """Return the interpreter of an environment with what the plugin and its unit tests require.
+
+    The plugin itself and the packages that the compatible facade stands for are not in it. Skips like the above.
+    """
+    _require_python()
+    tools = ("setuptools<81", "wheel", "pytest", "mock")
+    try:
+        return environment([*tools, f"{NAME}=={VERSION}"], without=["cloudify-common", NAME])
+    except EnvironmentFailed as error:
+        skip_without_index(str(error))
+        raise
+
+
+def skip_without_index(output: str) -> None:
+    """Skip the test if what pip printed says that there is no package index to ask."""
+    if any(sign in output for sign in NO_INDEX):
+        pytest.skip(f"the package index does not give {NAME} {VERSION}: {output.strip().splitlines()[-1]}")
+
+
+def _require_python() -> None:
+    if sys.version_info[:2] != PYTHON:
+        pytest.skip("the plugin's pinned requirements install on Python 3.11")

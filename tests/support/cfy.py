@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.environments import EnvironmentFailed, environment
+
 VERSION = "7.0.5"
-FOLDER = ROOT / ".ci" / "cache" / f"cfy-{VERSION}"
 PYTHON = (3, 11)
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
@@ -65,16 +65,12 @@ class Outcome:
 
 def installed() -> Path:
     """Return the command; installs it at the first call, and skips the test where that is impossible."""
-    command = FOLDER / "bin" / "cfy"
-    if command.exists():
-        return command
     if sys.version_info[:2] != PYTHON:
         pytest.skip(f"cfy {VERSION} needs Python 3.11 (its dependencies end there); this is {sys.version.split()[0]}")
-    subprocess.run([sys.executable, "-m", "venv", str(FOLDER)], check=True, timeout=120)
-    pip = [str(FOLDER / "bin" / "pip"), "install", "--quiet", f"cloudify=={VERSION}", "setuptools<81"]
-    if subprocess.run(pip, check=False, timeout=600).returncode:
-        pytest.skip(f"cloudify=={VERSION} cannot be installed from the configured package index")
-    return command
+    try:
+        return environment([f"cloudify=={VERSION}", "setuptools<81"]).with_name("cfy")
+    except EnvironmentFailed as error:
+        pytest.skip(f"cloudify=={VERSION} cannot be installed from the configured package index: {error}")
 
 
 @dataclass(frozen=True)

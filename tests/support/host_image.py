@@ -30,14 +30,20 @@ def ensure_host_image(client: docker.DockerClient) -> str:
     with contextlib.suppress(docker.errors.ImageNotFound):
         client.images.get(name)
         return name
-    tarball = CACHE / f"host-{_recipe_hash()}.tar"
-    if not tarball.exists():
-        _make_with_debootstrap(tarball)
+    tarball = host_tarball()
     if tarball.exists():
         _import(client, tarball, name)
     else:
         _build_with_dockerfile(client, name)
     return name
+
+
+def host_tarball() -> Path:
+    """Return the path of the image's content, which is made if it can be."""
+    tarball = CACHE / f"host-{_recipe_hash()}.tar"
+    if not tarball.exists():
+        _make_with_debootstrap(tarball)
+    return tarball
 
 
 def _recipe_hash() -> str:
