@@ -413,8 +413,10 @@ class Dispatcher:
         timeout: float | None = None,
     ) -> list[Execution]:
         """Send the same operation to many agents as `start_operation` does; one execution each, in their order."""
+        # What was built of a source lies in this dispatcher's `content`; those elsewhere need not have it.
+        owner = self.engine.member if plugin.get("built") else None
         stored = wishes.start_operations(
-            self.database, agent_ids, plugin, operation, inputs, timeout=timeout, tenant=self.tenant
+            self.database, agent_ids, plugin, operation, inputs, timeout=timeout, tenant=self.tenant, owner=owner
         )
         self.look()
         return stored

@@ -1,4 +1,4 @@
-"""The statements of every turn, at the driver's speed: the engine's way to write, and to read what it reads always.
+"""The statements of every turn, at the driver's speed: the engine's way to write, and to read what is always read.
 
 SQLAlchemy's work on a statement and its result costs several times what SQLite needs for it. The engine's rows are
 plain values already (text, numbers, bytes), so each statement is compiled once per dialect, and the rows go to the
@@ -69,6 +69,9 @@ def change(connection: Connection, statement: sa.Update, values: Mapping[str, An
 @contextlib.contextmanager
 def _cursor(connection: Connection, text: str) -> Iterator[DBAPICursor]:
     """The driver's cursor in this connection's transaction; its errors become SQLAlchemy's, as everywhere else."""
+    if not connection.in_transaction():
+        # One that only reads begins with its first statement; SQLAlchemy would not see that it is this one.
+        connection.begin()
     cursor = connection.connection.cursor()
     driver: Any = connection.dialect.loaded_dbapi
     try:

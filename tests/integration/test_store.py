@@ -18,7 +18,7 @@ from outrider.dispatcher.store import agents, events, executions, instances, own
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.events import Event
-from outrider.dispatcher.store.executions import Execution, Status
+from outrider.dispatcher.store.executions import Cancel, Execution, Status
 from outrider.dispatcher.store.ownership import Member
 from outrider.dispatcher.store.schema import METADATA, SCHEMA_FLOOR
 from tests.support.engines import DEPLOYMENT, Bench, chain, make_deployment, one_stage, operation, side_by_side
@@ -133,6 +133,18 @@ def test_one_that_was_made_for_a_dispatcher_is_claimed_by_no_other_while_that_on
     assert [(each.id, each.created_at, each.details) for each in stored] == [
         (each.id, each.created_at, each.details) for each in asked
     ]
+
+
+def test_what_is_read_together_on_sqlite_is_of_one_moment(tmp_path: Path) -> None:
+    # PostgreSQL reads what is committed.
+    with closing(Database(str(tmp_path / "store.db"))) as database:
+        (asked,) = wishes.start_operations(database, ["a"], {"name": "p"}, "p.f", timeout=None, tenant="t")
+        with database.read() as reading:
+            assert executions.get(reading, asked.id).cancel is None
+            wishes.cancel(database, asked.id, Cancel.NORMAL, decided_by="somebody")
+            assert executions.get(reading, asked.id).cancel is None
+        with database.read() as reading:
+            assert executions.get(reading, asked.id).cancel is Cancel.NORMAL
 
 
 def test_a_record_of_an_attempt_is_stored_once(database: Database) -> None:

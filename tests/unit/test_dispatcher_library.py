@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.dispatcher.errors import ExecutionFailed
 from outrider.dispatcher.store import deployments
+from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.executions import Execution, Status
 from outrider.dispatcher.workflows import WorkflowUnavailable
 from outrider.messaging.embedded import EmbeddedBroker
@@ -124,6 +126,22 @@ def test_one_operation_on_an_agent(dispatcher: Dispatcher, agent: ScriptedAgent)
     value = dispatcher.run_operation("central", plugin, "tasks.run", {"a": 1}, timeout_seconds=30)
     assert value == {"a": 1}
     assert agent.tasks[0].timeout_seconds == 30
+
+
+def test_a_plugin_that_was_built_here_is_run_by_this_dispatcher_and_no_other(
+    folder: Path, broker: EmbeddedBroker, dispatcher: Dispatcher, agent: ScriptedAgent
+) -> None:
+    plugin = {"name": "app", "source": "app.py"}
+    built = {"version": "1.0", "wagons": []}
+    with closing(broker.transport()) as transport, closing(Database(dispatcher.database.url)) as database:
+        # Another home's, on the same store; its engine is not started.
+        other = Dispatcher(database=database, files=folder / "others", transport=transport)
+        theirs = other.start_operation("central", {**plugin, "built": built}, "app.tasks.create")
+        assert theirs.owner == other.engine.id
+        ours = dispatcher.start_operation("central", {**plugin, "built": built}, "app.tasks.create")
+        assert dispatcher.wait(ours.id, timeout_seconds=20).owner == dispatcher.engine.id
+        # What came before it was left to the other.
+        assert dispatcher.execution(theirs.id).status is Status.PENDING
 
 
 def test_why_names_what_an_execution_waits_for(dispatcher: Dispatcher, agent: ScriptedAgent) -> None:
