@@ -9,6 +9,7 @@ import json
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import to_json
 
 Json = dict[str, Any]
 
@@ -22,13 +23,23 @@ def _no_nul(text: str) -> str:
 NO_TEXT = "holds half of a character (a surrogate, \\ud800 to \\udfff, without its other half), which is no text"
 
 
-def encodable(value: Any) -> bool:
-    """Tell whether all texts in decoded JSON can be written as UTF-8."""
+TOO_DEEP = "is nested too deeply to be answered with: up to 200 levels are taken"
+#: Answers put what was sent into objects and lists of their own; their writer ends at 255 levels.
+_DEEPER = 50
+
+
+def unusable(value: Any) -> str | None:
+    """Return why decoded JSON could be taken in, but not be given back; None: it can be."""
     try:
         json.dumps(value, ensure_ascii=False, default=str).encode()
+        for _ in range(_DEEPER):
+            value = [value]
+        to_json(value)
     except UnicodeEncodeError:
-        return False
-    return True
+        return NO_TEXT
+    except (RecursionError, ValueError):
+        return TOO_DEEP
+    return None
 
 
 #: A text that databases can hold, of a length that people write.
@@ -44,8 +55,9 @@ class Body(BaseModel):
     @classmethod
     def _text_only(cls, sent: Any) -> Any:
         """Refuse what JSON can write and no store, file or answer can hold."""
-        if isinstance(sent, dict) and not encodable(sent):
-            raise ValueError(NO_TEXT)
+        problem = unusable(sent) if isinstance(sent, dict) else None
+        if problem is not None:
+            raise ValueError(problem)
         return sent
 
 
@@ -199,7 +211,7 @@ class EventsBody(Body):
     @classmethod
     def _text_only(cls, sent: Any) -> Any:
         """Mend what is no text: an operation must not fail for a file's name that it logs."""
-        if not isinstance(sent, dict) or encodable(sent):
+        if not isinstance(sent, dict) or unusable(sent) != NO_TEXT:
             return sent
         return json.loads(json.dumps(sent, ensure_ascii=False).encode("utf-8", "replace"))
 

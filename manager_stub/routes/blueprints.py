@@ -19,7 +19,7 @@ from starlette.responses import FileResponse
 from outrider.dispatcher.store import blueprints
 from outrider.dispatcher.store.schema import DEPLOYMENTS
 from outrider.manager_stub.blueprint_upload import BlueprintUpload, take_in, validate
-from outrider.manager_stub.bodies import NO_TEXT, MetadataBody, VisibilityBody, encodable
+from outrider.manager_stub.bodies import MetadataBody, VisibilityBody, unusable
 from outrider.manager_stub.calls import Call, Reader, Starter
 from outrider.manager_stub.downloads import content_response
 from outrider.manager_stub.errors import BadRequest, Missing
@@ -199,8 +199,9 @@ async def _read_parts(request: Request, body: Path) -> dict[str, Any]:
         raise BadRequest("the part 'params' is not JSON") from error
     if not isinstance(parsed, dict):
         raise BadRequest("the part 'params' is not a JSON object")
-    if not encodable(parsed):
-        raise BadRequest(f"the part 'params' {NO_TEXT}")
+    problem = unusable(parsed)
+    if problem is not None:
+        raise BadRequest(f"the part 'params' {problem}")
     return parsed
 
 

@@ -39,6 +39,13 @@ def test_half_a_character_in_a_blueprints_parameters_is_refused(served: Running)
     assert (answer.status_code, "half of a character" in answer.json()["message"]) == (400, True), answer.text
 
 
+@pytest.mark.parametrize(("levels", "status"), [(200, 200), (256, 400), (2_000, 400), (100_000, 400)])
+def test_what_is_nested_too_deeply_to_be_shown_is_refused(served: Running, levels: int, status: int) -> None:
+    body = b'{"update_if_exists": true, "value": ' + b"[" * levels + b"]" * levels + b"}"
+    assert served.call("PUT", "/secrets/deep", data=body, headers=JSON).status_code == status
+    assert served.call("GET", "/secrets/deep").status_code == 200
+
+
 def test_an_operation_may_log_half_a_character(served: Running) -> None:
     body = f'{{"logs": [{{"message": {{"text": {HALF}}}, "level": "info"}}]}}'
     assert served.call("POST", "/events", data=body.encode(), headers=JSON).status_code == 201
