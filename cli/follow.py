@@ -31,13 +31,19 @@ HIDDEN_EVENTS = frozenset({"sending_task"})
 
 
 def follow(
-    database: Database, execution_id: str, display: Display, *, pause: Callable[[float], object] = time.sleep
+    database: Database,
+    execution_id: str,
+    display: Display,
+    *,
+    after: int = 0,
+    pause: Callable[[float], object] = time.sleep,
 ) -> Execution:
     """Feed the display until the execution ends; returns it as it is then.
 
-    `pause` waits for so many seconds, or for less if it is told that something has happened.
+    Events up to the id `after` were shown before. `pause` waits for so many seconds, or for less if it is told that
+    something has happened.
     """
-    last_event = 0
+    last_event = after
     held: list[events.Event] = []
     last_lines = LastLines((execution_id,))
     while True:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import getpass
 import json as json_module
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
-from outrider.cli.execution import EXIT_CODES, find, took
+from outrider.cli.execution import EXIT_CODES, SHORT, find, took
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.local import opened
 from outrider.cli.logs import configure_logging
@@ -20,8 +22,10 @@ from outrider.cli.settings import command_settings
 from outrider.cli.stores import open_database
 from outrider.dispatcher import why as explaining
 from outrider.dispatcher.errors import DispatcherError
-from outrider.dispatcher.store import ownership, tasks
+from outrider.dispatcher.store import events, ownership, tasks
+from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.store.tasks import DecisionKind
+from outrider.dispatcher.why import Reason
 
 ExecutionId = Annotated[str, typer.Argument(help="Id of the execution, or its first characters.", metavar="ID")]
 
@@ -36,10 +40,12 @@ def resume(
     configure_logging(settings.connection.log_level)
     with closing(open_database()) as database:
         full_id = find(database, execution_id).id
+        with database.read() as connection:
+            shown = events.last_id(connection, full_id)
     try:
         with opened(settings) as local:
             resumed = local.dispatcher.resume(full_id, force=force, decided_by=getpass.getuser())
-            ended = watched(local, resumed, json=json)
+            ended = watched(local, resumed, json=json, after=shown)
     except EXPECTED as error:
         fail(str(error))
     if json:
@@ -71,11 +77,27 @@ def why(
             "No dispatcher is running: nothing goes on until one is started "
             f"(outrider dispatcher run, or outrider execution resume {execution.id[:8]} after a cancel)."
         )
+    if execution.ended and reasons:
+        _show_choices(execution, reasons)
+        return
     print_table(
         ("what", "instance", "waits for"),
         ((reason.operation or reason.subject, reason.instance or "–", reason.waits_for) for reason in reasons),
         empty=f"It waits for nothing: it is {execution.status.value}.",
     )
+
+
+def _show_choices(execution: Execution, reasons: Sequence[Reason]) -> None:
+    """Print what a person can decide, as commands to copy: each id on a line of its own, never folded."""
+    for reason in reasons:
+        console.print(
+            Text(f"{reason.operation or reason.subject} of {reason.instance or '–'} waits for {reason.waits_for}"),
+            soft_wrap=True,
+        )
+        console.print(
+            Text(f"  outrider execution decide {reason.subject} retry|done|skip [-i name=value]"), soft_wrap=True
+        )
+    console.print(Text(f"then: outrider execution resume {execution.id[:SHORT]}"))
 
 
 def decide(
@@ -94,4 +116,8 @@ def decide(
     except DispatcherError as error:
         fail(str(error))
     changed = f", with {json_module.dumps(given)}" if given else ""
-    console.print(f"{task.task.operation} of {task.task.instance}: {decision.value}{changed}; now resume the execution")
+    console.print(
+        f"{task.task.operation} of {task.task.instance}: {decision.value}{changed}; "
+        f"then: outrider execution resume {task.execution_id[:SHORT]}",
+        soft_wrap=True,
+    )

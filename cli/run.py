@@ -105,11 +105,11 @@ def ensure_deployment(
         )
 
 
-def watched(local: Local, execution: Execution, *, json: bool) -> Execution:
-    """Show the execution until it ends; Ctrl-C asks for a cancel, a second one forces it."""
+def watched(local: Local, execution: Execution, *, json: bool, after: int = 0) -> Execution:
+    """Show the execution until it ends, from the event `after` on; Ctrl-C asks for a cancel, a second one forces it."""
     cancel = partial(local.dispatcher.cancel, decided_by=getpass.getuser())
     with cancel_on_interrupt(cancel, (execution.id,)), display_for(console, json=json) as display:
-        return follow(local.dispatcher.database, execution.id, display)
+        return follow(local.dispatcher.database, execution.id, display, after=after)
 
 
 def conclude(local: Local, execution: Execution, deployment_id: str, *, json: bool, show_waterfall: bool) -> None:

@@ -27,7 +27,7 @@ from outrider.dispatcher.blueprint import Settings as BlueprintSettings
 from outrider.dispatcher.clock import Clock, SystemClock
 from outrider.dispatcher.deploying import BuildSource, Deployer, UpdateTarget
 from outrider.dispatcher.engine import Engine, Services
-from outrider.dispatcher.errors import DecisionNeeded, NotFound
+from outrider.dispatcher.errors import Conflict, DecisionNeeded, NotFound
 from outrider.dispatcher.files import ContentStore, local_ref
 from outrider.dispatcher.host_agents import RESERVED, HostAgents, redeem_reserved, require_host_agents
 from outrider.dispatcher.manager_access import ManagerAddress
@@ -357,13 +357,15 @@ class Dispatcher:
     def decide(self, task_id: str, kind: DecisionKind, *, inputs: Json | None = None, decided_by: str = "") -> None:
         """Say what the next resume does about an operation; `inputs` replace those of the blueprint.
 
-        Raises `NotFound`.
+        Raises `NotFound`, and `Conflict` for an operation that is done: no resume would act on that.
         """
         payload: dict[str, Any] = {"kind": kind.value}
         if inputs is not None:
             payload["inputs"] = dict(inputs)
         with self.database.begin() as connection:
             task = tasks.get(connection, task_id)
+            if task.state in tasks.DONE:
+                raise Conflict(f"operation {task_id} is {task.state.value}: there is nothing to decide about it")
             payload["attempt"] = task.attempt
             tasks.decide(connection, task_id, payload)
             decision = Decision(

@@ -14,8 +14,9 @@ from outrider.dispatcher.store import agents, attempts, executions, graphs, owne
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.store.executions import Execution, Status
+from outrider.dispatcher.store.graphs import GraphState
 from outrider.dispatcher.store.schema import ATTEMPTS
-from outrider.dispatcher.store.tasks import DONE, StoredTask, TaskState
+from outrider.dispatcher.store.tasks import DONE, DecisionKind, StoredTask, TaskState
 from outrider.dispatcher.workflows.graph import TaskKind
 
 
@@ -34,16 +35,21 @@ class Reason:
 
 
 def why(connection: Connection, execution_id: str, settings: EngineSettings, *, now: float) -> list[Reason]:
-    """Return what an execution waits for, itself first; nothing if it has ended well. Raises `NotFound`."""
+    """Return what an execution waits for, itself first; nothing if it has ended well. Raises `NotFound`.
+
+    One that failed or was cancelled waits for a person, at each operation where a resume would go on.
+    """
     execution = executions.get(connection, execution_id)
     reasons = [
         Reason(subject="execution", operation=None, instance=None, waits_for=text)
         for text in _whole(connection, execution, now)
     ]
     stored = graphs.of_execution(connection, execution_id)
-    if not stored or execution.ended:
-        return reasons + _undecided(connection, execution)
+    if not stored:
+        return reasons
     rows = tasks.of_graph(connection, stored[-1].id)
+    if execution.ended:
+        return reasons + _for_a_person(connection, execution, [] if stored[-1].state is GraphState.SUCCEEDED else rows)
     current = {f"{row.id}.{row.attempt}" for row in rows if row.state is TaskState.SENDING}
     known = attempts.by_ids(connection, sorted(current))
     fleet = agents.by_ids(connection, sorted({each.agent_id for each in known.values()}))
@@ -138,17 +144,30 @@ def _attempt(
     return f"agent {agent.id!r} ({seen}){busy}: {ahead} attempts are ahead of it"
 
 
-def _undecided(connection: Connection, execution: Execution) -> list[Reason]:
-    """Return the operations of an ended execution that a person has to decide about."""
+def _for_a_person(connection: Connection, execution: Execution, last: list[StoredTask]) -> list[Reason]:
+    """Return the operations of an ended execution that a person has to decide about, and those that a resume takes up.
+
+    `last` are the tasks of the stage in which it stopped.
+    """
+    questions = {row.id: row for row in undecided(connection, execution.id)}
+    waits = {row.id: (row, f"a decision (retry, done, skip): {row.error}") for row in questions.values()}
+    for row in last if execution.status in (Status.FAILED, Status.CANCELLED) and not execution.outside else ():
+        if row.state in (TaskState.FAILED, TaskState.CANCELLED) and row.id not in questions:
+            waits[row.id] = (row, f"a resume, which {_on_resume(row)}: {row.error or row.state.value}")
     return [
-        Reason(
-            subject=row.id,
-            operation=row.task.operation,
-            instance=row.task.instance,
-            waits_for=f"a decision (retry, done, skip): {row.error}",
-        )
-        for row in undecided(connection, execution.id)
+        Reason(subject=row.id, operation=row.task.operation, instance=row.task.instance, waits_for=text)
+        for row, text in waits.values()
     ]
+
+
+def _on_resume(row: StoredTask) -> str:
+    """Say what a resume does about an operation, as far as it is known now."""
+    if row.decision is None:
+        return "tries it again unless you decide otherwise (done, skip, other inputs)"
+    kind = DecisionKind(row.decision["kind"])
+    if kind is DecisionKind.RETRY:
+        return "tries it again with the inputs given" if "inputs" in row.decision else "tries it again, as decided"
+    return "takes it as done" if kind is DecisionKind.DONE else "skips it"
 
 
 def undecided(connection: Connection, execution_id: str) -> list[StoredTask]:

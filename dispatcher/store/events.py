@@ -76,6 +76,12 @@ def after(
     return [_record(row) for row in connection.execute(query.order_by(EVENTS.c.id).limit(limit))]
 
 
+def last_id(connection: Connection, execution_id: str) -> int:
+    """Return the id of an execution's newest event; 0 if it has none."""
+    newest = sa.select(sa.func.max(EVENTS.c.id)).where(EVENTS.c.execution_id == execution_id)
+    return int(connection.execute(newest).scalar_one() or 0)
+
+
 def storable(message: str) -> str:
     """Return a message as every store takes it: PostgreSQL's text has no NUL."""
     return message.replace("\0", "\ufffd") if "\0" in message else message

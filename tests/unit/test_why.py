@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from outrider.dispatcher import why
+from outrider.dispatcher.store import executions, tasks
 from outrider.dispatcher.store.executions import Status
 from outrider.messaging.messages import OperationTask, Verdict
 from tests.support.engines import Bench, bench, chain, one_stage, operation, side_by_side
-from tests.support.scripted_agent import ScriptedAgent, ended, failed
+from tests.support.scripted_agent import ScriptedAgent, ended, failed, succeeded
 
 
 def silent(_task: OperationTask) -> None:
@@ -102,3 +103,34 @@ def test_a_dead_dispatcher_is_told(tmp_path: Path) -> None:
         made.until(lambda: len(agent.tasks) == 1)
         made.end_lease(made.engine)
         assert "adoption: its dispatcher one was last heard of" in reasons(made, execution_id)["execution"]
+
+
+def test_where_a_failed_execution_goes_on_and_what_was_decided_about_it(tmp_path: Path) -> None:
+    workflow = one_stage(
+        side_by_side(*(operation(name, kwargs={"name": name}, max_retries=0) for name in ("a", "b", "c", "fine")))
+    )
+    with bench(tmp_path, workflow) as made:
+        agent = ScriptedAgent(made.transport)
+        agent.answer = lambda task: succeeded(task) if task.inputs["name"] == "fine" else failed(task, "no room")
+        execution_id = made.start()
+        assert made.ended(execution_id).status is Status.FAILED
+        waits = reasons(made, execution_id)
+        assert set(waits) == {"a", "b", "c"}
+        assert all("a resume, which tries it again unless you decide" in each for each in waits.values())
+        assert all("no room" in each for each in waits.values())
+
+        rows = made.tasks(execution_id)
+        with made.database.begin() as connection:
+            tasks.decide(connection, rows["a"].id, {"kind": "retry", "inputs": {"name": "fine"}, "attempt": 1})
+            tasks.decide(connection, rows["b"].id, {"kind": "done", "attempt": 1})
+            tasks.decide(connection, rows["c"].id, {"kind": "skip", "attempt": 1})
+        waits = reasons(made, execution_id)
+        assert "a resume, which tries it again with the inputs given: " in waits["a"]
+        assert "a resume, which takes it as done: " in waits["b"]
+        assert "a resume, which skips it: " in waits["c"]
+
+        with made.database.begin() as connection:
+            executions.request_resume(connection, execution_id)
+        made.look()
+        assert made.ended(execution_id).status is Status.TERMINATED
+        assert reasons(made, execution_id) == {}
