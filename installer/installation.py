@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -11,20 +11,16 @@ from outrider.installer.account import Account
 from outrider.installer.bundle import Bundle, HostBundle
 from outrider.installer.configuration import AgentSpec, BrokerAccess
 from outrider.installer.configuring import configure
-from outrider.installer.errors import HostRefused, HostUnfit, InstallerError, NoHeartbeat
+from outrider.installer.errors import HostRefused, HostUnfit
 from outrider.installer.facts import DEFAULT_NEEDS, HostFacts, Needs, Problem, find_problems, now, read_facts
 from outrider.installer.heartbeats import HeartbeatWaiter
 from outrider.installer.plan import Plan, Step, plan_installation
 from outrider.installer.progress import Observer, Steps, ignore
+from outrider.installer.reporting import HEARTBEAT_SECONDS, SERVICE_SECONDS, await_report, start_service
 from outrider.installer.ssh import SshTarget
 from outrider.installer.ssh.session import HostSession, open_session
 from outrider.messaging.messages import AgentHeartbeat
 
-#: How long the agent may take from its start to its first heartbeat.
-HEARTBEAT_SECONDS = 60.0
-#: How long one that runs already may be silent before it is started anew: some of its usual heartbeats.
-SILENT_SECONDS, SILENT_HEARTBEATS = 30.0, 3
-SERVICE_SECONDS = 90.0
 ENVIRONMENT_SECONDS = 600.0
 NOTICE_NO_REBOOT = (
     "the agent will NOT survive a reboot: there is no service manager for this user and no cron; "
@@ -97,11 +93,16 @@ def install_agent(
             steps.detail(Step.SERVICE, service["service"])
         heartbeat = None
         if heartbeats is not None:
-            with steps.step(Step.HEARTBEAT), host_is_asked(session):
-                if not service["started"] and not _still_reports(heartbeats, spec, bundle.version, known):
-                    service |= {**start_service(session, spec, plan, restart=True), "before": service["before"]}
-                accept = reports_anew(known, bundle.version, started=service["started"])
-                heartbeat = heartbeats.wait(spec.agent_id, accept, heartbeat_seconds, known=known)
+            with steps.step(Step.HEARTBEAT):
+                heartbeat, service["started"] = await_report(
+                    session,
+                    spec,
+                    plan,
+                    heartbeats,
+                    started=service["started"],
+                    known=known,
+                    timeout_seconds=heartbeat_seconds,
+                )
         clean_up(steps, session, keep=(plan.version, service["before"]))
         sent = session.bytes_sent
     return InstalledAgent(
@@ -211,47 +212,6 @@ def bring_version(steps: Steps, session: HostSession, plan: Plan) -> None:
             request = {**_archive(session, plan.bundle), "name": plan.version}
             session.act("environment", request, timeout_seconds=ENVIRONMENT_SECONDS)
             steps.detail(Step.ENVIRONMENT, plan.version)
-
-
-def reports_anew(known: Optional[AgentHeartbeat], version: str, *, started: bool) -> Callable[[AgentHeartbeat], bool]:
-    """Return what tells heartbeats of the version that runs now from the last words of its predecessor (`known`)."""
-
-    def accept(beat: AgentHeartbeat) -> bool:
-        another = known is None or not started or beat.process_id != known.process_id
-        return beat.version == version and another
-
-    return accept
-
-
-def start_service(session: HostSession, spec: AgentSpec, plan: Plan, *, restart: bool) -> dict[str, Any]:
-    """Activate the version and have the agent run."""
-    request = {"name": plan.version, "kind": spec.service, "restart": restart, "timeout_seconds": SERVICE_SECONDS}
-    return session.act("service", request, timeout_seconds=SERVICE_SECONDS + 60.0)
-
-
-def _still_reports(heartbeats: HeartbeatWaiter, spec: AgentSpec, version: str, known: Optional[AgentHeartbeat]) -> bool:
-    """Tell whether an agent that was not started now is heard of: its service may be active, and it may hang."""
-    accept = reports_anew(known, version, started=False)
-    usual = float(spec.settings.get("heartbeat_seconds", 0.0))  # type: ignore[arg-type]
-    try:
-        heartbeats.wait(spec.agent_id, accept, max(SILENT_SECONDS, SILENT_HEARTBEATS * usual), known=known)
-    except NoHeartbeat:
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def host_is_asked(session: HostSession) -> Iterator[None]:
-    """Add to `NoHeartbeat` what the host says of its agent: the reason is there, and nowhere else."""
-    try:
-        yield
-    except NoHeartbeat as error:
-        try:
-            status = session.act("status")
-            said = f"on the host its service is {status['state']}, and its log ends:\n{status['log'] or '(no log)'}"
-        except InstallerError as unheard:
-            said = f"nor can the host be asked why: {unheard.message}"
-        raise NoHeartbeat(f"{error.message}; {said}", remedy=error.remedy) from error
 
 
 def clean_up(steps: Steps, session: HostSession, *, keep: tuple[str, ...], proven: bool = False) -> None:

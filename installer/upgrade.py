@@ -22,17 +22,15 @@ from outrider.installer.errors import (
 from outrider.installer.facts import DEFAULT_NEEDS, HostFacts, Needs, find_problems
 from outrider.installer.heartbeats import HeartbeatWaiter
 from outrider.installer.installation import (
-    HEARTBEAT_SECONDS,
-    SERVICE_SECONDS,
     bring_version,
     clean_up,
     connected,
     probe_host,
     refuse_unfit,
-    reports_anew,
 )
 from outrider.installer.plan import Plan, Step, plan_installation
 from outrider.installer.progress import Observer, Steps, ignore
+from outrider.installer.reporting import HEARTBEAT_SECONDS, SERVICE_SECONDS, reports_anew
 from outrider.installer.ssh import SshTarget
 from outrider.installer.ssh.session import HostSession
 from outrider.messaging.messages import AgentHeartbeat

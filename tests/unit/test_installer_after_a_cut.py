@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from outrider.installer.errors import AccessFailed, InstallerError, NoHeartbeat
-from outrider.installer.installation import host_is_asked
 from outrider.installer.onhost import actions
 from outrider.installer.onhost.errors import HostError
 from outrider.installer.onhost.layout import Layout, my_layout
+from outrider.installer.reporting import host_is_asked
 from outrider.plugins.ssh.access.errors import ConnectionLost
 
 
