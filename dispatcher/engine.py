@@ -94,6 +94,7 @@ class Engine:
         self.settings = settings
         self.inbox = Inbox()
         self._database, self._transport, self._clock = services.database, services.transport, services.clock
+        self._turns = services.database.repeated()
         self._planner, self._redeem = services.planner, services.redeem
         self._manager = (
             None if services.manager is None else ManagerAccess(services.manager, central_agent=settings.central_agent)
@@ -163,6 +164,7 @@ class Engine:
     def _work(self) -> None:
         while not self._stopping.is_set():
             self.guarded_turn(wait_seconds=self.settings.poll_seconds)
+        self._turns.close()
 
     def guarded_turn(self, *, wait_seconds: float = 0.0) -> None:
         """Make a turn that never raises: a defect of ours must not stop every other execution."""
@@ -184,7 +186,7 @@ class Engine:
         if not (signals or self._has_work(now)):
             return
         try:
-            with self._database.begin() as connection:
+            with self._turns.begin() as connection:
                 turn = self._turn = Turn(connection, self._database.now(connection), now)
                 self._look_into_store(turn, signals)
                 self._apply(turn, signals)

@@ -7,14 +7,12 @@ driver's cursor, inside SQLAlchemy's transaction, and come from there as they ar
 
 from __future__ import annotations
 
-import contextlib
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 
 _Statement = sa.Insert | sa.Update | sa.Select[Any]
@@ -36,53 +34,65 @@ def write(connection: Connection, statement: _Statement, rows: Sequence[Mapping[
         # One name alone would give a value instead of a tuple.
         pick: Any = operator.itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
         parameters = [pick({**fixed, **row}) for row in rows] if fixed else [pick(row) for row in rows]
-    with _cursor(connection, text) as cursor:
-        cursor.executemany(text, parameters)
+    _in_transaction(connection, text, parameters, many=True)
 
 
 def row(connection: Connection, statement: sa.Select[Any], values: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """Return the first row of a module's constant `statement`, as the driver has it: a truth value may be a number."""
-    text, parameters = _bound(connection, statement, values)
-    with _cursor(connection, text) as cursor:
-        cursor.execute(text, parameters)
-        found: tuple[Any, ...] | None = cursor.fetchone()
-        return found
+    found = rows(connection, statement, values)
+    return found[0] if found else None
 
 
 def rows(connection: Connection, statement: sa.Select[Any], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Return all rows of a module's constant `statement`, as the driver has them (see `row`)."""
     text, parameters = _bound(connection, statement, values)
-    with _cursor(connection, text) as cursor:
-        cursor.execute(text, parameters)
-        found: list[tuple[Any, ...]] = list(cursor.fetchall())
-        return found
+    found: list[tuple[Any, ...]] = _in_transaction(connection, text, parameters, read=True)[1]
+    return found
 
 
 def change(connection: Connection, statement: sa.Update, values: Mapping[str, Any]) -> int:
     """Run a module's constant `statement` once; return how many rows it matched."""
     text, parameters = _bound(connection, statement, values)
-    with _cursor(connection, text) as cursor:
-        cursor.execute(text, parameters)
-        return int(cursor.rowcount)
+    return _in_transaction(connection, text, parameters)[0]
 
 
-@contextlib.contextmanager
-def _cursor(connection: Connection, text: str) -> Iterator[DBAPICursor]:
-    """The driver's cursor in this connection's transaction; its errors become SQLAlchemy's, as everywhere else."""
+def begin(connection: Connection, text: str) -> None:
+    """Run the statement that begins a transaction, from within SQLAlchemy's beginning of it."""
+    _run(connection, text, ())
+
+
+def _in_transaction(
+    connection: Connection, text: str, parameters: Any, *, many: bool = False, read: bool = False
+) -> tuple[int, list[tuple[Any, ...]]]:
+    """Do as `_run` in this connection's transaction."""
     if not connection.in_transaction():
         # One that only reads begins with its first statement; SQLAlchemy would not see that it is this one.
         connection.begin()
+    return _run(connection, text, parameters, many=many, read=read)
+
+
+def _run(
+    connection: Connection, text: str, parameters: Any, *, many: bool = False, read: bool = False
+) -> tuple[int, list[tuple[Any, ...]]]:
+    """Run on the driver's cursor; return how many rows were matched, and the rows if they are to be `read`.
+
+    The driver's errors become SQLAlchemy's, as everywhere else.
+    """
     cursor = connection.connection.cursor()
-    driver: Any = connection.dialect.loaded_dbapi
     try:
-        yield cursor
-    except driver.Error as error:
+        (cursor.executemany if many else cursor.execute)(text, parameters)
+        return cursor.rowcount, list(cursor.fetchall()) if read else []
+    except _driver(connection).Error as error:
         lost = connection.dialect.is_disconnect(error, connection.connection, cursor)
         raise DBAPIError.instance(
-            text, None, error, driver.Error, connection_invalidated=lost, dialect=connection.dialect
+            text, None, error, _driver(connection).Error, connection_invalidated=lost, dialect=connection.dialect
         ) from error
     finally:
         cursor.close()
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.dialect.loaded_dbapi
 
 
 def _bound(

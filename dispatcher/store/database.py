@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from outrider.dispatcher.errors import AlreadyExists, StoreBusy, StoreUnavailable
-from outrider.dispatcher.store import migrate
+from outrider.dispatcher.store import bulk, migrate
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Database:
         self.url = _normalised(url)
         self._engine = _create_engine(self.url)
         self.sqlite = self._engine.dialect.name == "sqlite"
+        self._repeated: list[Repeated] = []
         try:
             with self.begin() as connection:
                 migrate.upgrade(connection, sqlite=self.sqlite)
@@ -59,19 +61,63 @@ class Database:
             connection.execution_options(outrider_read_only=True)
             yield connection
 
+    def repeated(self) -> Repeated:
+        """Return transactions that write for one thread that makes one after the other."""
+        made = Repeated(self._engine, self.url)
+        self._repeated.append(made)
+        return made
+
     def now(self, connection: Connection) -> float:
         """Return the database's clock, in seconds since the epoch: the clock of leases and records."""
-        return float(connection.exec_driver_sql(NOW_SQL[self._engine.dialect.name]).scalar_one())
+        if self.sqlite:
+            # It has none of its own: what it says is the clock of the machine, on which all its processes are.
+            return time.time()
+        return float(connection.exec_driver_sql(_NOW).scalar_one())
 
     def close(self) -> None:
         """Close all connections."""
+        for each in self._repeated:
+            each.close()
         self._engine.dispose()
 
 
-NOW_SQL = {
-    "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
-    "postgresql": "SELECT extract(epoch from clock_timestamp())::float8",
-}
+class Repeated:
+    """Transactions that write, of one thread, which makes hundreds a second: the engine's turns.
+
+    On SQLite they share a connection: to take one from the pool and to give it back costs as much as their statements
+    do. PostgreSQL's come from the pool, which looks whether a connection still lives.
+    """
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._engine = engine
+        self._url = url
+        self._kept: Connection | None = None
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction as `Database.begin` makes it; after an error, the next one has a new connection."""
+        if self._engine.dialect.name != "sqlite":
+            with _translated(self._url), self._engine.begin() as connection:
+                yield connection
+            return
+        try:
+            with _translated(self._url):
+                self._kept = self._kept or self._engine.connect()
+                with self._kept.begin():
+                    yield self._kept
+        except BaseException:  # whatever it was: nobody knows what state the connection is in
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the connection up."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
+
+_KINDS = ("sqlite", "postgresql")
+_NOW = "SELECT extract(epoch from clock_timestamp())::float8"
 
 
 def insert_new(
@@ -143,7 +189,7 @@ def _create_engine(url: str) -> Engine:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
         parsed = None
-    if parsed is None or parsed.get_backend_name() not in NOW_SQL:
+    if parsed is None or parsed.get_backend_name() not in _KINDS:
         # The address may hold a password, and cannot be taken apart to leave it out.
         raise StoreUnavailable(
             f"the database address {url.partition('://')[0]}://… cannot be used: write "
@@ -165,7 +211,7 @@ def _create_engine(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         read_only = connection.get_execution_options().get("outrider_read_only", False)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        bulk.begin(connection, "BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -13,8 +13,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from outrider.dispatcher import wishes
-from outrider.dispatcher.errors import AlreadyExists, ExecutionRunning, SchemaTooNew, VersionConflict
+from outrider.dispatcher.errors import AlreadyExists, ExecutionRunning, SchemaTooNew, StoreBusy, VersionConflict
 from outrider.dispatcher.store import agents, events, executions, instances, ownership, tenants
+from outrider.dispatcher.store import database as databases
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.events import Event
@@ -104,6 +105,7 @@ def test_claims_give_an_execution_to_one_and_adoption_raises_the_epoch(database:
         assert ownership.claim(connection, "two", now=150.0, limit=10) == [asked.id]
         second = executions.get(connection, asked.id)
         assert second.owner_epoch == first.owner_epoch + 1
+        assert not executions.update_owned(connection, first, {})
         assert not executions.update_owned(connection, first, {"error": "written by the dead"})
         assert executions.update_owned(connection, second, {})
         assert executions.get(connection, asked.id).error is None
@@ -145,6 +147,55 @@ def test_what_is_read_together_on_sqlite_is_of_one_moment(tmp_path: Path) -> Non
             assert executions.get(reading, asked.id).cancel is None
         with database.read() as reading:
             assert executions.get(reading, asked.id).cancel is Cancel.NORMAL
+
+
+def test_a_repeated_transaction_that_fails_leaves_nothing_and_the_next_one_works(database: Database) -> None:
+    repeated = database.repeated()
+
+    def fail() -> None:
+        with repeated.begin() as connection:
+            tenants.insert(connection, "half", now=1.0)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    for name in ("first", "second"):
+        with repeated.begin() as connection:
+            tenants.insert(connection, name, now=1.0)
+    with database.read() as connection:
+        assert {each.name for each in tenants.listed(connection)} == {"first", "second"}
+
+
+def test_repeated_transactions_are_committed_one_by_one(database: Database, url: str) -> None:
+    repeated = database.repeated()
+    with closing(Database(url)) as other:
+        for count in (1, 2):
+            with repeated.begin() as connection:
+                tenants.insert(connection, f"tenant_{count}", now=1.0)
+            with other.begin() as connection:
+                assert len(tenants.listed(connection)) == count
+
+
+def test_a_closed_sqlite_database_is_held_by_nobody(tmp_path: Path) -> None:
+    # SQLite removes its log with the last connection.
+    opened = Database(str(tmp_path / "store.db"))
+    with opened.repeated().begin() as connection:
+        tenants.insert(connection, "more", now=1.0)
+    opened.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["store.db"]
+
+
+def test_a_sqlite_database_that_another_one_writes_to_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "BUSY_TIMEOUT_SECONDS", 0.01)
+    path = str(tmp_path / "store.db")
+    with closing(Database(path)) as one, closing(Database(path)) as other:
+        repeated = other.repeated()
+        with one.begin():
+            for transaction in (other.begin, repeated.begin):
+                with pytest.raises(StoreBusy, match=r"store\.db: another process has held the database"), transaction():
+                    pytest.fail("it was begun")
+        with repeated.begin() as connection:
+            tenants.insert(connection, "later", now=1.0)
 
 
 def test_a_record_of_an_attempt_is_stored_once(database: Database) -> None:
