@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Optional, Union
@@ -24,6 +24,7 @@ from .packing import normalize_wheel, write_module_wheel, write_wagon
 from .pip import Pinned, Pip
 from .progress import Progress, ProgressCallback, ignore
 from .sources import read_module, source_digest
+from .successors import with_successors
 from .tags import platform_tags, supported_tags
 from .target import Target, probe
 from .wagon import Wagon, read_wagon
@@ -243,10 +244,11 @@ class _Builder:
         For other Pythons than its own, pip judges markers (``python_version < "3.11"``) by the interpreter that it
         runs in, and leaves such dependencies out; they are asked for by name.
         """
-        own = _metadata(plugin)
-        if not own.requires:
+        declared = _metadata(plugin)
+        if not declared.requires:
             return ()
-        asked = [str(plugin)]
+        own = replace(declared, requires=with_successors(declared.requires))
+        asked = [str(plugin)] if own == declared else list(own.requires)
         for _ in range(_MOST_ROUNDS):
             pinned = tuple(
                 one

@@ -22,6 +22,7 @@ from outrider.plugins.wagons import (
     read_lock,
     read_wagon,
     source_digest,
+    successors,
     verify_wagon,
     wagon_tags,
     write_lock,
@@ -102,6 +103,22 @@ def test_the_same_source_and_lock_give_the_same_bytes(tmp_path: Path, source: Pa
     assert second.lock == first.lock
     write_lock(tmp_path / "again.lock", second.lock)
     assert (tmp_path / "again.lock").read_bytes() == (tmp_path / "plugin.lock").read_bytes()
+
+
+def test_what_no_index_has_is_built_with_its_successor(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A small distribution stands for the successor; what it is called is for the unit tests.
+    monkeypatch.setattr(successors, "SUCCESSOR", "iniconfig")
+    (source / "setup.py").write_text(SETUP.replace('["iniconfig"]', '["fusion-common>=7.0.2"]'))
+
+    (wagon,) = build(source, output_dir=tmp_path / "out").wagons
+
+    assert [wheel.name.distribution for wheel in wagon.wheels if "shout" not in wheel.name.filename] == ["iniconfig"]
+    assert [str(one) for one in missing_requirements(wagon, probe())] == [
+        "shout-plugin requires fusion-common>=7.0.2, and the wagon does not hold it"
+    ]
+    assert run(installed(tmp_path, wagon), "-c", PROGRAM) == "HELLO"
 
 
 def test_a_lock_refuses_another_file_and_another_target(tmp_path: Path, source: Path) -> None:
