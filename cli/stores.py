@@ -9,10 +9,11 @@ from outrider.cli.home import find_home
 from outrider.cli.output import fail
 from outrider.cli.settings import command_settings
 from outrider.dispatcher.errors import DispatcherError
-from outrider.dispatcher.files.content import ContentStore
 from outrider.dispatcher.store.database import Database
 
+# Loaded where it is opened: commands that look into the store need neither files nor what decrypts.
 if TYPE_CHECKING:
+    from outrider.dispatcher.files.content import ContentStore
     from outrider.dispatcher.secrets import SecretStore
 
 
@@ -28,6 +29,8 @@ def open_database() -> Database:
 
 def open_files() -> ContentStore:
     """Open the folder of wagons and resources."""
+    from outrider.dispatcher.files.content import ContentStore
+
     try:
         return ContentStore(find_home().make().files)
     except OSError as error:
@@ -36,7 +39,6 @@ def open_files() -> ContentStore:
 
 def open_secrets(database: Database) -> SecretStore:
     """Open the encrypted secrets; their key is made at first use."""
-    # Loaded here: commands that look into the store need nothing that decrypts.
     from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 
     return SecretStore(DatabaseTable(database), KeyRing(find_home().make().secret_key))

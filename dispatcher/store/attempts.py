@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.store import bulk, jsontext
 from outrider.dispatcher.store.schema import ATTEMPTS
-from outrider.messaging.messages import Proof, Verdict
+from outrider.messaging.verdicts import Proof, Verdict
 
 #: SQLite accepts 32,766 parameters a statement; this keeps far below and the statement cache small.
 CHUNK = 500
