@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from outrider.agent.errors import AgentError, StateLocked
 from outrider.cli.ca import folder, issue_certificate, make_authority, still_serves
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import Home
@@ -97,7 +98,12 @@ def up(
             del server
     except CannotServe as error:
         fail(str(error), ExitCode.UNAVAILABLE)
-    except (DispatcherError, MessagingError, WagonError) as error:
+    except StateLocked:
+        home = settings.home.path
+        others = "`outrider up` or `outrider run` is at work there"
+        remedy = "stop it, name another home in OUTRIDER_HOME, or give several managers a broker (--broker)"
+        fail(f"{home} is in use, {others}: {remedy}", ExitCode.UNAVAILABLE)
+    except (AgentError, DispatcherError, MessagingError, WagonError) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
 
 

@@ -21,7 +21,7 @@ from outrider.dispatcher.alarms import Alarm, TimerKey
 from outrider.dispatcher.attempts import AttemptMaker, Files
 from outrider.dispatcher.clock import Clock
 from outrider.dispatcher.consumers import Consumers
-from outrider.dispatcher.errors import DispatcherError, StoreError
+from outrider.dispatcher.errors import DispatcherError, NotFound, StoreError
 from outrider.dispatcher.fleet import Fleet
 from outrider.dispatcher.function_requests import FunctionRequests
 from outrider.dispatcher.hearing import Hearing
@@ -371,7 +371,11 @@ class Engine:
         self._note_ready(run)
 
     def _wake_owner(self, turn: Turn, execution_id: str) -> None:
-        execution = executions.get(turn.connection, execution_id)
+        try:
+            execution = executions.get(turn.connection, execution_id)
+        except NotFound:
+            # It was deleted under an agent that still tells of it.
+            return
         if execution.owner is not None and execution.owner != self.id and not execution.ended:
             turn.notes.append(control.wake_up(execution.owner, self.id))
 

@@ -154,7 +154,9 @@ def delete(connection: Connection, key: instances.Key, *, force: bool = False) -
     holder = executions.active_of(connection, *key)
     if holder is not None and not force:
         raise ExecutionRunning(f"deployment {key[1]!r} has a running execution: {holder.id} ({holder.workflow})")
-    for table in (NODE_INSTANCES, NODES, EXECUTIONS, DEPLOYMENT_UPDATES):
+    of_it = sa.select(EXECUTIONS.c.id).where(EXECUTIONS.c.tenant == key[0], EXECUTIONS.c.deployment_id == key[1])
+    executions.delete(connection, connection.execute(of_it).scalars().all())
+    for table in (NODE_INSTANCES, NODES, DEPLOYMENT_UPDATES):
         connection.execute(sa.delete(table).where(table.c.tenant == key[0], table.c.deployment_id == key[1]))
     connection.execute(sa.delete(DEPLOYMENTS).where(DEPLOYMENTS.c.tenant == key[0], DEPLOYMENTS.c.id == key[1]))
 

@@ -14,7 +14,10 @@ from sqlalchemy.engine import Connection, Row
 from outrider.dispatcher.errors import Conflict, ExecutionRunning, NotFound
 from outrider.dispatcher.store import bulk, jsontext, tokens
 from outrider.dispatcher.store.database import insert_new
-from outrider.dispatcher.store.schema import EXECUTIONS
+from outrider.dispatcher.store.schema import ATTEMPTS, EXECUTIONS
+
+#: SQLite accepts 32,766 parameters a statement.
+_AT_ONCE = 500
 
 
 class Status(str, Enum):
@@ -278,8 +281,15 @@ def cancel_requests(connection: Connection, owner: str) -> dict[str, Cancel]:
 
 
 def delete(connection: Connection, ids: Sequence[str]) -> None:
-    """Delete executions with their graphs."""
-    connection.execute(sa.delete(EXECUTIONS).where(EXECUTIONS.c.id.in_(ids)))
+    """Delete executions with their graphs, attempts and tokens; an engine that runs one drops it.
+
+    The executions go first: what their engines are about to write is written before, or not at all.
+    """
+    for begin in range(0, len(ids), _AT_ONCE):
+        some = ids[begin : begin + _AT_ONCE]
+        connection.execute(sa.delete(EXECUTIONS).where(EXECUTIONS.c.id.in_(some)))
+        connection.execute(sa.delete(ATTEMPTS).where(ATTEMPTS.c.execution_id.in_(some)))
+        tokens.delete_of_executions(connection, some)
 
 
 def of_row(row: Row[Any]) -> Execution:

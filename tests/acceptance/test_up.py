@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,16 @@ def test_the_first_start_says_how_to_log_in_and_the_second_does_not(tmp_path: Pa
         assert running.call("GET", "/status").json()["services"]["Dispatcher"]["status"] == "Active"
         assert running.call("GET", "/outrider/v1/ready", user=None).status_code == 200
         assert "outrider_build_info" in running.call("GET", "/outrider/v1/metrics").text
+        second = subprocess.run(
+            [sys.executable, "-m", "outrider.cli", "up", "--listen", "127.0.0.1:0"],
+            env={**os.environ, "OUTRIDER_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert (second.returncode, "Traceback" in second.stderr) == (5, False), second.stderr
+        assert "is in use, `outrider up` or `outrider run` is at work there" in second.stderr
     with manager_process(home) as running:
         assert running.password not in (home / "up.log").read_text()
         assert running.call("GET", "/status").status_code == 200

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from outrider.dispatcher.errors import NotFound
 from outrider.dispatcher.manager_access import REUSED_SECONDS, ManagerAccess, ManagerAddress
-from outrider.dispatcher.store import agents, attempts, tokens
+from outrider.dispatcher.store import agents, attempts, deployments, executions, tokens
 from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.schema import ATTEMPTS, TOKENS
 from outrider.dispatcher.workflows.graph import Subgraph, TaskGraph
 from outrider.messaging.messages import MANAGER_ACCESS, ControlReply, OperationTask, PropertyChange, Verdict
-from tests.support.engines import Bench, bench, chain, one_stage, operation, side_by_side
+from tests.support.engines import Bench, bench, chain, make_deployment, one_stage, operation, side_by_side
 from tests.support.scripted_agent import ScriptedAgent, failed, not_resumable, succeeded
 from tests.support.waiting import wait_until
 
@@ -356,3 +357,22 @@ def test_the_way_to_the_manager_is_told_by_a_managers_dispatcher_and_to_open_att
             assert [tokens.find(connection, each["token"]) for each in (access, renewed)] == [None, None]
         for each in engines[1:]:
             each.stop()
+
+
+def test_a_deployment_that_is_deleted_under_a_running_execution_holds_up_no_other(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        gone = made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        with made.database.begin() as connection:
+            deployments.delete(connection, ("default_tenant", "app"), force=True)
+            assert attempts.by_ids(connection, [agent.tasks[0].attempt_id]) == {}, "no trace is left"
+        agent.update(agent.tasks[0])
+        made.take_in()
+        agent.send(succeeded(agent.tasks[0]))
+        made.take_in()
+        make_deployment(made.database)
+        agent.answer = succeeded
+        assert made.ended(made.start()).status is Status.TERMINATED
+        with made.database.read() as connection, pytest.raises(NotFound):
+            executions.get(connection, gone)
