@@ -31,7 +31,9 @@ must cloudify.manager: get_rest_client DirtyTrackingDict
 should cloudify.manager: get_node_instance update_node_instance get_resource download_resource get_bootstrap_context
 must cloudify.constants: NODE_INSTANCE RELATIONSHIP_INSTANCE DEPLOYMENT
 should cloudify.constants: COMPUTE_NODE_TYPE AGENT_INSTALL_METHODS_SCRIPTS AGENT_INSTALL_METHOD_NONE BROKER_PORT_SSL
-should cloudify.constants: CLUSTER_SETTINGS_PATH_KEY
+should cloudify.constants: CLUSTER_SETTINGS_PATH_KEY COMPONENT SHARED_RESOURCE
+rare cloudify.constants: TERMINATED_STATES TASK_PENDING TASK_SUCCEEDED TASK_FAILED MANAGER_NAME BYPASS_MAINTENANCE
+rare cloudify.constants: CLOUDIFY_EXECUTION_TOKEN_HEADER LOCAL_RESOURCES_ROOT_ENV_KEY
 should cloudify.context: CloudifyContext NodeContext NODE_INSTANCE RELATIONSHIP_INSTANCE DEPLOYMENT
 should cloudify.compute: create_multi_mimetype_userdata
 rare cloudify.logs: init_cloudify_logger
