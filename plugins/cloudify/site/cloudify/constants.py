@@ -51,8 +51,8 @@ SHARED_RESOURCE = "sharedresource"
 NAMESPACE_BLUEPRINT_IMPORT_DELIMITER = "--"
 
 CLOUDIFY_AUTHENTICATION_HEADER = "Authorization"
-CLOUDIFY_EXECUTION_TOKEN_HEADER = "Execution-Token"
-CLOUDIFY_TOKEN_AUTHENTICATION_HEADER = "Authentication-Token"
+CLOUDIFY_EXECUTION_TOKEN_HEADER = "Execution-Token"  # noqa: S105 - the name of a header
+CLOUDIFY_TOKEN_AUTHENTICATION_HEADER = "Authentication-Token"  # noqa: S105 - the name of a header
 
 TASK_PENDING = "pending"
 TASK_SENDING = "sending"
