@@ -35,7 +35,7 @@ def check_labels(section: Any, problems: Problems, *, what: str, functions: bool
             if not functions or not is_function(value):
                 allowed = "text or a function" if functions else "text"
                 problems.add(Kind.LABEL, f"{what}.{key}: each value is {allowed}, not {value!r}", at=at)
-            elif any(name == "get_attribute" for name, _ in find_functions(value)):
+            elif any(name == "get_attribute" for name, _, _ in find_functions(value)):
                 problems.add(Kind.LABEL, f"{what}.{key}: get_attribute is not known when labels are set", at=at)
 
 

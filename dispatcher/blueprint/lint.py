@@ -43,7 +43,7 @@ def _inputs(blueprint: Blueprint) -> Iterator[LintWarning]:
     used = {
         argument if isinstance(argument := call[name], str) else argument[0]
         for section, value in blueprint.sections.items()
-        for name, call in find_functions(value)
+        for name, call, _ in find_functions(value)
         if name == "get_input" and (isinstance(call[name], str) or (isinstance(call[name], list) and call[name]))
         if isinstance(call[name], str) or isinstance(call[name][0], str)
     }

@@ -39,25 +39,26 @@ class Mark(NamedTuple):
     column: int
 
 
-class Entry(NamedTuple):
-    """Where a key and its value were written; one record, because a blueprint has as many as it has lines."""
-
-    source: Source
-    key_line: int
-    key_column: int
-    line: int
-    column: int
+#: Places are kept as plain tuples, because a blueprint has as many as it has lines; who asks for one gets a `Mark`.
+#: Source, line and column of a value.
+Place = tuple[Source, int, int]
+#: Source, line and column of a key, line and column of its value.
+Entry = tuple[Source, int, int, int, int]
 
 
 class Map(dict[str, Any]):
     """A mapping with places; `entries_at` goes by key."""
 
-    __slots__ = ("entries_at", "mark")
+    __slots__ = ("at", "entries_at")
 
-    def __init__(self, mark: Optional[Mark] = None) -> None:
-        super().__init__()
-        self.mark = mark
+    def __init__(self, at: Optional[Place] = None) -> None:
+        self.at = at
         self.entries_at: dict[str, Entry] = {}
+
+    @property
+    def mark(self) -> Optional[Mark]:
+        """Where the mapping was written."""
+        return None if self.at is None else Mark(*self.at)
 
     def put(self, key: str, value: object, *, origin: Mapping[str, Any]) -> None:
         """Set a key to a value of another map, and take its place along."""
@@ -69,12 +70,16 @@ class Map(dict[str, Any]):
 class Seq(list[Any]):
     """A list with places; `items_at` goes by index."""
 
-    __slots__ = ("items_at", "mark")
+    __slots__ = ("at", "items_at")
 
-    def __init__(self, mark: Optional[Mark] = None) -> None:
-        super().__init__()
-        self.mark = mark
-        self.items_at: list[Mark] = []
+    def __init__(self, at: Optional[Place] = None) -> None:
+        self.at = at
+        self.items_at: list[Place] = []
+
+    @property
+    def mark(self) -> Optional[Mark]:
+        """Where the list was written."""
+        return None if self.at is None else Mark(*self.at)
 
 
 def key_mark(container: object, key: str) -> Optional[Mark]:
@@ -82,16 +87,16 @@ def key_mark(container: object, key: str) -> Optional[Mark]:
     if not isinstance(container, Map):
         return None
     entry = container.entries_at.get(key)
-    return container.mark if entry is None else Mark(entry.source, entry.key_line, entry.key_column)
+    return container.mark if entry is None else Mark(*entry[:3])
 
 
 def value_mark(container: object, key: Union[str, int]) -> Optional[Mark]:
     """Return where the value of a key or an index was written, or the container's own place."""
     if isinstance(container, Map) and isinstance(key, str):
         entry = container.entries_at.get(key)
-        return container.mark if entry is None else Mark(entry.source, entry.line, entry.column)
+        return container.mark if entry is None else Mark(entry[0], entry[3], entry[4])
     if isinstance(container, Seq) and isinstance(key, int):
-        return container.items_at[key] if key < len(container.items_at) else container.mark
+        return Mark(*container.items_at[key]) if key < len(container.items_at) else container.mark
     return None
 
 

@@ -41,8 +41,8 @@ class _Merger:
         self._built_in: set[tuple[str, str]] = set()
 
     def add(self, document: Document) -> None:
-        if self.sections.mark is None:
-            self.sections.mark = document.tree.mark
+        if self.sections.at is None:
+            self.sections.at = document.tree.at
         main = not document.source.chain
         for section, value in document.tree.items():
             if section in _NEVER_CARRIED and not main:

@@ -110,8 +110,9 @@ class NodePlanner:
         for interface, operations in interfaces.items():
             shown[interface] = {}
             for name, operation in operations.items():
-                shown[interface][name], record = self._records(operation, f"{interface}.{name}", template, kind)
-                full[f"{interface}.{name}"] = (name, record)
+                full_name = f"{interface}.{name}"
+                shown[interface][name], record = self._records(operation, full_name, template, kind)
+                full[full_name] = (name, record)
                 counts[name] = counts.get(name, 0) + 1
                 if record["plugin"]:
                     plugins[record["plugin"], record["executor"]] = None

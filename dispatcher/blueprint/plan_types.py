@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from outrider.dispatcher.blueprint.functions.evaluate import as_list
 from outrider.dispatcher.blueprint.functions.names import find_functions, has_functions
 from outrider.dispatcher.blueprint.located import plain
 from outrider.dispatcher.blueprint.model import Model, RelationshipType
@@ -52,12 +53,13 @@ def requirements(nodes: list[Record], sections: Mapping[str, Any]) -> Record:
     """
     secrets: list[Any] = []
     capabilities: list[Any] = []
-    for function, call in _calls(_places(nodes, sections)):
-        argument = plain(call[function])
-        if function == "get_secret" and argument not in secrets:
-            secrets.append(argument)
+    for function, call, _ in _calls(_places(nodes, sections)):
+        if function == "get_secret":
+            argument = plain(call[function])
+            if argument not in secrets:
+                secrets.append(argument)
         elif function == "get_environment_capability":
-            entry = argument if isinstance(argument, list) else [argument]
+            entry = as_list(plain(call[function]))
             if entry not in capabilities:
                 capabilities.append(entry)
     return {"parent_capabilities": capabilities, "secrets": secrets}
@@ -87,7 +89,7 @@ def _inputs(operations: Mapping[str, Record], seen: set[int]) -> Iterator[Any]:
             yield operation["inputs"]
 
 
-def _calls(places: Iterator[Any]) -> Iterator[tuple[str, Record]]:
+def _calls(places: Iterator[Any]) -> Iterator[tuple[str, Record, int]]:
     for place in places:
         if has_functions(place):
             yield from find_functions(place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Optional
 
 from outrider.dispatcher.blueprint.functions.names import has_functions
@@ -75,6 +74,6 @@ class _Walk:
     def _operation(self, operation: Operation, name: str, place: Place, types: tuple[str, ...]) -> None:
         before = len(self._problems)
         if self._has_calls(operation.inputs):
-            self._checker.check(operation.inputs, replace(place, what=f"{place.what}, {name}"), at=operation.at)
+            self._checker.check(operation.inputs, place._replace(what=f"{place.what}, {name}"), at=operation.at)
         if len(self._problems) == before:
             self._good.add((id(operation), types))

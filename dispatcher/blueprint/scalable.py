@@ -14,11 +14,21 @@ UNBOUNDED = -1
 #: More instances than any deployment has; beyond it a number is a mistake, or an attack.
 MOST_INSTANCES = 1_000_000
 
+_ONE_INSTANCE: Mapping[str, int] = {
+    "min_instances": 0,
+    "max_instances": UNBOUNDED,
+    "default_instances": 1,
+    "current_instances": 1,
+    "planned_instances": 1,
+}
+
 
 def scalable_of_node(name: str, entry: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     """Return the numbers of a node template, from either of the two ways to write them."""
     capabilities = entry.get("capabilities")
     instances = entry.get("instances")
+    if not capabilities and not instances:
+        return dict(_ONE_INSTANCE)
     scalable = (capabilities or {}).get("scalable") if isinstance(capabilities, dict) else None
     if instances and scalable:
         message = f"node_templates.{name} has both instances.deploy and capabilities.scalable; keep the second"

@@ -6,7 +6,7 @@ declaration into a JSON Schema for editors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Optional, Union
@@ -91,7 +91,7 @@ class Table(_Shape):
     def fits(self, value: object, version: Version) -> bool:
         if not isinstance(value, dict):
             return value is None  # an empty mapping may be written as nothing at all
-        return isinstance(self.of, Anything) or all(self.of.fits(item, version) for item in value.values())
+        return isinstance(self.of, Anything) or _all_fit(value.values(), self.of, version)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Items(_Shape):
         return isinstance(value, list)
 
     def fits(self, value: object, version: Version) -> bool:
-        return isinstance(value, list) and all(self.of.fits(item, version) for item in value)
+        return isinstance(value, list) and _all_fit(value, self.of, version)
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,18 @@ class Either(_Shape):
         return any(option.suits(value) for option in self.options)
 
     def fits(self, value: object, version: Version) -> bool:
-        option = next((option for option in self.options if option.suits(value)), None)
-        return option is not None and option.fits(value, version)
+        for option in self.options:
+            if option.suits(value):
+                return option.fits(value, version)
+        return False
+
+
+def _all_fit(values: Iterable[object], shape: Shape, version: Version) -> bool:
+    # Not `all` of a generator: most containers hold one or two values, and the generator costs more than looking.
+    for value in values:  # noqa: SIM110
+        if not shape.fits(value, version):
+            return False
+    return True
 
 
 Shape = Union[Anything, Text, Flag, Whole, Nothing, Table, Items, Record, Either]

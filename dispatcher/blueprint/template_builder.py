@@ -66,7 +66,7 @@ class TemplateBuilder:
             name=name,
             type=node_type,
             properties=self._properties(name, entry, node_type, at),
-            interfaces=self._interfaces(name, entry, node_type),
+            interfaces=self._interfaces(name, entry, node_type, at),
             relationships=self._relationships(name, entry),
             scalable=scalable_of_node(name, entry, self._problems),
             instances=entry.get("instances") or {},
@@ -94,11 +94,11 @@ class TemplateBuilder:
             given, node_type.properties, self._values, self._problems, what=what, at=at, optional=external is True
         )
 
-    def _interfaces(self, name: str, entry: Mapping[str, Any], node_type: NodeType) -> Interfaces:
+    def _interfaces(self, name: str, entry: Mapping[str, Any], node_type: NodeType, at: Optional[Mark]) -> Interfaces:
         what = f"node_templates.{name}"
         own = read_interfaces(entry.get("interfaces"), self._problems, what=what)
         completed = self._completed(node_type.name, "", node_type.interfaces)
-        self._report_missing((node_type.name, ""), own, what, key_mark(self._entries, name))
+        self._report_missing((node_type.name, ""), own, what, at)
         if not own:
             return completed
         return template_interfaces(node_type.interfaces, completed, own, self._values, what=what)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
@@ -16,18 +17,21 @@ import yaml
 from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.events import (
     AliasEvent,
+    DocumentEndEvent,
     DocumentStartEvent,
     MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
 )
 from yaml.nodes import ScalarNode
 from yaml.resolver import Resolver
 
 from outrider.dispatcher.blueprint.kinds import Kind
-from outrider.dispatcher.blueprint.located import Entry, Map, Mark, Seq, Source
+from outrider.dispatcher.blueprint.located import Map, Mark, Seq, Source
 from outrider.dispatcher.blueprint.problems import Problems
 
 #: Real blueprints are below 1 MB; this leaves room for generated ones.
@@ -42,6 +46,7 @@ _KNOWN_TAGS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", 
 _resolver: Any = Resolver()
 _constructor = SafeConstructor()
 _MERGE = object()
+_UNSEEN = object()
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,9 @@ class _Open:
     """A container whose end has not been seen."""
 
     value: Union[Map, Seq]
-    anchor: Optional[str]
+    anchor: Optional[str] = None
     #: How many values the text had before this one.
-    before: int
+    before: int = 0
     #: The key that waits for its value, and where the parser saw it; None when the next value is a key.
     key: Any = None
     key_at: Any = None
@@ -92,42 +97,47 @@ def read_tree(source: Source, problems: Problems, limits: Limits = Limits()) -> 
 
 
 class _Reader:
-    """Turns the events of one text into a tree."""
+    """Turns the events of one text into a tree.
+
+    A blueprint has as many events as it has words, so what happens for each of them is short: a table finds the method,
+    and a scalar that was seen before is looked up.
+    """
 
     def __init__(self, source: Source, problems: Problems, limits: Limits) -> None:
         self._source = source
         self._problems = problems
         self._nesting, self._most = limits.nesting, limits.values
         self._anchors: dict[str, tuple[Any, int]] = {}
+        #: Text of a plain scalar -> its value: equal words become one object.
         self._scalars: dict[str, Any] = {}
-        self._stack: list[_Open] = []
-        self._root: Any = None
+        #: Holds the root of the document; empty where the text is.
+        self._roots = Seq()
+        #: Innermost container last.
+        self._stack = [_Open(self._roots)]
+        self._top = self._stack[0]
         self._total = 0
+        self._documents = 0
 
     def read(self) -> Any:
         loader = yaml.CSafeLoader(self._source.text)
-        documents = 0
+        steps: dict[type, Callable[[Any], None]] = {
+            ScalarEvent: self._scalar,
+            MappingStartEvent: self._open_map,
+            MappingEndEvent: self._close,
+            SequenceStartEvent: self._open_seq,
+            SequenceEndEvent: self._close,
+            AliasEvent: self._alias,
+            DocumentStartEvent: self._document,
+            DocumentEndEvent: _pass_over,
+            StreamStartEvent: _pass_over,
+            StreamEndEvent: _pass_over,
+        }
         try:
             while (event := loader.get_event()) is not None:
-                kind = event.__class__
-                if kind is ScalarEvent:
-                    self._scalar(event)
-                elif kind is MappingStartEvent:
-                    self._open(Map(self._mark(event.start_mark)), event)
-                elif kind is MappingEndEvent or kind is SequenceEndEvent:
-                    self._close()
-                elif kind is SequenceStartEvent:
-                    self._open(Seq(self._mark(event.start_mark)), event)
-                elif kind is AliasEvent:
-                    self._alias(event)
-                elif kind is DocumentStartEvent:
-                    documents += 1
-                    if documents > 1:
-                        message = "a second YAML document begins here; a file holds one"
-                        self._stop(Kind.YAML, message, event.start_mark)
+                steps[event.__class__](event)
         finally:
             loader.dispose()
-        return self._root
+        return self._roots[0] if self._roots else None
 
     def _mark(self, start: Any) -> Mark:
         """Return the place of what the parser saw; it counts from 0."""
@@ -137,16 +147,32 @@ class _Reader:
         self._problems.add(kind, message, at=self._mark(start))
         raise _Stop
 
+    def _document(self, event: Any) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self._stop(Kind.YAML, "a second YAML document begins here; a file holds one", event.start_mark)
+
+    def _open_map(self, event: Any) -> None:
+        start = event.start_mark
+        self._open(Map((self._source, start.line + 1, start.column + 1)), event)
+
+    def _open_seq(self, event: Any) -> None:
+        start = event.start_mark
+        self._open(Seq((self._source, start.line + 1, start.column + 1)), event)
+
     def _open(self, value: Union[Map, Seq], event: Any) -> None:
-        if len(self._stack) >= self._nesting:
+        if len(self._stack) > self._nesting:
             self._stop(Kind.TOO_LARGE, f"nested deeper than {self._nesting} levels", event.start_mark)
-        self._refuse_tag(event)
+        if event.tag is not None:
+            self._refuse_tag(event)
         # The container takes its place at once: what follows it in the text may be its own content only.
         self._put(value, 1, event.start_mark)
-        self._stack.append(_Open(value, event.anchor, self._total))
+        self._top = _Open(value, event.anchor, self._total)
+        self._stack.append(self._top)
 
-    def _close(self) -> None:
+    def _close(self, _event: Any) -> None:
         done = self._stack.pop()
+        self._top = self._stack[-1]
         if done.merges and isinstance(done.value, Map):
             _merge(done.value, done.merges)
         if done.anchor:
@@ -161,24 +187,39 @@ class _Reader:
         self._put(value, count, event.start_mark)
 
     def _scalar(self, event: Any) -> None:
-        value = self._value_of(event)
-        if event.anchor:
+        if event.tag is None and event.implicit[0]:
+            text = event.value
+            value = self._scalars.get(text, _UNSEEN)
+            if value is _UNSEEN:
+                value = self._plain(text, event.start_mark)
+        else:
+            value = self._quoted_or_tagged(event)
+        if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1)
         self._put(value, 1, event.start_mark)
 
-    def _value_of(self, event: Any) -> Any:
+    def _plain(self, text: str, start: Any) -> Any:
+        """Return the value of a scalar without quotes and tag."""
+        remember = self._is_ascii(text, start)
+        value = text if text and text[0] not in _SPECIAL_FIRST else self._resolve(text, None, start)
+        if remember:
+            self._scalars[text] = value
+        return value
+
+    def _quoted_or_tagged(self, event: Any) -> Any:
         text: str = event.value
-        if not text.isascii():
-            bad = next(char for char in text if not char.isascii())
-            self._problems.add(Kind.NOT_ASCII, f"the character {bad!r} is not ASCII", at=self._mark(event.start_mark))
-        if event.tag is not None:
-            self._refuse_tag(event)
-            return text if event.tag in {"!", _TAG + "str"} else self._resolve(text, event.tag, event.start_mark)
-        if not event.implicit[0] or (text and text[0] not in _SPECIAL_FIRST):
+        self._is_ascii(text, event.start_mark)
+        if event.tag is None:
             return text
-        if text not in self._scalars:
-            self._scalars[text] = self._resolve(text, None, event.start_mark)
-        return self._scalars[text]
+        self._refuse_tag(event)
+        return text if event.tag in {"!", _TAG + "str"} else self._resolve(text, event.tag, event.start_mark)
+
+    def _is_ascii(self, text: str, start: Any) -> bool:
+        if text.isascii():
+            return True
+        bad = next(char for char in text if not char.isascii())
+        self._problems.add(Kind.NOT_ASCII, f"the character {bad!r} is not ASCII", at=self._mark(start))
+        return False
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag is not None and event.tag not in _KNOWN_TAGS and event.tag != "!":
@@ -207,35 +248,35 @@ class _Reader:
         self._total += count
         if self._total > self._most:
             self._stop(Kind.TOO_LARGE, f"more than {self._most} values once aliases are expanded", start)
-        if not self._stack:
-            self._root = value
-            return
-        top = self._stack[-1]
+        top = self._top
         container, key_at = top.value, top.key_at
         if isinstance(container, Seq):
             container.append(value)
-            container.items_at.append(self._mark(start))
+            container.items_at.append((self._source, start.line + 1, start.column + 1))
         elif key_at is None:
-            top.key, top.key_at = self._key(container, value, start), start
+            key = value if value.__class__ is str else self._key(value, start)
+            if key in container:
+                self._source.duplicates.append((key, self._mark(start)))
+            top.key, top.key_at = key, start
         else:
             top.key_at = None
             if top.key is _MERGE:
                 top.merges += (value,)
                 return
             container[top.key] = value
-            container.entries_at[top.key] = Entry(
-                self._source, key_at.line + 1, key_at.column + 1, start.line + 1, start.column + 1
-            )
+            entry = (self._source, key_at.line + 1, key_at.column + 1, start.line + 1, start.column + 1)
+            container.entries_at[top.key] = entry
 
-    def _key(self, container: Map, value: Any, start: Any) -> Any:
+    def _key(self, value: Any, start: Any) -> Any:
+        """Return the key that is meant by a value that is not text."""
         if isinstance(value, (Map, Seq)):
             self._stop(Kind.YAML, "a key is a word, not a mapping or a list", start)
-        if value is not _MERGE and not isinstance(value, str):
-            # Keys of JSON are strings; this is how JSON writes the others.
-            value = json.dumps(value)
-        if value in container:
-            self._source.duplicates.append((value, self._mark(start)))
-        return value
+        # Keys of JSON are strings; this is how JSON writes the others.
+        return value if value is _MERGE else json.dumps(value)
+
+
+def _pass_over(_event: Any) -> None:
+    """An event that adds nothing to the tree."""
 
 
 def _merge(target: Map, merges: tuple[Any, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -45,6 +45,9 @@ FUNCTIONS: dict[str, FunctionInfo] = {
     "string_upper": FunctionInfo(at_creation=True, most=1, single=True, usage="TEXT"),
 }
 
+#: What holds no function; most values are of these types.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
 
 def function_name(value: object) -> Optional[str]:
     """Return the function that a mapping calls: its one key, or the key beside ``type``; else None."""
@@ -65,25 +68,31 @@ def is_function(value: object) -> bool:
 
 def has_functions(value: object) -> bool:
     """Return whether a function stands anywhere in a value."""
-    kind = value.__class__
-    if kind is str or kind is int:
-        return False
+    items: Iterable[object]
     if isinstance(value, dict):
         if len(value) <= 2 and function_name(value) is not None:
             return True
-        return any(has_functions(item) for item in value.values() if item.__class__ is not str)
-    return isinstance(value, list) and any(has_functions(item) for item in value if item.__class__ is not str)
+        items = value.values()
+    elif isinstance(value, list):
+        items = value
+    else:
+        return False
+    for item in items:  # noqa: SIM110 - most values are plain, and a generator costs more than looking at them
+        if item.__class__ not in _PLAIN and has_functions(item):
+            return True
+    return False
 
 
-def find_functions(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (name, call) of every function in a value; those in arguments come after their caller."""
-    pending = [value]
+def find_functions(value: Any) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Yield (name, call, how many functions it stands in) of every function in a value; callers before arguments."""
+    pending = [(value, 0)]
     while pending:
-        item = pending.pop()
+        item, depth = pending.pop()
         if isinstance(item, dict):
             name = function_name(item)
             if name is not None:
-                yield name, item
-            pending.extend(item.values())
+                yield name, item, depth
+                depth += 1
+            pending.extend((child, depth) for child in item.values() if child.__class__ not in _PLAIN)
         elif isinstance(item, list):
-            pending.extend(reversed(item))
+            pending.extend((child, depth) for child in reversed(item) if child.__class__ not in _PLAIN)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from outrider.dispatcher.blueprint.functions.evaluate import DEEPEST, as_list, usage
-from outrider.dispatcher.blueprint.functions.names import FUNCTIONS, function_name
+from outrider.dispatcher.blueprint.functions.names import FUNCTIONS, find_functions, function_name
 from outrider.dispatcher.blueprint.kinds import Kind
 from outrider.dispatcher.blueprint.located import Map, Mark
 from outrider.dispatcher.blueprint.problems import Problems, nearest
@@ -17,8 +16,7 @@ _OF_NODES = frozenset({"get_property", "get_attribute", "get_attributes_list", "
 _WORDS = frozenset({"SELF", "SOURCE", "TARGET"})
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a value stands: who SELF, SOURCE and TARGET are there, by node template."""
 
     what: str
@@ -53,9 +51,9 @@ class ReferenceChecker:
 
     def check(self, value: Any, place: Place, *, at: Optional[Mark] = None) -> None:
         """Record a finding for each function in `value` that cannot work."""
-        for name, call, depth in _calls(value, 0):
+        for name, call, depth in find_functions(value):
             mark = call.mark if isinstance(call, Map) and call.mark else at
-            if depth > DEEPEST:
+            if depth >= DEEPEST:
                 message = f"{place.what}: functions nest deeper than {DEEPEST}"
                 self._problems.add(Kind.FUNCTION_CYCLE, message, at=mark)
                 return
@@ -127,17 +125,3 @@ def _foreign_calls(value: Any, foreign: Collection[str]) -> Iterator[tuple[str, 
             pending.extend(item.values())
         elif isinstance(item, list):
             pending.extend(item)
-
-
-def _calls(value: Any, depth: int) -> Iterator[tuple[str, dict[str, Any], int]]:
-    """Yield (name, call, how many functions it stands in)."""
-    pending = [(value, depth)]
-    while pending:
-        item, level = pending.pop()
-        if isinstance(item, dict):
-            name = function_name(item)
-            if name is not None:
-                yield name, item, level + 1
-            pending.extend((child, level + (name is not None)) for child in item.values())
-        elif isinstance(item, list):
-            pending.extend((child, level) for child in item)
