@@ -8,6 +8,7 @@ Files that are added to ``~/.aws/models`` meanwhile are seen by the next runner.
 """
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from types import FunctionType, MethodType
 
@@ -136,9 +137,11 @@ class _OneAhead:
 
     def answer(self, args, named):
         """Return what was made, once, else ask the original."""
-        if args or named or not self._made:
-            return self._original(*args, **named)
-        return self._made.pop()
+        if not args and not named:
+            # Not asked before whether there is one: another thread might take it in between.
+            with suppress(IndexError):
+                return self._made.pop()
+        return self._original(*args, **named)
 
 
 def _services(available):
