@@ -397,7 +397,7 @@ class Engine:
 
     def _forget_lost(self, turn: Turn) -> None:
         for run in turn.lost:
-            log.warning("execution %s was adopted by another dispatcher", run.id, extra={"action": "lost"})
+            log.warning("execution %s was adopted by another dispatcher, or deleted", run.id, extra={"action": "lost"})
             self._drop(run)
 
     def _forget_ended(self, turn: Turn) -> None:
