@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from outrider.dispatcher.blueprint.functions.evaluate import as_list
-from outrider.dispatcher.blueprint.functions.names import find_functions, has_functions
+from outrider.dispatcher.blueprint.functions.names import find_functions
 from outrider.dispatcher.blueprint.located import plain
 from outrider.dispatcher.blueprint.model import Model, RelationshipType
 from outrider.dispatcher.blueprint.operations import Interfaces
@@ -91,5 +91,4 @@ def _inputs(operations: Mapping[str, Record], seen: set[int]) -> Iterator[Any]:
 
 def _calls(places: Iterator[Any]) -> Iterator[tuple[str, Record, int]]:
     for place in places:
-        if has_functions(place):
-            yield from find_functions(place)
+        yield from find_functions(place)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from outrider.dispatcher.blueprint.functions.names import has_functions
-from outrider.dispatcher.blueprint.functions.references import Place, ReferenceChecker, has_foreign
+from outrider.dispatcher.blueprint.functions.references import Place, ReferenceChecker
 from outrider.dispatcher.blueprint.model import Model, NodeTemplate, Relationship
 from outrider.dispatcher.blueprint.operations import Interfaces, Operation
 from outrider.dispatcher.blueprint.problems import Problems
@@ -24,7 +23,7 @@ def check_references(
     properties = {name: template.type.properties for name, template in model.node_templates.items()}
     foreign = foreign or {}
     checker = ReferenceChecker(sections.get("inputs") or {}, properties, values, problems, foreign=foreign)
-    walk = _Walk(checker, problems, foreign)
+    walk = _Walk(checker, problems)
     for name, entry in (sections.get("inputs") or {}).items():
         walk.value((entry or {}).get("default"), Place(f"inputs.{name}"))
     for template in model.node_templates.values():
@@ -36,25 +35,19 @@ def check_references(
 
 
 class _Walk:
-    def __init__(self, checker: ReferenceChecker, problems: Problems, foreign: Mapping[str, str]) -> None:
+    def __init__(self, checker: ReferenceChecker, problems: Problems) -> None:
         self._checker = checker
-        self._foreign = foreign
         self._problems = problems
         #: (operation, types that SELF, SOURCE and TARGET have): templates share the operations of their types, and
         #: what is good for one template of a type is good for all.
         self._good: set[tuple[int, tuple[str, ...]]] = set()
 
     def value(self, value: Any, place: Place) -> None:
-        if self._has_calls(value):
-            self._checker.check(value, place)
-
-    def _has_calls(self, value: Any) -> bool:
-        return has_functions(value) or bool(self._foreign and has_foreign(value, self._foreign))
+        self._checker.check(value, place)
 
     def template(self, template: NodeTemplate) -> None:
         place = Place(f"node_templates.{template.name}", self_name=template.name)
-        if self._has_calls(template.properties):
-            self._checker.check(template.properties, place, at=template.at)
+        self._checker.check(template.properties, place, at=template.at)
         self._interfaces(template.interfaces, place, (template.type.name,))
 
     def relationship(self, source: NodeTemplate, relationship: Relationship, target: Optional[NodeTemplate]) -> None:
@@ -73,7 +66,6 @@ class _Walk:
 
     def _operation(self, operation: Operation, name: str, place: Place, types: tuple[str, ...]) -> None:
         before = len(self._problems)
-        if self._has_calls(operation.inputs):
-            self._checker.check(operation.inputs, place._replace(what=f"{place.what}, {name}"), at=operation.at)
+        self._checker.check(operation.inputs, place._replace(what=f"{place.what}, {name}"), at=operation.at)
         if len(self._problems) == before:
             self._good.add((id(operation), types))

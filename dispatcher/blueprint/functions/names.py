@@ -93,6 +93,11 @@ def find_functions(value: Any) -> Iterator[tuple[str, dict[str, Any], int]]:
             if name is not None:
                 yield name, item, depth
                 depth += 1
-            pending.extend((child, depth) for child in item.values() if child.__class__ not in _PLAIN)
+            children: Iterable[Any] = item.values()
         elif isinstance(item, list):
-            pending.extend((child, depth) for child in reversed(item) if child.__class__ not in _PLAIN)
+            children = reversed(item)
+        else:
+            continue
+        for child in children:
+            if child.__class__ not in _PLAIN:
+                pending.append((child, depth))  # noqa: PERF401 - as in `has_functions`

@@ -108,11 +108,6 @@ class ReferenceChecker:
             self._problems.add(Kind.FUNCTION_REFERENCE, message, at=at, suggestion=nearest(name, known))
 
 
-def has_foreign(value: Any, foreign: Collection[str]) -> bool:
-    """Return whether a function that an imported plugin would add stands anywhere in a value."""
-    return next(_foreign_calls(value, foreign), None) is not None
-
-
 def _foreign_calls(value: Any, foreign: Collection[str]) -> Iterator[tuple[str, Optional[Mark]]]:
     """Yield (name, place) of each mapping of one key (or of two with ``type``) that would call such a function."""
     pending = [value]
