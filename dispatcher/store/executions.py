@@ -267,7 +267,7 @@ def update_owned(connection: Connection, execution: Execution, values: Mapping[s
     """
     owner = {"b_id": execution.id, "b_owner": execution.owner, "b_epoch": execution.owner_epoch}
     if not values and connection.dialect.name == "sqlite":
-        # Whoever writes has locked the whole database: to look is enough, and costs no page of the log.
+        # Whoever writes has locked the whole database: to look is enough.
         return bulk.row(connection, _SEE_OWNED, owner) is not None
     if not values:
         return bulk.change(connection, _LOCK_OWNED, owner) == 1
