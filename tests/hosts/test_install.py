@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from outrider.installer import Bundle, Step, StepFailed, StepState, Sudo, install_agent
+from outrider.installer import Bundle, Step, StepFailed, StepState, Sudo, doctor, install_agent, uninstall_agent
 from outrider.installer.errors import AccessFailed
 from outrider.plugins.ssh.access.errors import SudoMissing, SudoPasswordNeeded, SudoPasswordWrong
 from tests.support.hosts import PASSWORDS, Host, StartHost
-from tests.support.installing import NoHeartbeats, Recorder, service_pid, spec_of, target_of
+from tests.support.installing import USER_PATHS, NoHeartbeats, Recorder, service_pid, spec_of, target_of
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
@@ -33,7 +33,9 @@ def test_root_gets_an_agent_that_runs_as_a_service(clean_host: Host, stand_in_bu
     assert not clean_host.exists("/root/.cache/outrider-install")
 
 
-def test_a_second_run_changes_nothing_and_sends_nearly_nothing(clean_host: Host, stand_in_bundle: Bundle) -> None:
+def test_a_second_run_changes_nothing_and_another_configuration_restarts_the_agent(
+    clean_host: Host, stand_in_bundle: Bundle
+) -> None:
     first = install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
     pid = service_pid(clean_host)
     recorder = Recorder()
@@ -43,10 +45,6 @@ def test_a_second_run_changes_nothing_and_sends_nearly_nothing(clean_host: Host,
     assert recorder.states(StepState.SKIPPED) == ["transfer", "verify", "environment"]
     assert second.bytes_sent < first.bytes_sent / 50
 
-
-def test_a_changed_configuration_restarts_the_agent(clean_host: Host, stand_in_bundle: Bundle) -> None:
-    install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
-    pid = service_pid(clean_host)
     changed = install_agent(target_of(clean_host), spec_of(settings={"slots": 3}), stand_in_bundle, heartbeats=None)
     assert changed.changed
     assert "slots = 3" in clean_host.read("/etc/outrider/agent.toml")
@@ -68,8 +66,9 @@ def test_a_sudo_user_without_a_password_gets_the_system_agent(clean_host: Host, 
 
 def test_a_user_may_log_in_with_a_password(clean_host: Host, stand_in_bundle: Bundle) -> None:
     target = replace(target_of(clean_host, "admin"), key_file=None, password=PASSWORDS["admin"])
-    agent = install_agent(target, spec_of(), stand_in_bundle, heartbeats=None)
-    assert agent.service == "systemd"
+    diagnosis = doctor(target, stand_in_bundle.host_program)
+    assert diagnosis.problems == ()
+    assert diagnosis.facts.user == "root"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,9 @@ def test_sudo_that_does_not_open_is_said_in_the_first_step(
         assert install_agent(right, spec_of(), stand_in_bundle, heartbeats=None).service == "systemd"
 
 
-def test_a_user_without_root_gets_an_agent_of_its_own_by_cron(host: Host, stand_in_bundle: Bundle) -> None:
+def test_a_user_without_root_gets_an_agent_of_its_own_by_cron_and_uninstalls_it_without_a_trace(
+    host: Host, stand_in_bundle: Bundle
+) -> None:
     agent = install_agent(target_of(host, "guest"), spec_of(), stand_in_bundle, heartbeats=None)
     assert agent.service == "detached"
     assert agent.survives_reboot
@@ -107,6 +108,13 @@ def test_a_user_without_root_gets_an_agent_of_its_own_by_cron(host: Host, stand_
     wait_until(lambda: host.exists(starts), 20, "the agent to start")
     host.reboot()
     wait_until(lambda: len(host.read(starts).splitlines()) == 2, 30, "cron to bring the agent back")
+    assert host.run("pgrep -u guest -f respawn.sh", check=False).code == 0
+
+    uninstall_agent(target_of(host, "guest"), stand_in_bundle.host_program)
+    for path in USER_PATHS:
+        assert not host.exists(f"/home/guest/{path}"), path
+    assert host.run("crontab -l -u guest", check=False).code != 0
+    assert host.run("pgrep -u guest -f respawn.sh", check=False).code != 0
 
 
 def test_a_user_who_may_linger_gets_a_unit(host: Host, stand_in_bundle: Bundle) -> None:
@@ -140,14 +148,10 @@ def test_a_host_without_systemd_gets_a_loop_that_starts_the_agent_again(
     wait_until(lambda: len(host.read(starts).splitlines()) == 2, 20, "the loop to start the agent again")
 
 
-def test_the_agent_is_back_after_a_reboot(clean_host: Host, stand_in_bundle: Bundle) -> None:
-    install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
-    clean_host.reboot()
-    wait_until(lambda: service_pid(clean_host) != 0, 30, "systemd to start the agent")
-
-
-def test_systemd_starts_a_killed_agent_again(clean_host: Host, stand_in_bundle: Bundle) -> None:
+def test_the_agent_is_back_after_it_was_killed_and_after_a_reboot(clean_host: Host, stand_in_bundle: Bundle) -> None:
     install_agent(target_of(clean_host), spec_of(), stand_in_bundle, heartbeats=None)
     pid = service_pid(clean_host)
     clean_host.run(f"kill -9 {pid}")
     wait_until(lambda: service_pid(clean_host) not in (0, pid), 20, "systemd to start the agent again")
+    clean_host.reboot()
+    wait_until(lambda: service_pid(clean_host) != 0, 30, "systemd to start the agent")

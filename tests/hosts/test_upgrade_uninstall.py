@@ -19,7 +19,7 @@ from outrider.installer import (
 from outrider.installer.errors import InstallerError, UpgradeRolledBack, UpgradeUnknown
 from tests.support.agent_bundles import BROKEN, STAND_IN, variant
 from tests.support.hosts import PASSWORDS, Host, StartHost
-from tests.support.installing import SYSTEM_PATHS, USER_PATHS, service_pid, spec_of, target_of
+from tests.support.installing import SYSTEM_PATHS, service_pid, spec_of, target_of
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
@@ -50,15 +50,6 @@ def test_uninstall_leaves_no_trace_of_a_system_agent(host: Host, stand_in_bundle
     assert host.run("systemctl status outrider-agent", check=False).code == 4
     again = uninstall_agent(target_of(host), stand_in_bundle.host_program)
     assert again.removed == ()
-
-
-def test_uninstall_leaves_no_trace_of_a_users_agent(host: Host, stand_in_bundle: Bundle) -> None:
-    install_agent(target_of(host, "guest"), spec_of(), stand_in_bundle, heartbeats=None)
-    uninstall_agent(target_of(host, "guest"), stand_in_bundle.host_program)
-    for path in USER_PATHS:
-        assert not host.exists(f"/home/guest/{path}"), path
-    assert host.run("crontab -l -u guest", check=False).code != 0
-    assert host.run("pgrep -u guest -f respawn.sh", check=False).code != 0
 
 
 def test_uninstall_ends_what_operations_left_running(clean_host: Host, stand_in_bundle: Bundle) -> None:
