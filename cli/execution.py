@@ -125,7 +125,10 @@ def show(execution_id: ExecutionId, json: Json = False) -> None:
         }
     )
     for decision in decided:
-        console.print(f"{moment(decision.decided_at)}  {decision.decided_by}: {decision.decision} {decision.task_id}")
+        about = f" {decision.task_id}" if decision.task_id else ""
+        console.print(
+            f"{moment(decision.decided_at)}  {decision.decided_by}: {decision.decision}{about}", soft_wrap=True
+        )
     console.print()
     console.print(waterfall(spans, width=console.width))
 

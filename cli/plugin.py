@@ -15,7 +15,7 @@ from outrider.cli.home import find_home
 from outrider.cli.output import console, errors, fail, print_fields, print_json, print_table
 from outrider.cli.stores import open_database, open_files
 from outrider.dispatcher import plugin_uploads
-from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.errors import AlreadyExists, DispatcherError
 from outrider.dispatcher.store import plugins
 from outrider.plugins import wagons
 from outrider.plugins.wagons import Progress, Wagon, WagonError
@@ -56,8 +56,9 @@ def build(
             wagons.write_lock(lock, built.lock)
     except WagonError as error:
         fail(str(error))
-    for wagon in built.wagons:
-        console.print(str(wagon.path), soft_wrap=True)
+    # A plugin of pure wheels gives the same wagon for several platforms.
+    for made in dict.fromkeys(str(wagon.path) for wagon in built.wagons):
+        console.print(made, soft_wrap=True)
 
 
 def description(wagon: Wagon) -> dict[str, object]:
@@ -112,6 +113,8 @@ def install(
         try:
             wagon = path if path.suffix == ".wgn" else wagons.build_source(path, find_home().builds)
             plugin = plugin_uploads.register(database, open_files(), wagon, yamls=given, replace=replace)
+        except AlreadyExists as error:
+            fail(f"{error}; raise the plugin's version, or put this one in its place: --replace")
         except (WagonError, DispatcherError) as error:
             fail(str(error))
     console.print(

@@ -103,6 +103,9 @@ def _subject(properties: list[str] | None, runtime: list[str] | None, context: P
             fail(f"{context} is not JSON: {error}")
         if not isinstance(subject, dict):
             fail(f"{context}: an object is expected, with arguments of outrider.plugins.sdk.testing.call")
+        ends = [end for end in ("source", "target") if isinstance(subject.get(end), dict)]
+        if len(ends) == 1 or not set(subject).isdisjoint({"source", "target"} - set(ends)):
+            fail(f"{context}: an operation of a relationship needs both source and target, each an object")
     if properties or "source" not in subject:
         subject.setdefault("properties", {}).update(key_values(properties or (), what="property"))
         subject.setdefault("runtime_properties", {}).update(key_values(runtime or (), what="runtime property"))

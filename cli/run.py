@@ -48,6 +48,10 @@ def run(
         str | None, typer.Option("--deployment", "-d", help="Its id; default, the name of the blueprint's folder.")
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Sequence everything, run nothing.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Run it where its rules forbid it, or another execution has the deployment."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
     show_waterfall: Annotated[bool, typer.Option("--waterfall", help="Show where the time went.")] = False,
 ) -> None:
@@ -61,7 +65,7 @@ def run(
     deployment_id = deployment or blueprint.resolve().parent.name
     try:
         with opened(settings, progress=None if json else show_progress) as local:
-            asked = Execution(id="", workflow=workflow, dry_run=dry_run, created_by=getpass.getuser())
+            asked = Execution(id="", workflow=workflow, dry_run=dry_run, force=force, created_by=getpass.getuser())
             ensure_deployment(local, blueprint, deployment_id, given, asked)
             execution = local.dispatcher.start(
                 workflow, deployment_id, key_values(parameters or (), what="parameter"), execution=asked

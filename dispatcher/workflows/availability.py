@@ -87,5 +87,5 @@ def _inactive_reason(workflow: str, rules: Rules, view: DeploymentView) -> str:
     wanted = " or ".join(_WORDS[each] for each in rules.node_instances_active)
     return (
         f"workflow {workflow!r} can run when {wanted}, but {started} of {len(view.instances)} instances are started;"
-        " force it to run it nevertheless"
+        " force it to run it nevertheless (outrider run --force)"
     )

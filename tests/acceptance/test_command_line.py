@@ -90,6 +90,9 @@ def test_an_update_is_previewed_and_made(outrider: Outrider, tmp_path: Path) -> 
     again = outrider("run", str(folder / "blueprint.yaml"), "-i", "name=old")
     assert again.returncode == 2
     assert "1 of 1 instances are started" in again.stderr
+    assert "outrider run --force" in again.stderr
+    forced = outrider("run", str(folder / "blueprint.yaml"), "-i", "name=old", "--force")
+    assert forced.returncode == 0, forced.stderr
     change = ("deployment", "update", "hello", "-i", "name=new", "-p", "force_reinstall=true")
     assert "create" in outrider(*change, "--preview").stdout
     assert json.loads(outrider("deployment", "outputs", "hello", "--json").stdout) == {"greeting": "Hello, old!"}

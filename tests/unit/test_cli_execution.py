@@ -15,7 +15,9 @@ from outrider.dispatcher.store import decisions, executions
 from outrider.dispatcher.store.executions import Cancel, Execution
 
 
-def test_a_cancel_is_stored_with_who_asked_and_heard_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancel_is_stored_with_who_asked_and_heard_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("OUTRIDER_HOME", str(tmp_path))
     with closing(open_database()) as database, closing(Doorbell(tmp_path / "bells", For.DISPATCHERS)) as bell:
         with database.begin() as connection:
@@ -27,3 +29,6 @@ def test_a_cancel_is_stored_with_who_asked_and_heard_at_once(tmp_path: Path, mon
         assert bell.wait(10.0)
     assert (decided.decision, decided.decided_by) == (Cancel.FORCE.value, getpass.getuser())
     assert asked is Cancel.FORCE
+    capsys.readouterr()
+    command.show("e1")
+    assert f"  {getpass.getuser()}: {Cancel.FORCE.value}\n" in capsys.readouterr().out
