@@ -132,6 +132,8 @@ def install_agents(
     if agent_id is not None and len(chosen.targets) != 1:
         fail("--id names one agent; with several hosts each agent has its host's name")
     settings = command_settings()
+    if settings.engine.central_agent in (agent_id, *map(agent_name, chosen.targets)):
+        fail(f"{settings.engine.central_agent!r} is the central agent's name: give the host's agent another with --id")
     archive = open_bundle(bundle_file)
 
     def work(target: SshTarget, broker: Broker, heartbeats: Any) -> Any:

@@ -151,13 +151,14 @@ class AttemptMaker:
         asked = None if self._host_agents is None else host_agents.wanted(task, operation, installer=installer)
         if asked is None:
             return {}
-        if host_agents.claim(turn, run, operation, asked, lease_seconds=self._settings.lease_seconds):
+        if host_agents.claim(turn, run, operation, asked, settings=self._settings):
             return asked.extras
         if asked.removes:
             # Of this host's agent there is nothing: it never got its name.
             return {"agent_name_taken": True}
         raise OperationRefused(
-            f"the name {asked.name!r} is that of another host's agent: choose another service_name in agent_config"
+            f"the name {asked.name!r} is that of another host's agent, or the central one's: choose another "
+            "service_name in agent_config"
         )
 
     def _inputs(

@@ -21,6 +21,7 @@ from outrider.dispatcher.errors import NotFound, OperationRefused
 from outrider.dispatcher.files.errors import EnrolmentRefused
 from outrider.dispatcher.operation import Operation
 from outrider.dispatcher.run import Run
+from outrider.dispatcher.settings import EngineSettings
 from outrider.dispatcher.store import agents, instances
 from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.turn import Turn
@@ -145,17 +146,20 @@ def redeem_reserved(host_agents: HostAgents | None, names: Iterable[str]) -> dic
     return found
 
 
-def claim(turn: Turn, run: Run, operation: Operation, asked: Wanted, *, lease_seconds: float) -> bool:
-    """Record that an agent is to be that of an instance; False: it is another host's, and nothing may be done to it.
+def claim(turn: Turn, run: Run, operation: Operation, asked: Wanted, *, settings: EngineSettings) -> bool:
+    """Record that an agent is to be that of an instance; False: it is another's, and nothing may be done to it.
 
     Only a recorded agent may enrol (`check_enrolment`). An agent that somebody provided belongs to nobody.
     """
     node, instance = operation.node, operation.instance
     if node is None or instance is None or run.model is None or install_method(node) == "provided":
         return True
+    if asked.name == settings.central_agent:
+        # Heard of or not: a host of that name would get what only the manager's own agent may see and do.
+        return False
     known = agents.by_ids(turn.connection, [asked.name]).get(asked.name)
     ours = known is not None and (known.tenant, known.deployment_id, known.instance) == (*run.model.key, instance.id)
-    if known is not None and not ours and _is_taken(turn, known, lease_seconds):
+    if known is not None and not ours and _is_taken(turn, known, settings.lease_seconds):
         return False
     if not asked.removes and (not ours or asked.anew):
         fresh = Agent(id=asked.name, state="creating", created_at=turn.stored_now)

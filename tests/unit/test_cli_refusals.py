@@ -11,6 +11,8 @@ import pytest
 import typer
 
 from outrider.cli import profile
+from outrider.cli.app import application
+from outrider.cli.commands import COMMANDS
 from outrider.cli.execution import find
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import Home
@@ -121,3 +123,15 @@ def test_a_profile_is_not_made_from_what_cannot_be_one(
         profile.add("north", url, ca=authority)
     assert ended.value.exit_code == ExitCode.BAD_INPUT
     assert told in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("arguments", [["central"], ["web", "--id", "central"]])
+def test_no_hosts_agent_gets_the_central_agents_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setenv("OUTRIDER_HOME", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        application(COMMANDS)(["agent", "install", *arguments], prog_name="outrider")
+
+    assert ended.value.code == ExitCode.BAD_INPUT
+    assert "'central' is the central agent's name" in capsys.readouterr().err

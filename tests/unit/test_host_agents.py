@@ -259,6 +259,17 @@ def test_another_hosts_name_is_not_to_be_had_and_stays_what_it_is(world: Any, me
     assert all("installer_access" not in task.context.extras for task in removing)
 
 
+@pytest.mark.parametrize("method", ["remote", "init_script"])
+def test_the_central_agents_name_is_not_to_be_had_also_before_it_was_heard_of(world: Any, method: str) -> None:
+    made = world(f"{method}, service_name: central")
+
+    with pytest.raises(ExecutionFailed, match="the name 'central' is that of another host's agent, or the central"):
+        made.dispatcher.run("install", "app", timeout_seconds=20)
+    made.dispatcher.run("uninstall", "app", timeout_seconds=20)
+
+    assert (known := made.agent("central")) is None or known.instance is None
+
+
 def test_the_name_of_an_agent_that_is_gone_is_free(world: Any) -> None:
     made = world("remote, service_name: web")
     with made.dispatcher.database.begin() as connection:
