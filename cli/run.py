@@ -27,7 +27,9 @@ from outrider.cli.settings import command_settings
 from outrider.cli.waterfall import waterfall
 from outrider.dispatcher.blueprint import BlueprintInvalid
 from outrider.dispatcher.errors import DispatcherError, NotFound
-from outrider.dispatcher.store import deployments
+from outrider.dispatcher.files.manifest import changed_files
+from outrider.dispatcher.store import blueprints, deployments
+from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.workflows import WorkflowError
 from outrider.messaging.errors import MessagingError
@@ -106,6 +108,27 @@ def ensure_deployment(
             f"deployment {deployment_id!r} exists in {local.settings.home.path} with other values of "
             f"{', '.join(changed)}: "
             f"change them (outrider deployment update {deployment_id}), or choose another with --deployment"
+        )
+    tell_of_changes(local, found, blueprint)
+
+
+def tell_of_changes(local: Local, deployment: Deployment, path: Path) -> None:
+    """Say that files were edited since the deployment was made of them: it keeps those that it was made of."""
+    dispatcher = local.dispatcher
+    with dispatcher.database.read() as connection:
+        kept = blueprints.get(connection, deployment.tenant, deployment.blueprint_id)
+    name, main_file = path.resolve(), Path(kept.main_file)
+    if kept.resources is None or name.parts[-len(main_file.parts) :] != main_file.parts:
+        changed = [str(path)]
+    else:
+        changed = changed_files(dispatcher.content, kept.resources, name.parents[len(main_file.parts) - 1])
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        errors.print(
+            f"{deployment.id} keeps the blueprint that it was made of, in which {changed[0]}{more} was different; "
+            f"to change it: outrider deployment update {deployment.id} --blueprint {path}",
+            markup=False,
+            soft_wrap=True,
         )
 
 

@@ -6,6 +6,7 @@ manifests. Tasks carry its hash (`OperationTask.resources`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,20 @@ def read_manifest(store: ContentStore, sha256: str) -> Mapping[str, str]:
     """Return path → hash of a manifest; raises NotStored."""
     entries: dict[str, str] = json.loads(store.read(sha256))
     return entries
+
+
+def changed_files(store: ContentStore, sha256: str, folder: Path) -> list[str]:
+    """Return which files of a manifest a folder has otherwise, or no longer; raises NotStored."""
+    changed = []
+    for path, expected in read_manifest(store, sha256).items():
+        try:
+            with (folder / path).open("rb") as file:
+                same = hashlib.file_digest(file, "sha256").hexdigest() == expected
+        except OSError:
+            same = False
+        if not same:
+            changed.append(path)
+    return changed
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:

@@ -79,7 +79,14 @@ def test_the_files_of_init_install_show_outputs_and_uninstall(outrider: Outrider
     refused = outrider("deployment", "delete", "hello")
     assert refused.returncode == 2
     assert "uninstall it first" in refused.stderr
-    assert outrider("run", str(folder / "blueprint.yaml"), "uninstall").returncode == 0
+    unchanged = outrider("run", str(folder / "blueprint.yaml"), "uninstall")
+    assert unchanged.returncode == 0
+    assert "keeps the blueprint" not in unchanged.stderr
+    with (folder / "hello.py").open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    edited = outrider("run", str(folder / "blueprint.yaml"), "uninstall", "--force")
+    assert edited.returncode == 0, edited.stderr
+    assert "hello keeps the blueprint that it was made of, in which hello.py was different" in edited.stderr
     assert outrider("deployment", "delete", "hello").returncode == 0
 
 
