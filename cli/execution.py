@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -45,10 +46,16 @@ EXIT_CODES = {
 
 def find(database: Database, prefix: str) -> Execution:
     """Return the execution whose id begins with `prefix`, or end the command."""
+    with database.read() as connection:
+        known = {one.id: one for one in executions.listed(connection)}
+    return known[full_id(known, prefix)]
+
+
+def full_id(ids: Iterable[str], prefix: str) -> str:
+    """Return the one of the executions' ids that begins with `prefix`, or end the command."""
     if not prefix:
         fail("the execution's id is empty; see: outrider execution list")
-    with database.read() as connection:
-        found = [one for one in executions.listed(connection) if one.id.startswith(prefix)]
+    found = [one for one in ids if one.startswith(prefix)]
     if len(found) != 1:
         what = "no execution has" if not found else f"{len(found)} executions have"
         fail(f"{what} an id that begins with {prefix!r}; see: outrider execution list")

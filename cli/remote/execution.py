@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from outrider.cli import completing
-from outrider.cli.execution import SHORT, ExecutionId, Json
+from outrider.cli.execution import SHORT, ExecutionId, Json, full_id
 from outrider.cli.exit_codes import ExitCode
-from outrider.cli.output import console, errors, fail, key_values, print_fields, print_json, print_table
+from outrider.cli.output import console, errors, key_values, print_fields, print_json, print_table
 from outrider.cli.remote.client import ManagerClient
 from outrider.cli.remote.session import ENDED, connected, moment, seconds_of, watched
 from outrider.cli.waterfall import seconds
@@ -147,14 +147,8 @@ def why(execution_id: ExecutionId, json: Json = False) -> None:
 
 def find(client: ManagerClient, prefix: str) -> dict[str, Any]:
     """Return the execution whose id begins with `prefix`, or end the command."""
-    if not prefix:
-        fail("the execution's id is empty; see: outrider execution list")
-    query = {"_include": "id", "_sort": "created_at"}
-    found = [one["id"] for one in client.listed("/executions", query) if one["id"].startswith(prefix)]
-    if len(found) != 1:
-        what = "no execution has" if not found else f"{len(found)} executions have"
-        fail(f"{what} an id that begins with {prefix!r}; see: outrider execution list")
-    return dict(client.call("GET", f"/executions/{found[0]}"))
+    listed = client.listed("/executions", {"_include": "id", "_sort": "created_at"})
+    return dict(client.call("GET", f"/executions/{full_id((one['id'] for one in listed), prefix)}"))
 
 
 def took(execution: dict[str, Any]) -> str:
