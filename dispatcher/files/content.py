@@ -47,6 +47,12 @@ class Collected:
     freed_bytes: int
 
 
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file as it is now."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 class ContentStore:
     """Files by hash. Any number of threads and processes may use one folder at the same time."""
 
@@ -103,9 +109,8 @@ class ContentStore:
     def damaged(self) -> Iterator[str]:
         """Yield the hashes whose content is not what it was (a failing disk); reads everything."""
         for sha256 in self.hashes():
-            with self.path(sha256).open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
-                    yield sha256
+            if sha256_of(self.path(sha256)) != sha256:
+                yield sha256
 
     def collect(self, keep: Collection[str], *, grace_seconds: float = GRACE_SECONDS) -> Collected:
         """Remove content that is not in `keep` and older than the grace time, and what killed writers left behind."""

@@ -6,13 +6,12 @@ manifests. Tasks carry its hash (`OperationTask.resources`).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from outrider.dispatcher.files.content import ContentStore
+from outrider.dispatcher.files.content import ContentStore, sha256_of
 from outrider.dispatcher.files.errors import FolderRefused
 
 
@@ -41,8 +40,7 @@ def changed_files(store: ContentStore, sha256: str, folder: Path) -> list[str]:
     changed = []
     for path, expected in read_manifest(store, sha256).items():
         try:
-            with (folder / path).open("rb") as file:
-                same = hashlib.file_digest(file, "sha256").hexdigest() == expected
+            same = sha256_of(folder / path) == expected
         except OSError:
             same = False
         if not same:
