@@ -2,6 +2,18 @@
 
 from outrider_facade import missing_from
 
+from cloudify.constants import (  # noqa: F401 - told from here, too
+    TASK_FAILED,
+    TASK_PENDING,
+    TASK_RESCHEDULED,
+    TASK_RESPONSE_SENT,
+    TASK_SENDING,
+    TASK_SENT,
+    TASK_STARTED,
+    TASK_SUCCEEDED,
+    TERMINATED_STATES,
+)
+
 __getattr__ = missing_from(__name__)
 
 INFINITE_TOTAL_RETRIES = -1
@@ -9,17 +21,6 @@ DEFAULT_TOTAL_RETRIES = INFINITE_TOTAL_RETRIES
 DEFAULT_RETRY_INTERVAL = 30
 DEFAULT_SUBGRAPH_TOTAL_RETRIES = 0
 DEFAULT_SEND_TASK_EVENTS = True
-
-TASK_PENDING = "pending"
-TASK_SENDING = "sending"
-TASK_SENT = "sent"
-TASK_STARTED = "started"
-TASK_RESPONSE_SENT = "response-sent"
-TASK_RESCHEDULED = "rescheduled"
-TASK_SUCCEEDED = "succeeded"
-TASK_FAILED = "failed"
-
-TERMINATED_STATES = [TASK_RESCHEDULED, TASK_FAILED, TASK_SUCCEEDED]
 
 DISPATCH_TASK = "cloudify.dispatch.dispatch"
 
