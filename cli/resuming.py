@@ -21,7 +21,7 @@ from outrider.cli.run import EXPECTED, watched
 from outrider.cli.settings import command_settings
 from outrider.cli.stores import open_database
 from outrider.dispatcher import why as explaining
-from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.errors import DispatcherError, UnknownInputs
 from outrider.dispatcher.store import events, ownership, tasks
 from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.store.tasks import DecisionKind
@@ -104,6 +104,9 @@ def decide(
     task_id: Annotated[str, typer.Argument(help="Id of the operation, as `why` shows it.", metavar="OPERATION")],
     decision: Annotated[DecisionKind, typer.Argument(help="What the next resume does about it.")],
     inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; replaces an input.")] = None,
+    allow_new_inputs: Annotated[
+        bool, typer.Option("--allow-new-inputs", help="Also those that the plan does not have for the operation.")
+    ] = False,
 ) -> None:
     """Decide about an operation that failed or may have run: retry it, take it as done, or skip it."""
     settings = command_settings()
@@ -112,7 +115,11 @@ def decide(
             task = tasks.get(connection, task_id)
         given: dict[str, Any] | None = key_values(inputs, what="input") if inputs else None
         with opened(settings, with_agent=False) as local:
-            local.dispatcher.decide(task_id, decision, inputs=given, decided_by=getpass.getuser())
+            local.dispatcher.decide(
+                task_id, decision, inputs=given, allow_new_inputs=allow_new_inputs, decided_by=getpass.getuser()
+            )
+    except UnknownInputs as error:
+        fail(f"{error}; if its function takes more, say so with --allow-new-inputs")
     except DispatcherError as error:
         fail(str(error))
     changed = f", with {json_module.dumps(given)}" if given else ""

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from outrider.dispatcher import planning, wishes
+from outrider.dispatcher import edited_inputs, planning, wishes
 from outrider.dispatcher import why as explaining
 from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.blueprint import Settings as BlueprintSettings
@@ -354,11 +354,23 @@ class Dispatcher:
         self.look()
         return execution
 
-    def decide(self, task_id: str, kind: DecisionKind, *, inputs: Json | None = None, decided_by: str = "") -> None:
+    def decide(
+        self,
+        task_id: str,
+        kind: DecisionKind,
+        *,
+        inputs: Json | None = None,
+        allow_new_inputs: bool = False,
+        decided_by: str = "",
+    ) -> None:
         """Say what the next resume does about an operation; `inputs` replace those of the blueprint.
 
-        Raises `NotFound`, and `Conflict` for an operation that is done: no resume would act on that.
+        Raises `NotFound`, `Conflict` for an operation that is done, on which no resume would act, or for inputs with
+        another decision than to retry, and `UnknownInputs` for those that the plan does not have for the operation,
+        unless they are allowed: a function may take more than a blueprint writes.
         """
+        if inputs and kind is not DecisionKind.RETRY:
+            raise Conflict(f"inputs are for a retry: {kind.value} sends operation {task_id} nothing")
         payload: dict[str, Any] = {"kind": kind.value}
         if inputs is not None:
             payload["inputs"] = dict(inputs)
@@ -366,6 +378,8 @@ class Dispatcher:
             task = tasks.get(connection, task_id)
             if task.state in tasks.DONE:
                 raise Conflict(f"operation {task_id} is {task.state.value}: there is nothing to decide about it")
+            if inputs and not allow_new_inputs:
+                edited_inputs.require_known(connection, task, inputs)
             payload["attempt"] = task.attempt
             tasks.decide(connection, task_id, payload)
             decision = Decision(

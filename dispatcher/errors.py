@@ -17,10 +17,13 @@ DispatcherError
 ├── WaitExpired              what was waited for did not happen in time; it goes on
 ├── AgentSilent              an agent that was asked something did not answer
 ├── AgentRefused             an agent answered that it cannot do what was asked
-└── OperationRefused         an operation cannot be sent: its inputs, plugin or agent cannot be resolved
+├── OperationRefused         an operation cannot be sent: its inputs, plugin or agent cannot be resolved
+└── UnknownInputs            a decision gives an operation inputs that the plan does not have for it
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class DispatcherError(Exception):
@@ -100,6 +103,16 @@ class WaitExpired(DispatcherError):
 
 class OperationRefused(DispatcherError):
     """An operation cannot be sent; the text names it, what could not be resolved, and the remedy."""
+
+
+class UnknownInputs(DispatcherError):
+    """A decision gives an operation inputs that it is not known to take; whoever asked may allow them."""
+
+    def __init__(self, operation: str, unknown: Sequence[str], known: Sequence[str]) -> None:
+        given = ", ".join(repr(name) for name in unknown)
+        inputs = "input" if len(unknown) == 1 else "inputs"
+        has = f"its inputs are {', '.join(known)}" if known else "it has no inputs"
+        super().__init__(f"the plan of {operation} has no {inputs} {given}: {has}")
 
 
 class AgentSilent(DispatcherError):

@@ -375,3 +375,5 @@ class DecideBody(Body):
 
     decision: Literal["retry", "done", "skip"]
     inputs: Json | None = None
+    #: Send also inputs that the plan does not have for the operation.
+    allow_new_inputs: bool = False

@@ -9,10 +9,12 @@ from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from outrider.dispatcher.errors import UnknownInputs
 from outrider.dispatcher.store import agents, audit, executions, graphs, progress, tasks
 from outrider.dispatcher.store.tasks import DecisionKind
 from outrider.manager_stub.bodies import DecideBody
 from outrider.manager_stub.calls import Call, Reader, SystemAdmin, Writer
+from outrider.manager_stub.errors import BadRequest
 from outrider.manager_stub.listing import Listing, page_of
 from outrider.manager_stub.live import follow
 from outrider.manager_stub.resource import own_row
@@ -136,7 +138,16 @@ def decide(call: Writer, operation_id: str, body: DecideBody) -> None:
     with call.read() as connection:
         execution_id = tasks.get(connection, operation_id).execution_id
     _own(call, execution_id)
-    call.dispatcher.decide(operation_id, DecisionKind(body.decision), inputs=body.inputs, decided_by=call.caller.user)
+    try:
+        call.dispatcher.decide(
+            operation_id,
+            DecisionKind(body.decision),
+            inputs=body.inputs,
+            allow_new_inputs=body.allow_new_inputs,
+            decided_by=call.caller.user,
+        )
+    except UnknownInputs as error:
+        raise BadRequest(f"{error}; if its function takes more, send allow_new_inputs") from error
 
 
 @routes.get("/fleet")
