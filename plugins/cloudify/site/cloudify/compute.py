@@ -3,6 +3,10 @@
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 
+from outrider_facade import further_names
+
+__getattr__ = further_names(__name__)
+
 #: First line of a part -> its MIME subtype, as cloud-init has them.
 _SUBTYPES = {
     "#!": "x-shellscript",

@@ -1,5 +1,9 @@
 """Handlers for ``ctx.instance.update(on_conflict=…)``."""
 
+from outrider_facade import further_names
+
+__getattr__ = further_names(__name__)
+
 
 def simple_merge_handler(previous_props, next_props):
     """Merge both mappings; a key that both have with different values raises ValueError."""

@@ -1,5 +1,9 @@
 """Constants that plugins import."""
 
+from outrider_facade import further_names
+
+__getattr__ = further_names(__name__)
+
 NODE_INSTANCE = "node-instance"
 RELATIONSHIP_INSTANCE = "relationship-instance"
 DEPLOYMENT = "deployment"

@@ -5,6 +5,7 @@ instance, logger and resources are those of the SDK's context, and both can be u
 that makes one from a dict) the parts that would need a manager raise.
 """
 
+from outrider_facade import missing_from
 from outrider_facade.operation import ContextCapabilities, ImmutableProperties, OperationContext, PluginContext
 from outrider_facade.raw import raw_context
 from outrider_facade.subjects import (
@@ -17,6 +18,8 @@ from outrider_facade.subjects import (
 
 from cloudify.constants import DEPLOYMENT, NODE_INSTANCE, RELATIONSHIP_INSTANCE
 from cloudify.exceptions import NonRecoverableError
+
+__getattr__ = missing_from(__name__)
 
 __all__ = [
     "DEPLOYMENT",

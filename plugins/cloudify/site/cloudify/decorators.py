@@ -3,6 +3,10 @@
 Only a serial operation is wrapped, for it may have to wait.
 """
 
+from outrider_facade import missing_from
+
+__getattr__ = missing_from(__name__)
+
 
 def operation(func=None, resumable=False, **_ignored):
     """Mark an operation; usable bare, with arguments, and as a plain function. Other arguments are ignored."""

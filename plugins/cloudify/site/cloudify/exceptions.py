@@ -3,7 +3,11 @@
 The three that decide an attempt's verdict are the SDK's own, so that an ``except`` clause catches both.
 """
 
+from outrider_facade import missing_from
+
 from outrider.plugins.sdk.errors import NonRecoverableError, OperationRetry, RecoverableError
+
+__getattr__ = missing_from(__name__)
 
 
 class HttpException(NonRecoverableError):

@@ -2,6 +2,10 @@
 
 import logging
 
+from outrider_facade import further_names
+
+__getattr__ = further_names(__name__)
+
 
 def init_cloudify_logger(handler, logger_name, logging_context=None):
     """Return the logger ``ctx.<name>`` at DEBUG, with this handler alone."""

@@ -4,12 +4,15 @@ import logging
 import os
 import tempfile
 
+from outrider_facade import further_names
 from outrider_facade.operation import OperationContext
 from outrider_facade.subjects import NodeContext, NodeInstanceContext
 
 from cloudify.constants import DEPLOYMENT, NODE_INSTANCE, RELATIONSHIP_INSTANCE
 from cloudify.context import BootstrapContext, CloudifyContext, RelationshipSubjectContext
 from cloudify.exceptions import NonRecoverableError
+
+__getattr__ = further_names(__name__)
 
 
 class MockContext(dict):

@@ -1,5 +1,7 @@
 """`ctx`, `ctx_parameters` and `current_ctx`: which operation this code runs in. The state itself is the SDK's."""
 
+from outrider_facade import missing_from
+
 from outrider.plugins.sdk.current import Scope, current
 from outrider.plugins.sdk.errors import NotInContext
 
@@ -140,10 +142,13 @@ class Proxy:
 def __getattr__(name):
     """Give ``workflow_ctx`` and ``workflow_parameters`` without importing the workflow side for everybody (PEP 562)."""
     if name not in ("workflow_ctx", "workflow_parameters"):
-        raise AttributeError(f"cloudify.state.{name} is not provided by Outrider's cloudify interface")
+        return _missing(name)
     from cloudify import workflows
 
     return getattr(workflows, name)
+
+
+_missing = missing_from(__name__)
 
 
 ctx = Proxy(current_ctx.get_ctx)

@@ -2,11 +2,11 @@
 
 import os
 
-from outrider_facade import missing_from
+from outrider_facade import further_names
 
 from cloudify.exceptions import CommandExecutionException, NonRecoverableError
 
-__getattr__ = missing_from(__name__)
+__getattr__ = further_names(__name__)
 
 #: The variable that names the folder for temporary files.
 ENV_CFY_EXEC_TEMPDIR = CFY_EXEC_TEMPDIR_ENVVAR = "CFY_EXEC_TEMP"

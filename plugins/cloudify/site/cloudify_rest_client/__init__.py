@@ -3,9 +3,10 @@
 Nothing connects before the first call.
 """
 
-from outrider_facade import fall_through
+from outrider_facade import fall_through, missing_from
 
 __path__ = fall_through(__path__, __name__)
+__getattr__ = missing_from(__name__)
 
 from cloudify_rest_client.client import CloudifyClient  # noqa: E402 - the path comes first
 

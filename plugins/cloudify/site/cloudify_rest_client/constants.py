@@ -1,5 +1,9 @@
 """Enumerations of the REST API."""
 
+from outrider_facade import further_names
+
+__getattr__ = further_names(__name__)
+
 
 class VisibilityState:
     """Who sees an object."""

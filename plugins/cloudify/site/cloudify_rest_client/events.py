@@ -1,5 +1,9 @@
 """The model of `events` under the module name that plugins import."""
 
+from outrider_facade import further_names
+
 from cloudify_rest_client.models import Event
+
+__getattr__ = further_names(__name__)
 
 __all__ = ["Event"]

@@ -1,5 +1,9 @@
 """Errors of the REST API: one class per error code that plugins tell apart."""
 
+from outrider_facade import missing_from
+
+__getattr__ = missing_from(__name__)
+
 
 class CloudifyClientError(Exception):
     """The manager answered with an error."""

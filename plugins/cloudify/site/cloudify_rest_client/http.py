@@ -6,7 +6,11 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
+from outrider_facade import missing_from
+
 from cloudify_rest_client.exceptions import ERROR_MAPPING, CloudifyClientError
+
+__getattr__ = missing_from(__name__)
 
 #: An answer that takes longer is an error; plugins may say otherwise.
 DEFAULT_TIMEOUT_SECONDS = 300.0

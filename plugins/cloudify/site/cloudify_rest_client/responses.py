@@ -1,6 +1,10 @@
 """Lists as the REST API gives them."""
 
+from outrider_facade import further_names
+
 from cloudify_rest_client.exceptions import CloudifyClientError
+
+__getattr__ = further_names(__name__)
 
 
 class Pagination(dict):

@@ -1,5 +1,9 @@
 """The model of `tenants` under the module name that plugins import."""
 
+from outrider_facade import further_names
+
 from cloudify_rest_client.models import Tenant
+
+__getattr__ = further_names(__name__)
 
 __all__ = ["Tenant"]

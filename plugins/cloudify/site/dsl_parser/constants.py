@@ -1,5 +1,9 @@
 """Keys of plans that plugins read."""
 
+from outrider_facade import further_names
+
+__getattr__ = further_names(__name__)
+
 PLUGIN_NAME_KEY = "name"
 PLUGIN_EXECUTOR_KEY = "executor"
 PLUGIN_SOURCE_KEY = "source"

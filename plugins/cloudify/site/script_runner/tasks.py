@@ -2,7 +2,7 @@
 
 from cloudify.exceptions import NonRecoverableError
 from cloudify.proxy.client import ScriptException
-from outrider_facade import missing_from
+from outrider_facade import further_names
 
 from outrider.plugins.script.errors import ProcessException
 
@@ -19,7 +19,7 @@ __all__ = [
     "start_ctx_proxy",
 ]
 
-__getattr__ = missing_from(__name__)
+__getattr__ = further_names(__name__)
 
 ILLEGAL_CTX_OPERATION_ERROR = RuntimeError("ctx may only abort or return once")
 UNSUPPORTED_SCRIPT_FEATURE_ERROR = RuntimeError("this feature is not supported by the script")

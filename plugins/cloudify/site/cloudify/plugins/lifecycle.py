@@ -4,7 +4,10 @@ So a plugin's install takes the same steps, skips and recoveries as the workflow
 until what it began has ended.
 """
 
+from outrider_facade import missing_from
 from outrider_facade.workflow.graph import SubgraphTask
+
+__getattr__ = missing_from(__name__)
 
 LIFECYCLE = "cloudify.interfaces.lifecycle"
 _HEAL = ("preheal", "heal", "postheal")

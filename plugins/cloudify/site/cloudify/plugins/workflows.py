@@ -3,10 +3,13 @@
 Names that are not provided can be imported; a call says so.
 """
 
+from outrider_facade import missing_from
 from outrider_facade.workflows import not_provided
 
 from cloudify.exceptions import NonRecoverableError
 from cloudify.plugins import lifecycle
+
+__getattr__ = missing_from(__name__)
 
 update = not_provided(__name__, "update")
 

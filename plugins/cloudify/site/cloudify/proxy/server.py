@@ -1,12 +1,12 @@
 """The operation's end: serves a context to the `ctx` command over HTTP."""
 
-from outrider_facade import missing_from
+from outrider_facade import further_names
 
 from cloudify.proxy import client
 from outrider.plugins.script.errors import ScriptException
 from outrider.plugins.script.proxy import ContextServer
 
-__getattr__ = missing_from(__name__)
+__getattr__ = further_names(__name__)
 
 #: What a script's abort and retry requests raise, in either interface.
 STOP_ERRORS = (client.ScriptException, ScriptException)

@@ -1,6 +1,10 @@
 """Runs a function as an operation."""
 
+from outrider_facade import further_names
+
 from outrider.plugins.sdk.testing import made_up_context
+
+__getattr__ = further_names(__name__)
 
 
 def run(func, *args, **kwargs):

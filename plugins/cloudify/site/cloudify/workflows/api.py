@@ -1,5 +1,9 @@
 """Cancellation, as workflow code asks for it."""
 
+from outrider_facade import missing_from
+
+__getattr__ = missing_from(__name__)
+
 EXECUTION_CANCELLED_RESULT = "execution_cancelled"
 
 #: Functions that are called when a cancel is requested.
