@@ -31,8 +31,9 @@ who started the execution.
 default, 10,000 at most), `_offset`, `_sort` (a field, `-` before it for downwards), `_include`, `_search`,
 `_all_tenants`, and fields as filters; a repeated one means any of its values.
 
-**Errors** are `{"message", "error_code", "server_traceback"}` with a status from 400 on; 500 is a defect of the
-manager, whose log has the details.
+**Errors** are `{"message", "error_code", "server_traceback"}` with a status from 400 on; 404 is something that is not
+there, 405 (`method_not_allowed_error`) a path that takes other methods, which the header `Allow` names; 500 is a defect
+of the manager, whose log has the details.
 """
 
 _MARKS = {ForOperations.CLOSED: "", ForOperations.FOR_STARTER: " •", ForOperations.OPEN: " ◦"}

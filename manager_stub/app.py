@@ -14,6 +14,7 @@ from outrider.dispatcher.files.app import files_app
 from outrider.manager_stub import envelope, openapi
 from outrider.manager_stub.limiting import BodyLimit
 from outrider.manager_stub.observing import Observer
+from outrider.manager_stub.other_methods import OtherMethods
 from outrider.manager_stub.routes import ROUTERS, beyond, file_server, health, system
 from outrider.manager_stub.service import Manager
 from outrider.manager_stub.straight import StraightRoutes
@@ -42,6 +43,7 @@ def create_app(manager: Manager) -> FastAPI:
     app.router.routes.append(StraightRoutes(served))
     for prefix, routes in served:
         app.include_router(routes, prefix=prefix)
+    app.router.routes.append(OtherMethods(served))
     app.include_router(system.missing)
     openapi.install(app, served)
     if manager.file_tokens is not None:

@@ -94,9 +94,15 @@ def _unreadable(request: Request, error: Exception) -> Response:
 
 def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
-    message = f"{request.method} {request.url.path} not found" if error.status_code == 404 else str(error.detail)
+    asked, headers, message = f"{request.method} {request.url.path}", dict(error.headers or {}), str(error.detail)
+    if error.status_code == 404:
+        message = f"{asked} not found"
+    elif error.status_code == 405:
+        # The page's files do not say it themselves.
+        allowed = headers.setdefault("Allow", "GET, HEAD")
+        message = f"{asked} is not offered: this path takes {allowed}"
     code = _FRAMEWORK.get(error.status_code, "bad_parameters_error")
-    return envelope(error.status_code, code, message, headers=dict(error.headers or {}))
+    return envelope(error.status_code, code, message, headers=headers)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
