@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from outrider.dispatcher import blueprint as language
+from outrider.dispatcher import labels as labelling
 from outrider.dispatcher.children import PARENT_LABEL
 from outrider.dispatcher.errors import DispatcherError, NotFound
 from outrider.dispatcher.files.content import ContentStore
@@ -84,8 +85,8 @@ class Deployer:
         with self._database.read() as connection:
             blueprint = blueprints.get(connection, tenant, blueprint_id)
         asked = (details or {}).get("labels") or {}
-        plan = self._prepare(blueprint, inputs, labels={**_labels(blueprint.plan), **asked})
-        labels = {**_labels(plan), **asked}
+        plan = self._prepare(blueprint, inputs, labels={**labelling.declared(blueprint.plan), **asked})
+        labels = {**labelling.declared(plan), **asked}
         nodes, instances = plan.pop("nodes"), plan.pop("node_instances")
         record = Deployment(
             id=deployment_id,
@@ -133,7 +134,9 @@ class Deployer:
         plan = self._prepare(
             blueprint,
             {**kept, **inputs},
-            labels=present.details.get("labels") or {},
+            labels=labelling.after_update(
+                present.details.get("labels") or {}, old_plan=present.plan, new_plan=blueprint.plan
+            ),
             auto_correct_types=auto_correct_types,
         )
         # The workflow finds the instances itself: as many of the present ones as fit stay.
@@ -195,12 +198,3 @@ def _display_name(plan: Json) -> str:
     """Return the name that the blueprint's settings give to its deployments, empty if they give none."""
     found = (plan.get("deployment_settings") or {}).get("display_name")
     return found if isinstance(found, str) else ""
-
-
-def _labels(plan: Json | None) -> dict[str, list[Any]]:
-    """Return the labels that a plan gives to its deployments: key → values, as far as they are known."""
-    declared: Mapping[str, Any] = (plan or {}).get("labels") or {}
-    return {
-        key: [str(value) for value in (label or {}).get("values") or () if not language.has_functions(value)]
-        for key, label in declared.items()
-    }

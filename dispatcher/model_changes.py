@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.errors import Conflict
+from outrider.dispatcher.labels import after_update
 from outrider.dispatcher.model import Model
 from outrider.dispatcher.store import blueprints, deployments, instances
 from outrider.dispatcher.workflows.graph import ChangeKind, ModelChange
@@ -19,6 +20,8 @@ from outrider.dispatcher.workflows.view import InstanceRelationship, InstanceVie
 
 #: Keys of a plan that the deployment's own table keeps.
 _COLUMNS = ("inputs", "outputs", "capabilities", "scaling_groups")
+#: Details that a deployment takes from its blueprint: what was built from the plugins' sources.
+_FROM_BLUEPRINT = ("built_plugins",)
 
 
 def apply(connection: Connection, model: Model, changes: Iterable[ModelChange], *, now: float) -> None:
@@ -122,11 +125,16 @@ def _replace_plan(connection: Connection, model: Model, payload: Mapping[str, An
     plan.pop("node_instances", None)
     values: dict[str, Any] = {name: plan[name] for name in _COLUMNS if name in plan}
     values["plan"] = plan
+    # From the store: labels may have been set since the model was read.
+    present = deployments.get(connection, model.key)
+    labels = after_update(present.details.get("labels") or {}, old_plan=present.plan, new_plan=plan)
+    details = {**present.details, "labels": labels}
     if payload.get("blueprint_id"):
         values["blueprint_id"] = payload["blueprint_id"]
         blueprint = blueprints.get(connection, model.key[0], payload["blueprint_id"])
-        # What was built from sources for the new blueprint.
-        values["details"] = {**model.deployment.details, **blueprint.details}
+        # The rest of a blueprint's details (owner, labels, visibility) is about the blueprint itself.
+        details |= {name: blueprint.details[name] for name in _FROM_BLUEPRINT if name in blueprint.details}
+    values["details"] = details
     deployments.update(connection, model.key, values, now=now)
     if nodes is not None:
         deployments.replace_nodes(connection, model.key, nodes)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from outrider.dispatcher.blueprint import DeploymentInvalid
-from tests.support.workflow_world import world
+from outrider.dispatcher.store import blueprints, deployments
+from tests.support.workflow_world import World, world
 
 HEAD = """
 tosca_definitions_version: cloudify_dsl_1_3
@@ -68,3 +71,77 @@ def test_a_deployment_has_the_display_name_that_its_blueprint_gives(tmp_path: Pa
             for blueprint in ("first", "named")
         ]
         assert shown == ["of-first", "Site of Ann"]
+
+
+LABELLED = """
+tosca_definitions_version: cloudify_dsl_1_3
+imports: [cloudify/types/types.yaml]
+inputs: {stage: {default: dev}}
+labels:
+  stage: {values: [{get_input: stage}]}
+  team: {values: [web]}
+outputs: {stage: {value: {get_label: [stage, 0]}}}
+"""
+RELABELLED = LABELLED.replace("team: {values: [web]}", "tier: {values: [front]}")
+
+
+def labels_of(made: World) -> Any:
+    with made.database.read() as connection:
+        return deployments.get(connection, ("default_tenant", "app")).details["labels"]
+
+
+def set_labels(made: World, labels: dict[str, list[str]]) -> None:
+    """Do as a client does who sends the full set."""
+    with made.database.begin() as connection:
+        present = deployments.get(connection, ("default_tenant", "app"))
+        details = {**present.details, "labels": labels}
+        deployments.update(connection, present.key, {"details": details}, now=made.database.now(connection))
+
+
+def test_an_update_evaluates_the_blueprints_labels_anew(tmp_path: Path) -> None:
+    with world(tmp_path, {"first": LABELLED, "second": RELABELLED}) as made:
+        assert labels_of(made) == {"stage": ["dev"], "team": ["web"]}
+        made.finish(made.dispatcher.update("app", inputs={"stage": "prod"}))
+        assert labels_of(made) == {"stage": ["prod"], "team": ["web"]}
+        assert made.dispatcher.outputs("app") == {"stage": "prod"}
+        made.finish(made.dispatcher.update("app", blueprint_id="second", parameters={"install_first": True}))
+        assert labels_of(made) == {"stage": ["prod"], "tier": ["front"]}
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "then"),
+    [
+        ({"stage": ["dev", "eu"], "team": ["web"], "own": ["x"]}, {"stage": ["prod", "eu"], "own": ["x"]}),
+        ({"stage": ["mine"], "team": ["db"], "tier": ["back"]}, {"stage": ["mine"], "team": ["db"], "tier": ["back"]}),
+        ({"team": ["web", "db"]}, {"team": ["db"]}),
+    ],
+    ids=["added", "changed", "removed"],
+)
+def test_labels_that_were_set_by_hand_stay_in_an_update(
+    tmp_path: Path, by_hand: dict[str, list[str]], then: dict[str, list[str]]
+) -> None:
+    with world(tmp_path, {"first": LABELLED, "second": RELABELLED}) as made:
+        set_labels(made, by_hand)
+        made.finish(made.dispatcher.update("app", blueprint_id="second", inputs={"stage": "prod"}))
+        assert labels_of(made) == {"tier": ["front"], **then}
+
+
+def test_an_update_leaves_the_blueprints_own_labels_and_owner_with_the_blueprint(tmp_path: Path) -> None:
+    with world(tmp_path, {"first": LABELLED}) as made:
+        with made.database.begin() as connection:
+            of_blueprint = {"labels": {"team": ["blueprints"]}, "created_by": "who uploads"}
+            record = replace(blueprints.get(connection, "default_tenant", "first"), details=of_blueprint)
+            blueprints.save(connection, record, now=made.database.now(connection))
+        made.finish(made.dispatcher.update("app", inputs={"stage": "prod"}))
+        assert labels_of(made) == {"stage": ["prod"], "team": ["web"]}
+        with made.database.read() as connection:
+            assert "created_by" not in deployments.get(connection, ("default_tenant", "app")).details
+
+
+def test_an_update_looks_for_capabilities_in_the_environment_that_it_moves_to(tmp_path: Path) -> None:
+    other = PARENT.replace("address:", "name:")
+    with world(tmp_path, {"parent": PARENT, "other": other, "child": CHILD}) as made:
+        made.dispatcher.create_deployment("elsewhere", "other")
+        made.dispatcher.create_deployment("inside", "child")
+        made.finish(made.dispatcher.update("inside", inputs={"parent": "elsewhere", "which": "name"}))
+        assert made.dispatcher.outputs("inside")["address"] == "10.0.0.1"
