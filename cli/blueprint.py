@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from outrider.cli.catalogue import StoredPlugins
-from outrider.cli.output import console, errors, fail, key_values, print_json
+from outrider.cli.output import VALUES, console, errors, fail, key_values, print_json
 from outrider.cli.planned import print_planned
 from outrider.dispatcher.blueprint import (
     Blueprint,
@@ -34,7 +34,7 @@ from outrider.dispatcher.workflows.preview import planned_operations
 from outrider.dispatcher.workflows.records import view_of_plan
 
 BlueprintFile = Annotated[Path, typer.Argument(help="The blueprint's main file.", metavar="BLUEPRINT")]
-Inputs = Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")]
+Inputs = Annotated[list[str] | None, typer.Option("--input", "-i", help=VALUES)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -119,7 +119,7 @@ def plan(
     workflow: Annotated[str, typer.Argument(help="install, uninstall, heal ….")] = "install",
     inputs: Inputs = None,
     parameters: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", help="name=value for the workflow; repeatable.")
+        list[str] | None, typer.Option("--parameter", "-p", help=f"For the workflow: {VALUES}")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -15,6 +17,8 @@ from rich.text import Text
 
 from outrider.cli.exit_codes import ExitCode
 
+#: Help of options whose arguments `key_values` reads.
+VALUES = "name=value, or a YAML or JSON file of such; repeatable, the last one counts."
 #: Width of tables that no terminal bounds.
 PLAIN_WIDTH = 140
 
@@ -66,18 +70,38 @@ def say(text: str) -> None:
         errors.print(text, style="dim", markup=False, soft_wrap=True)
 
 
-def key_values(pairs: Iterable[str], *, what: str) -> dict[str, Any]:
-    """Read ``name=value`` arguments; a value that is JSON (a number, true, a list …) is taken as such.
+def key_values(given: Iterable[str], *, what: str) -> dict[str, Any]:
+    """Read ``name=value`` arguments, and files that hold names and values; of the same name, the last one counts.
 
-    Ends the command if one of them has no ``=``.
+    A value that is JSON (a number, true, a list …) is taken as such. Ends the command if an argument is neither, or a
+    file cannot be read.
     """
     found: dict[str, Any] = {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
-        if not separator or not name:
-            fail(f"{what} {pair!r} is not of the form name=value")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
+    for each in given:
+        name, separator, value = each.partition("=")
+        if not separator:
+            found.update(_of_file(each, what=what))
+        elif not name:
+            fail(f"{what} {each!r} is not of the form name=value")
+        else:
+            found[name] = _value(value)
     return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _of_file(path: str, *, what: str) -> dict[str, Any]:
+    if not os.path.exists(path):  # noqa: PTH110 - a text that cannot be a path is no file; `Path` raises
+        fail(f"{what} {path!r} is neither of the form name=value nor a file")
+    # Loaded here alone: few commands need the language.
+    from outrider.cli.value_files import ValuesUnreadable, read_values
+
+    try:
+        return read_values(Path(path))
+    except ValuesUnreadable as error:
+        fail(str(error))

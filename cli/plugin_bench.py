@@ -18,7 +18,7 @@ from rich.text import Text
 from outrider.agent.code import copy_code
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import Home, find_home
-from outrider.cli.output import console, errors, fail, key_values, print_fields, print_json
+from outrider.cli.output import VALUES, console, errors, fail, key_values, print_fields, print_json
 from outrider.cli.plugin import show_progress
 from outrider.plugins.wagons import EnvironmentStore, WagonError, build_source, read_wagon
 
@@ -54,13 +54,11 @@ def bench_of(source: Path, *, quiet: bool = False) -> Bench:
 def run(
     operation: Annotated[str, typer.Argument(help="module.function, such as my_plugin.operations.create.")],
     plugin: Annotated[Path, typer.Option(help="Folder, one-file plugin or wagon.", exists=True)] = Path(),
-    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")] = None,
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help=VALUES)] = None,
     properties: Annotated[
-        list[str] | None, typer.Option("--property", "-p", help="Property of the made-up node: name=value; repeatable.")
+        list[str] | None, typer.Option("--property", "-p", help=f"Property of the made-up node: {VALUES}")
     ] = None,
-    runtime: Annotated[
-        list[str] | None, typer.Option("--runtime", "-r", help="Runtime property: name=value; repeatable.")
-    ] = None,
+    runtime: Annotated[list[str] | None, typer.Option("--runtime", "-r", help=f"Runtime property: {VALUES}")] = None,
     name: Annotated[
         str, typer.Option(help="The operation's name in its interface.")
     ] = "cloudify.interfaces.lifecycle.create",

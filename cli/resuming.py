@@ -16,7 +16,7 @@ from outrider.cli.execution import EXIT_CODES, SHORT, find, took
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.local import opened
 from outrider.cli.logs import configure_logging
-from outrider.cli.output import console, errors, fail, key_values, print_json, print_table
+from outrider.cli.output import VALUES, console, errors, fail, key_values, print_json, print_table
 from outrider.cli.run import EXPECTED, watched
 from outrider.cli.settings import command_settings
 from outrider.cli.stores import open_database
@@ -103,7 +103,7 @@ def _show_choices(execution: Execution, reasons: Sequence[Reason]) -> None:
 def decide(
     task_id: Annotated[str, typer.Argument(help="Id of the operation, as `why` shows it.", metavar="OPERATION")],
     decision: Annotated[DecisionKind, typer.Argument(help="What the next resume does about it.")],
-    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; replaces an input.")] = None,
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help=f"Replaces an input: {VALUES}")] = None,
     allow_new_inputs: Annotated[
         bool, typer.Option("--allow-new-inputs", help="Also those that the plan does not have for the operation.")
     ] = False,

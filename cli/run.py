@@ -20,7 +20,7 @@ from outrider.cli.follow import follow, spans_of
 from outrider.cli.interrupt import cancel_on_interrupt
 from outrider.cli.local import Local, opened
 from outrider.cli.logs import configure_logging
-from outrider.cli.output import console, errors, fail, key_values, print_fields, print_json
+from outrider.cli.output import VALUES, console, errors, fail, key_values, print_fields, print_json
 from outrider.cli.plugin import show_progress
 from outrider.cli.progress import display_for
 from outrider.cli.settings import command_settings
@@ -42,9 +42,9 @@ EXPECTED = (AgentError, DispatcherError, WorkflowError, WagonError, MessagingErr
 def run(
     blueprint: Annotated[Path, typer.Argument(help="The blueprint's main file.", metavar="BLUEPRINT")],
     workflow: Annotated[str, typer.Argument(help="install, uninstall, execute_operation ….")] = "install",
-    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")] = None,
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help=VALUES)] = None,
     parameters: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", help="name=value for the workflow; repeatable.")
+        list[str] | None, typer.Option("--parameter", "-p", help=f"For the workflow: {VALUES}")
     ] = None,
     deployment: Annotated[
         str | None, typer.Option("--deployment", "-d", help="Its id; default, the name of the blueprint's folder.")

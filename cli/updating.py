@@ -15,7 +15,7 @@ from outrider.cli.deployment import Json, Name, UpdateWorkflow
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.local import Local, opened
 from outrider.cli.logs import configure_logging
-from outrider.cli.output import fail, key_values
+from outrider.cli.output import VALUES, fail, key_values
 from outrider.cli.planned import print_planned
 from outrider.cli.plugin import show_progress
 from outrider.cli.run import EXPECTED, conclude, exit_code, watched
@@ -30,10 +30,10 @@ def update(
         str | None, typer.Option("--blueprint", "-b", help="A blueprint's main file, or the id of a stored blueprint.")
     ] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable. Others stay as they are.")
+        list[str] | None, typer.Option("--input", "-i", help=f"{VALUES} Others stay as they are.")
     ] = None,
     parameters: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", help="name=value for the workflow; repeatable.")
+        list[str] | None, typer.Option("--parameter", "-p", help=f"For the workflow: {VALUES}")
     ] = None,
     workflow: UpdateWorkflow = None,
     preview: Annotated[bool, typer.Option("--preview", help="Show the operations that would run; run none.")] = False,

@@ -8,7 +8,7 @@ import typer
 
 from outrider.cli import completing
 from outrider.cli.deployment import Json, Name, UpdateWorkflow
-from outrider.cli.output import console, key_values, print_fields, print_json, print_table
+from outrider.cli.output import VALUES, console, key_values, print_fields, print_json, print_table
 from outrider.cli.remote.client import at
 from outrider.cli.remote.execution import conclude
 from outrider.cli.remote.session import connected, moment, watched
@@ -18,7 +18,7 @@ _BLUEPRINT = typer.Option(
 )
 BlueprintOf = Annotated[str, _BLUEPRINT]
 BlueprintOrNone = Annotated[str | None, _BLUEPRINT]
-Inputs = Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")]
+Inputs = Annotated[list[str] | None, typer.Option("--input", "-i", help=VALUES)]
 
 
 def create(

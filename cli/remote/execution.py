@@ -9,7 +9,7 @@ import typer
 from outrider.cli import completing
 from outrider.cli.execution import SHORT, ExecutionId, Json, full_id
 from outrider.cli.exit_codes import ExitCode
-from outrider.cli.output import console, errors, key_values, print_fields, print_json, print_table
+from outrider.cli.output import VALUES, console, errors, key_values, print_fields, print_json, print_table
 from outrider.cli.remote.client import ManagerClient
 from outrider.cli.remote.session import ENDED, connected, moment, seconds_of, watched
 from outrider.cli.waterfall import seconds
@@ -21,7 +21,7 @@ def start(
         str, typer.Option("--deployment", "-d", help="Id of the deployment.", autocompletion=completing.deployments)
     ],
     parameters: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", help="name=value for the workflow; repeatable.")
+        list[str] | None, typer.Option("--parameter", "-p", help=f"For the workflow: {VALUES}")
     ] = None,
     queue: Annotated[bool, typer.Option("--queue", help="Wait for the deployment's other executions.")] = False,
     at: Annotated[str | None, typer.Option("--at", help="When: 2026-11-22 23:00, or +10h.")] = None,
