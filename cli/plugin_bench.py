@@ -116,6 +116,8 @@ def _outcome(bench: Bench, given: Mapping[str, Any]) -> dict[str, Any]:
         file.write_text(json.dumps(given), encoding="utf-8")
         code = bench.run(["-m", "outrider.plugins.sdk.bench", str(file)])
         outcome: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if "misnamed" in outcome:
+        fail(outcome["misnamed"])
     if code != 0 or "verdict" not in outcome:
         fail(f"the operation's process ended with exit status {code} before it returned", ExitCode.FAILED)
     return outcome
