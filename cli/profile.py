@@ -38,8 +38,13 @@ def add(
     The token, or the password with --user, is asked for or read from a pipe: never an argument, which everybody could
     see. Passwords are not kept; the profile's file can be read by its owner only.
     """
-    address = urlsplit(url)
-    if address.scheme not in ("http", "https") or not address.hostname or not _port_is_right(address):
+    address = _parts(url)
+    if (
+        address is None
+        or address.scheme not in ("http", "https")
+        or not address.hostname
+        or not _port_is_right(address)
+    ):
         fail(f"{url!r} is no address of a manager: write https://manager.example:8099")
     if ca is not None and address.scheme != "https":
         fail(f"--ca is for https, and {url} is plain HTTP")
@@ -72,6 +77,14 @@ def add(
     profiles.save(profile)
     profiles.use(name)
     console.print(f"{profile.url} answers (API of {version}) and is in use; back with: outrider profile use {LOCAL}")
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        # Half of the brackets of an IPv6 address, or something else between them.
+        return None
 
 
 def _port_is_right(address: SplitResult) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 import threading
@@ -16,6 +15,7 @@ from typing import Annotated
 import typer
 
 from outrider.agent.errors import AgentError, StateLocked
+from outrider.cli.addresses import host_alone, host_and_port
 from outrider.cli.ca import folder, issue_certificate, make_authority, still_serves
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.home import Home
@@ -48,12 +48,12 @@ from outrider.plugins.wagons import WagonError
 #: How long an agent may fetch what a task names.
 FILES_TOKEN_SECONDS = 24 * 3600.0
 LOOPBACK = "127.0.0.1:8099"
-#: A host's name or an IPv4 address; the scheme and the port are --listen's.
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 def up(
-    listen: Annotated[str, typer.Option(help="Address and port; port 0 takes any free one.")] = LOOPBACK,
+    listen: Annotated[
+        str, typer.Option(help="Address and port, IPv6 as [::1]:8099; port 0 takes any free one.")
+    ] = LOOPBACK,
     advertise: Annotated[
         str | None, typer.Option(help="Name by which clients and agents reach it, where that differs.")
     ] = None,
@@ -143,14 +143,16 @@ def manager_settings(
     own: tuple[Path | None, Path | None],
 ) -> ManagerSettings:
     """Return where and how to serve: TLS by default wherever others can reach it, with a certificate made if needed."""
-    host, _, port = listen.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        fail(f"--listen {listen!r} is not of the form ADDRESS:PORT, such as {LOOPBACK} or 0.0.0.0:443")
+    where = host_and_port(listen)
+    if where is None:
+        fail(f"--listen {listen!r} is not of the form ADDRESS:PORT, such as {LOOPBACK}, 0.0.0.0:443 or [::1]:8099")
+    host, port = where
     if tls and plain_http:
         fail("--tls and --plain-http contradict each other")
-    if advertise is not None and not _NAME.fullmatch(advertise):
+    known_as = None if advertise is None else host_alone(advertise)
+    if advertise is not None and known_as is None:
         fail(f"--advertise {advertise!r} is no host's name or address: write it alone, such as manager.example")
-    settings = ManagerSettings(host=host.strip("[]"), port=int(port), advertise=advertise, allow_plain_http=plain_http)
+    settings = ManagerSettings(host=host, port=port, advertise=known_as, allow_plain_http=plain_http)
     certificate, key = own
     if certificate is None and (tls or settings.problems()):
         certificate, key = made_certificate(home, settings)
@@ -171,9 +173,9 @@ def made_certificate(home: Home, settings: ManagerSettings) -> tuple[Path, Path]
     comes shortly before its end: clients trust the authority, so that they notice nothing.
     """
     place = folder()
-    names = dict.fromkeys(
-        ["manager", *filter(None, (settings.advertise,)), socket.gethostname(), "localhost", "127.0.0.1", settings.host]
-    )
+    advertised = [settings.advertise] if settings.advertise else []
+    loopback = ["localhost", "127.0.0.1", *(["::1"] if settings.host == "::" else [])]
+    names = dict.fromkeys(["manager", *advertised, socket.gethostname(), *loopback, settings.host])
     wanted = [name for name in names if name not in WILDCARDS]
     certificate, key = place / "manager.pem", place / "manager.key"
     # An authority whose key is kept elsewhere can make none here: what lies there was put there.

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import uvicorn
 
+from outrider.dispatcher.addresses import in_url, listen_on
 from outrider.manager_stub.app import create_app
 from outrider.manager_stub.errors import CannotServe
 from outrider.manager_stub.service import Manager
@@ -46,9 +47,9 @@ def listen(settings: ManagerSettings) -> socket.socket:
         raise CannotServe(" ".join(problems))
     _check_certificate(settings)
     try:
-        return socket.create_server((settings.host, settings.port), backlog=512)
+        return listen_on(settings.host, settings.port, backlog=512)
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
+        where = f"{in_url(settings.host)}:{settings.port}"
         # What Python adds repeats the address.
         reason = str(error.strerror).partition(" (while ")[0]
         raise CannotServe(f"cannot listen on {where}: {reason}; choose another with --listen") from error

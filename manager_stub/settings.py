@@ -8,6 +8,8 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from outrider.dispatcher.addresses import in_url
+
 #: To listen on all addresses of a machine.
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
 #: Requests of more would be held up by the one process that reads and authenticates them.
@@ -53,7 +55,7 @@ class ManagerSettings:
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return f"{self.scheme}://{self.name}:{self.port}"
+        return f"{self.scheme}://{in_url(self.name)}:{self.port}"
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from outrider.dispatcher.addresses import in_url, listen_on
 from outrider.dispatcher.files.app import files_app
 from outrider.dispatcher.files.content import ContentStore
 from outrider.dispatcher.files.enrolment import Enrol
@@ -99,7 +100,7 @@ class FilesServer:
     def url(self) -> str:
         """What agents put a slash and a hash behind."""
         scheme = "https" if self._settings.certificate else "http"
-        return f"{scheme}://{self._settings.advertise or self._settings.host}:{self.port}{PREFIX}"
+        return f"{scheme}://{in_url(self._settings.advertise or self._settings.host)}:{self.port}{PREFIX}"
 
     def ref(self, subject: Subject, *, lifetime_seconds: float) -> FilesRef:
         """Return the reference for a remote agent, with a token of its own."""
@@ -121,7 +122,7 @@ class FilesServer:
 
     def _listen(self) -> socket.socket:
         try:
-            return socket.create_server((self._settings.host, self._settings.port), backlog=128)
+            return listen_on(self._settings.host, self._settings.port, backlog=128)
         except OSError as error:
             raise ServerFailed(
                 f"cannot listen on {self._address()} to serve files: {error.strerror}; choose another address or port"
@@ -145,4 +146,4 @@ class FilesServer:
         )
 
     def _address(self) -> str:
-        return f"{self._settings.host}:{self.port}"
+        return f"{in_url(self._settings.host)}:{self.port}"

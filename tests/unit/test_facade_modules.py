@@ -227,6 +227,12 @@ def test_the_rest_client_speaks_the_managers_language(manager: Any) -> None:
     assert asked[3][:3] == ("PATCH", "/api/v3.1/node-instances/a_1", {"version": 4, "runtime_properties": {"x": 1}})
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_stands_in_brackets_in_the_rest_clients_urls(host: str) -> None:
+    client = load("cloudify_rest_client").CloudifyClient(host=host, port=8099)
+    assert client._client.url == "http://[::1]:8099/api/v3.1"
+
+
 def test_rest_errors_are_told_apart(manager: Any) -> None:
     client = load("cloudify_rest_client").CloudifyClient(host="127.0.0.1", port=manager.port)
     errors = load("cloudify_rest_client.exceptions")

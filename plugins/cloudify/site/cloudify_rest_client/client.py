@@ -53,7 +53,9 @@ class CloudifyClient:
         if self._client_made is None:
             from cloudify_rest_client.http import HTTPClient  # ssl and urllib take long to import
 
-            url = f"{self.protocol}://{self.host}:{self.port}/api/{self.api_version}"
+            # An IPv6 address stands in brackets before a port; whoever gives it may have put them there.
+            host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
+            url = f"{self.protocol}://{host}:{self.port}/api/{self.api_version}"
             self._client_made = HTTPClient(url=url, **self._settings)
         return self._client_made
 
