@@ -77,7 +77,7 @@ class Authenticator:
             self._refusals.count(address)
             raise
         with self._database.read() as connection:
-            return self._member(connection, user, wanted)
+            return _person(connection, user, wanted)
 
     def _by_password(self, name: str, password: str) -> User:
         with self._database.read() as connection:
@@ -136,19 +136,25 @@ class Authenticator:
             raise Unauthorized("the token's user does not exist any more") from error
         if not user.active:
             raise Unauthorized("the token's user is not active")
-        return self._member(connection, user, tenant)
+        return _person(connection, user, tenant)
 
-    def _member(self, connection: Connection, user: User, tenant: str) -> Caller:
-        if user.role == SYSTEM_ADMIN:
-            everywhere = tuple(each.name for each in tenants.listed(connection))
-            if tenant not in everywhere:
-                raise Forbidden(f"there is no tenant {tenant!r}")
-            return Caller(user=user.name, right=Right.SYSTEM, tenant=tenant, tenants=everywhere)
-        roles = tenants.of_user(connection, user.name)
-        if tenant not in roles:
-            # The same for a tenant that does not exist: its name is nobody's business.
-            raise Forbidden(f"user {user.name!r} does not belong to a tenant {tenant!r}")
-        return Caller(user=user.name, right=TENANT_ROLES[roles[tenant]], tenant=tenant, tenants=tuple(roles))
+
+def _person(connection: Connection, user: User, tenant: str) -> Caller:
+    """Return a caller who logged in; raises Forbidden."""
+    rights = _rights(connection, user)
+    if tenant in rights:
+        return Caller(user=user.name, right=rights[tenant], tenant=tenant, tenants=tuple(rights))
+    if user.role == SYSTEM_ADMIN:
+        raise Forbidden(f"there is no tenant {tenant!r}")
+    # The same for a tenant that does not exist: its name is nobody's business.
+    raise Forbidden(f"user {user.name!r} does not belong to a tenant {tenant!r}")
+
+
+def _rights(connection: Connection, user: User) -> Mapping[str, Right]:
+    """Return what a user may in each tenant that they may look into."""
+    if user.role == SYSTEM_ADMIN:
+        return {each.name: Right.SYSTEM for each in tenants.listed(connection)}
+    return {tenant: TENANT_ROLES[role] for tenant, role in tenants.of_user(connection, user.name).items()}
 
 
 def _execution_caller(connection: Connection, token: Token) -> Caller:
@@ -176,12 +182,7 @@ def _starter_right(connection: Connection, execution: Execution) -> Right | None
         starter = users.get(connection, execution.created_by or "")
     except NotFound:
         return None
-    if not starter.active:
-        return None
-    if starter.role == SYSTEM_ADMIN:
-        return Right.SYSTEM
-    role = tenants.of_user(connection, starter.name).get(execution.tenant)
-    return None if role is None else TENANT_ROLES[role]
+    return _rights(connection, starter).get(execution.tenant) if starter.active else None
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:
