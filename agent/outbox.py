@@ -31,9 +31,16 @@ class ResultOutbox:
         #: Attempt → its message, and when it was last published (None: under way).
         self._pending: dict[str, tuple[bytes, float]] = {}
         self._under_way: set[str] = set()
+        #: Attempts whose result is sent ahead of the journal: True once the broker has it.
+        self._ahead: dict[str, bool] = {}
+
+    def expect_ahead(self, attempt_id: str) -> None:
+        """Say that a result will be sent before the journal has it; `journaled` tells when it does."""
+        with self._lock:
+            self._ahead[attempt_id] = False
 
     def send(self, attempt_id: str, body: bytes) -> None:
-        """Send a result that the journal has."""
+        """Send a result that the journal has, or is being given."""
         with self._lock:
             self._pending[attempt_id] = (body, time.monotonic())
             self._under_way.add(attempt_id)
@@ -67,7 +74,7 @@ class ResultOutbox:
                 Outgoing(topology.RESULTS, self._key, body, mandatory=True, message_id=attempt_id)
             )
         except MessagingError as error:
-            logger.warning("the result of attempt %s waits in the journal: %s", attempt_id, error)
+            logger.warning("the result of attempt %s waits for the broker: %s", attempt_id, error)
             self._settle(attempt_id, confirmed=False)
             return
         future.add_done_callback(lambda finished: self._published(attempt_id, finished))
@@ -79,6 +86,20 @@ class ResultOutbox:
             self._settle(attempt_id, confirmed=False)
             return
         self._settle(attempt_id, confirmed=True)
+        with self._lock:
+            if attempt_id in self._ahead:
+                self._ahead[attempt_id] = True
+                return
+        self._mark_done(attempt_id)
+
+    def journaled(self, attempt_id: str) -> None:
+        """The journal has a result that was sent ahead."""
+        with self._lock:
+            confirmed = self._ahead.pop(attempt_id, False)
+        if confirmed:
+            self._mark_done(attempt_id)
+
+    def _mark_done(self, attempt_id: str) -> None:
         # Until that is durable, another agent process would at worst send the result once more.
         self._journal.submit_patiently(journaling.done(attempt_id), lambda _value, _error: self._done(attempt_id))
 

@@ -205,7 +205,8 @@ class Worker:
         else:
             result = self._reporter.ended(attempt, outcome, epoch=self._journal.epoch)
         attempt.durations["report"] = time.monotonic() - ended_at
-        self._conclude(attempt, replace(result, durations=Durations(**attempt.durations)))
+        result = replace(result, durations=Durations(**attempt.durations))
+        self._conclude(attempt, result, at_once=outcome is not None and result.verdict is Verdict.SUCCEEDED)
 
     # The end
 
@@ -240,8 +241,13 @@ class Worker:
         text = "the host was restarted while the operation was running; what it did is not known"
         return self._reporter.lost(attempt, verdict, text, Proof.REBOOT, epoch=epoch)
 
-    def _conclude(self, attempt: Attempt, result: OperationResult) -> None:
-        """Journal the result, then send it; the attempt stays in hand until broker and journal have it all."""
+    def _conclude(self, attempt: Attempt, result: OperationResult, *, at_once: bool = False) -> None:
+        """Journal the result and send it; the attempt stays in hand until broker and journal have it all.
+
+        `at_once`: it is sent while it is being journaled. Only for an operation that said itself that it succeeded: it
+        was started, so the journal forbids another start if this agent dies in between, and its folder tells a later
+        agent the same; nor does another attempt of it come, which would ask the journal about it.
+        """
         attempt.phase = Phase.REPORTING
         attempt.doing = "reporting"
         result, body = self._reporter.encode(attempt, result)
@@ -252,10 +258,17 @@ class Worker:
                 # A full disk: what is known is sent anyway; the folder is evidence enough for a later agent.
                 logger.error("the result of attempt %s is not journaled: %s", attempt.attempt_id, error)
             attempt.settle()
-            self._outbox.send(attempt.attempt_id, body)
+            if at_once:
+                self._outbox.journaled(attempt.attempt_id)
+            else:
+                self._outbox.send(attempt.attempt_id, body)
             self._updates.finish(attempt.attempt_id, result.last_sequence)
 
+        if at_once:
+            self._outbox.expect_ahead(attempt.attempt_id)
         self._journal.submit(journaling.finish(attempt.attempt_id, result.verdict.value, body), journaled)
+        if at_once:
+            self._outbox.send(attempt.attempt_id, body)
         level = logging.INFO if result.verdict in (Verdict.SUCCEEDED, Verdict.RESCHEDULED) else logging.WARNING
         logger.log(
             level,

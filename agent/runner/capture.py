@@ -2,7 +2,7 @@
 
 The runner keeps reading whatever happens, so that printing never blocks an operation and never fills the disk: the
 first bytes stay in ``<name>.head``, the last ones in ``<name>`` (and ``<name>.previous``). A file exists only if
-something was printed; the child relies on that (see `child.flush_output`).
+something was printed; the child relies on that (see `operation`).
 """
 
 from __future__ import annotations

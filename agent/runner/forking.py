@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, NoReturn, Optional
 
 from outrider.agent.runner.capture import Capture
 from outrider.agent.runner.cgroups import Group
-from outrider.agent.runner.child import Place, enter_own_space, serve
+from outrider.agent.runner.child import enter_own_space, serve
 from outrider.agent.runner.config import RunnerConfig
+from outrider.agent.runner.operation import Place
 from outrider.agent.runner.spawned import become_fresh
 from outrider.agent.runner.supervised import Supervised
 

@@ -22,7 +22,7 @@ from outrider.agent.runner import cgroups, processes, signals
 from outrider.agent.runner.capture import Capture
 from outrider.agent.runner.config import RunnerConfig
 from outrider.agent.runner.forking import fork, prepare
-from outrider.agent.runner.protocol import SOCKET_NAME, STATE_NAME, VERSION, listen, write_aside
+from outrider.agent.runner.protocol import SOCKET_NAME, STATE_NAME, VERSION, has_caller, listen, write_aside
 from outrider.agent.runner.rehearsal import rehearse
 from outrider.agent.runner.supervised import Supervised
 from outrider.agent.runner.warm import Warm
@@ -112,9 +112,12 @@ class Runner:
 
         Returns why operations must not be forked here any more, if that is the reason.
         """
-        self._watch_signals()
-        for _ in range(_REHEARSALS):
-            rehearse(self._listener)
+        # The dry run handles signals as an operation does: those that are for this process wait.
+        with signals.held(signals.TERMINATE, signals.INTERRUPT):
+            # A fresh interpreter has nothing of it.
+            for _ in range(_REHEARSALS if self._config.mode == "fork" else 0):
+                rehearse(self._config)
+            self._watch_signals()
         self._warm.settle()
         self._top_up()
         self._write_state()
@@ -187,11 +190,16 @@ class Runner:
     def _top_up(self) -> None:
         """Fork until enough children wait.
 
-        Several at once: see `forking`.
+        Several at once: see `forking`. A child is a while on its way, above all into its control group: while tasks
+        wait for one, twice as many are made.
         """
+        if self._closing:
+            return
         waiting = sum(1 for child in self._children.values() if not child.attempt_id)
-        wanted = 0 if self._closing else self._config.waiting_children
-        if waiting < wanted and waiting <= max(1, wanted // 4):
+        wanted = self._config.waiting_children
+        if waiting <= wanted // 2 and has_caller(self._listener):
+            self._fork(2 * wanted - waiting)
+        elif waiting < wanted and waiting <= max(1, wanted // 4):
             self._fork(wanted - waiting)
 
     def _fork(self, count: int) -> None:

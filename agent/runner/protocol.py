@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import struct
 from pathlib import Path
@@ -43,7 +44,12 @@ def send_frame(connection: socket.socket, message: dict[str, Any]) -> None:
 
 def send_body(connection: socket.socket, body: bytes) -> None:
     """Send one message that is encoded already."""
-    connection.sendall(_LENGTH.pack(len(body)) + body)
+    connection.sendall(frame(body))
+
+
+def frame(body: bytes) -> bytes:
+    """Return one message, encoded already, as it goes over a connection."""
+    return _LENGTH.pack(len(body)) + body
 
 
 def receive_frame(connection: socket.socket) -> Optional[dict[str, Any]]:
@@ -89,6 +95,13 @@ def listen(directory: Path, *, backlog: int) -> socket.socket:
         os.close(folder)
     listener.listen(backlog)
     return listener
+
+
+def has_caller(listener: socket.socket) -> bool:
+    """Return whether somebody has connected whom no child has accepted yet."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def connect(directory: Path, *, timeout_seconds: float) -> socket.socket:

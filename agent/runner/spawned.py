@@ -9,8 +9,9 @@ import sys
 from typing import NoReturn
 
 from outrider.agent.runner.cgroups import group_from
-from outrider.agent.runner.child import Place, serve
+from outrider.agent.runner.child import serve
 from outrider.agent.runner.config import RunnerConfig
+from outrider.agent.runner.operation import Place
 
 
 def become_fresh(place: Place, boot: str) -> NoReturn:

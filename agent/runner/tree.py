@@ -72,7 +72,7 @@ class Tree(NamedTuple):
         if self.root_alive():
             return PROOF_SUBREAPER if self._end_below_stopped_root() else PROOF_NONE
         emptied = self._kill_found()
-        # The child kills what is below it before it ends by itself (see `child`), so an orderly end is a proof too.
+        # The child kills what is below it before it ends by itself (see `operation`), so an orderly end is a proof too.
         return PROOF_SUBREAPER if emptied and had_root and not self.members() else PROOF_NONE
 
     def _ask(self, grace_seconds: float) -> None:

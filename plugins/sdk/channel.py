@@ -1,6 +1,6 @@
 """What an operation's process needs from the agent, as an interface.
 
-`outrider.agent.runner.child` implements it over the child's socket, `sdk.testing` in memory. The SDK itself opens no
+`outrider.agent.runner.channel` implements it with a file that the agent reads, `sdk.testing` in memory. The SDK itself opens no
 connection and writes no file outside `Channel.work_dir`.
 """
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import signal
+import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from outrider.agent.attempts import Phase
+from outrider.agent.journal import Journal, State
 from outrider.agent.runner import processes
 from outrider.messaging.messages import ControlKind, Mode, PluginRef, Proof, Verdict, WagonRef
 from outrider.messaging.topology import agent_queue
@@ -43,6 +48,47 @@ def test_an_operation_has_no_descriptor_of_its_runner_or_of_those_that_were_fork
         result = stage.dispatcher.run(make_task("list_descriptors"))
         # What it prints, both ends; its connections to the runner and to the agent.
         assert result.value == ["/dev/null", *["pipe"] * 4, *["socket"] * 2]
+
+
+@contextmanager
+def busy_journal(stage: Stage, function: str, folder: Path) -> Iterator[tuple[Journal, str]]:
+    """Have an operation end while the agent's journal is held up, until the block ends."""
+    assert stage.agent is not None
+    journal, gate, started, go_on = stage.agent._journal, threading.Event(), folder / "started", folder / "go_on"
+    attempt_id = stage.dispatcher.send(make_task(function, inputs={"path": str(go_on), "started": str(started)}))
+    wait_until(started.exists, 30.0, "the operation")
+    journal.submit(lambda _connection: gate.wait(60.0), lambda _value, _error: None)
+    try:
+        go_on.touch()
+        yield journal, attempt_id
+        assert not gate.is_set()
+    finally:
+        gate.set()
+
+
+def test_a_success_is_told_while_the_journal_is_still_busy_with_it(stage: Stage, tmp_path: Path) -> None:
+    with busy_journal(stage, "wait_for", tmp_path) as (journal, attempt_id):
+        assert stage.dispatcher.result_of(attempt_id).verdict is Verdict.SUCCEEDED
+    wait_until(lambda: journaled_state(journal, attempt_id) is State.DONE, 30.0, "the journal to have it all")
+    wait_until(lambda: not (stage.settings.state_dir / "run" / attempt_id).exists(), 30.0, "its folder to go")
+
+
+def test_a_failure_is_told_only_when_the_journal_has_it(stage: Stage, tmp_path: Path) -> None:
+    assert stage.agent is not None
+    reporting = functools.partial(stage.agent._attempts.in_phase, Phase.REPORTING)
+    with busy_journal(stage, "wait_and_fail", tmp_path) as (journal, attempt_id):
+        wait_until(lambda: reporting() == [attempt_id], 30.0, "the operation's end")
+        # A result that was sent would be here about as soon as this answer.
+        stage.dispatcher.ask(ControlKind.PING)
+        assert stage.dispatcher.results == []
+    assert stage.dispatcher.result_of(attempt_id).verdict is Verdict.FAILED
+    assert journaled_state(journal, attempt_id) in (State.FINISHED, State.DONE)
+
+
+def journaled_state(journal: Journal, attempt_id: str) -> State:
+    entry = journal.entry(attempt_id)
+    assert entry is not None
+    return entry.state
 
 
 def test_an_exception_is_a_recoverable_failure_with_its_traceback(stage: Stage) -> None:

@@ -13,11 +13,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from outrider.agent.agent import Agent
 from outrider.agent.errors import StateLocked
+from outrider.agent.journal import Journal
 from outrider.agent.runner import processes
 from outrider.messaging.amqp import AmqpSettings, AmqpTransport
 from outrider.messaging.messages import Verdict
@@ -143,6 +145,30 @@ def test_a_task_that_kills_its_agent_twice_while_being_prepared_is_quarantined(s
     assert not (tmp_path / "lines").exists()
 
 
+@pytest.mark.parametrize("power_cut", [False, True], ids=["killed", "power-cut"])
+def test_a_success_that_was_told_before_the_journal_had_it_is_told_again_or_lost_with_the_power(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, power_cut: bool
+) -> None:
+    assert stage.agent is not None
+    commit = Journal._commit
+
+    def die_before_the_end(journal: Journal, group: list[Any]) -> None:
+        commit(journal, [each for each in group if not each[0].__qualname__.startswith("finish.")])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_commit", die_before_the_end)
+        attempt = stage.dispatcher.run(make_task("succeed", inputs={"value": 7})).attempt_id
+        stage.stop_agent()
+    if power_cut:
+        (tmp_path / "state" / "run" / attempt / "result.json").unlink()
+        begun_at_an_earlier_boot(tmp_path / "state", attempt)
+    agent = stage.start_agent()
+    wait_until(lambda: len(stage.dispatcher.results) == 2, 20, "the attempt's second result")
+    expected = (Verdict.RESULT_LOST, None) if power_cut else (Verdict.SUCCEEDED, 7)
+    assert (stage.dispatcher.results[1].verdict, stage.dispatcher.results[1].value) == expected
+    wait_until(lambda: not agent._attempts.all(), 20, "the end of the attempt")
+
+
 def test_after_a_reboot_an_operation_without_a_result_is_lost(stage: Stage, tmp_path: Path) -> None:
     started = tmp_path / "started"
     attempt = stage.dispatcher.send(
@@ -154,13 +180,18 @@ def test_after_a_reboot_an_operation_without_a_result_is_lost(stage: Stage, tmp_
     verdict = tmp_path / "state" / "run" / attempt / "result.json"
     wait_until(verdict.exists, 10, "the runner's verdict, which a power cut would have prevented")
     verdict.unlink()
-    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as connection, connection:
-        (text,) = connection.execute("SELECT identity FROM attempts WHERE attempt_id = ?", (attempt,)).fetchone()
-        identity = {**json.loads(text), "boot_id": "an earlier boot"}
-        connection.execute("UPDATE attempts SET identity = ? WHERE attempt_id = ?", (json.dumps(identity), attempt))
+    begun_at_an_earlier_boot(tmp_path / "state", attempt)
     stage.start_agent()
     result = stage.dispatcher.result_of(attempt)
     assert (result.verdict, result.proof.value) == (Verdict.RESULT_LOST, "reboot")
+
+
+def begun_at_an_earlier_boot(state_dir: Path, attempt: str) -> None:
+    """Make the journal of an agent that is stopped look as if the host had been restarted since."""
+    with closing(sqlite3.connect(state_dir / "journal.db")) as connection, connection:
+        (text,) = connection.execute("SELECT identity FROM attempts WHERE attempt_id = ?", (attempt,)).fetchone()
+        identity = {**json.loads(text), "boot_id": "an earlier boot"}
+        connection.execute("UPDATE attempts SET identity = ? WHERE attempt_id = ?", (json.dumps(identity), attempt))
 
 
 def _journaled(state_dir: Path) -> int:

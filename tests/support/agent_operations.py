@@ -112,6 +112,13 @@ def wait_for(path, started=None, **_):
 
 
 @operation
+def wait_and_fail(path, started, **_):
+    """Fail after `wait_for`."""
+    wait_for(path, started)
+    raise RuntimeError("it does not work")
+
+
+@operation
 def print_before_and_after(started, path, lines, **_):
     """Print on both sides of `wait_for`; more than a pipe holds, and through another process too."""
     print("before")

@@ -160,6 +160,12 @@ def test_a_patient_job_is_committed_soon_though_nothing_else_comes(journal: Jour
     assert entry.state is State.DONE
 
 
+def test_a_patient_job_is_committed_before_a_question_that_comes_after_it(journal: Journal) -> None:
+    journal.call(journaling.finish("task.1", "failed", b"result"))
+    journal.submit_patiently(journaling.done("task.1"), lambda _value, _error: None)
+    assert [each.state for each in journal.of_task("task.2")] == [State.DONE]
+
+
 def test_a_patient_job_is_committed_before_the_journal_closes(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db", machine="m")
     journal.call(journaling.finish("a", "succeeded", b"result"))

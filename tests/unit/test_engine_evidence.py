@@ -361,6 +361,28 @@ def test_a_result_that_arrives_twice_is_recorded_once(tmp_path: Path) -> None:
         assert attempt.result["value"] == 1
 
 
+def test_a_loss_that_is_told_after_a_success_changes_nothing(tmp_path: Path) -> None:
+    """A power cut in the moment in which the broker had the success and the agent's journal did not."""
+
+    def lose_the_one_before(task: OperationTask) -> OperationResult:
+        for before in agent.tasks[:-1]:
+            agent.send(
+                replace(succeeded(before), verdict=Verdict.RESULT_LOST, error=OperationError("ResultLost", "rebooted"))
+            )
+        return succeeded(task, value=1, color="green")
+
+    with bench(tmp_path, one_stage(chain(operation("a"), operation("b")))) as made:
+        agent = ScriptedAgent(made.transport)
+        agent.answer = lose_the_one_before
+        execution_id = made.start()
+        assert made.ended(execution_id).status is Status.TERMINATED
+        for attempt in made.attempts(execution_id):
+            assert (attempt.verdict, (attempt.result or {})["value"]) == (Verdict.SUCCEEDED, 1)
+        assert len(agent.tasks) == 2
+        assert {each.state for each in made.tasks(execution_id).values()} == {TaskState.SUCCEEDED}
+        assert made.properties() == {"color": "green"}
+
+
 def test_a_result_with_a_wrong_token_or_from_another_agent_is_rejected(tmp_path: Path) -> None:
     with bench(tmp_path, one_stage(chain(operation("a")))) as made:
         agent = ScriptedAgent(made.transport, answer=silent)
