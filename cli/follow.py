@@ -162,7 +162,8 @@ def _span(attempt: progress.EndedAttempt, began: float) -> Span:
         operation=attempt.operation.rpartition(".")[2],
         instance=attempt.instance or "",
         agent=attempt.agent_id,
-        begins=max(0.0, attempt.created_at - began),
+        # A resume begins the execution's time anew: what was sent before it has its own, negative time.
+        begins=attempt.created_at - began,
         queue=queue,
         install=known["install"],
         start=known["start"],

@@ -30,7 +30,7 @@ class Span:
     operation: str
     instance: str
     agent: str
-    #: Since the execution's start.
+    #: Since the execution's start, or its last resume; negative for what was sent before that.
     begins: float
     queue: float = 0.0
     install: float = 0.0
@@ -69,8 +69,8 @@ def bar(span: Span, *, total: float, width: int) -> Text:
     moments = [span.begins]
     for _, duration in span.stages:
         moments.append(moments[-1] + duration)
-    # Ends are rounded, not lengths: neighbours neither overlap nor leave gaps.
-    columns = [min(width, round(moment * scale)) for moment in moments]
+    # Ends are rounded, not lengths: neighbours neither overlap nor leave gaps. None is before 0.
+    columns = [max(0, min(width, round(moment * scale))) for moment in moments]
     line = Text(" " * columns[0])
     for (stage, _), (left, right) in zip(span.stages, pairwise(columns), strict=True):
         character, colour = STAGES[stage]
@@ -84,6 +84,11 @@ def waterfall(spans: Sequence[Span], *, width: int) -> RenderableType:
     """Draw all spans, a legend and the sum of each stage."""
     if not spans:
         return Text("no operation ran")
+    before = [span for span in spans if span.ends <= 0.0 and span.begins < 0.0]
+    if before:
+        since = [span for span in spans if span.begins >= 0.0 or span.ends > 0.0]
+        drawn = waterfall(since, width=width) if since else Text("no operation ran since the resume")
+        return Group(summary(before), drawn)
     total = max(span.ends for span in spans)
     bar_width = max(20, min(72, width - 66))
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", expand=False)
@@ -97,6 +102,15 @@ def waterfall(spans: Sequence[Span], *, width: int) -> RenderableType:
         line = bar(span, total=total, width=bar_width)
         table.add_row(Text(name, style=style), span.instance, seconds(span.ends - span.begins), line)
     return Group(table, legend(spans))
+
+
+def summary(spans: Sequence[Span]) -> Text:
+    """Tell in a line what ran before the resume that the picture begins with."""
+    failed = sum(not span.succeeded for span in spans)
+    count = f"{len(spans)} attempt{'' if len(spans) == 1 else 's'}, {failed} failed"
+    spent = seconds(sum(span.ends - span.begins for span in spans))
+    since = seconds(-max(span.ends for span in spans))
+    return Text(f"before the resume: {count}, {spent} in all; the last one ended {since} earlier")
 
 
 def legend(spans: Sequence[Span]) -> Text:

@@ -57,3 +57,19 @@ def test_a_bar_never_leaves_its_line(durations: list[float], begins: float, more
     one = Span("create", "a", "x", begins, *durations)
     line = bar(one, total=one.ends + more, width=width)
     assert len(line) <= width + 1
+
+
+def test_what_ran_before_a_resume_is_summed_up_and_the_rest_drawn_from_the_resume_on() -> None:
+    before = [span(begins=-60.0, run=2.0), span(begins=-50.0, run=1.0, succeeded=False)]
+    text = rendered([*before, span(begins=0.5, run=1.5)])
+    assert "before the resume: 2 attempts, 1 failed, 3.00 s in all; the last one ended 49.00 s earlier" in text
+    assert text.count("web_a1") == 1
+    assert "0 … 2.00 s" in text
+    assert "run 1.50 s" in text
+    assert "no operation ran since the resume" in rendered(before)
+
+
+def test_what_was_under_way_at_a_resume_is_drawn_from_its_beginning_on() -> None:
+    text = rendered([span(begins=-1.0, run=3.0)])
+    assert "0 … 2.00 s" in text
+    assert text.count("web_a1") == 1
