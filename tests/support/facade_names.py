@@ -137,7 +137,7 @@ should cloudify.plugins.lifecycle: install_node_instance_subgraph uninstall_node
 should cloudify.plugins.lifecycle: set_send_node_event_on_error_handler
 rare cloudify.plugins.lifecycle: plugins_install_task reinstall_node_instance_subgraph
 should cloudify.plugins.workflows: execute_operation
-rare cloudify_types.component.polling: poll_with_timeout is_all_executions_finished
+rare cloudify_types.component.polling: poll_with_timeout
 rare cloudify_types.shared_resource: __path__
 
 must cloudify.mocks: MockCloudifyContext MockNodeContext MockNodeInstanceContext MockRelationshipContext MockContext

@@ -289,36 +289,3 @@ def test_polling_ends() -> None:
     assert poll(lambda: True, timeout=5, interval=0.01)
     assert not poll(lambda: False, timeout=0.05, interval=0.01)
     assert time.monotonic() - began < 5
-
-
-class _Executions:
-    """Gives the executions of a deployment, or all, two at a time."""
-
-    def __init__(self, *statuses: str, system: bool) -> None:
-        self._items = [{"status": status, "is_system_workflow": system} for status in statuses]
-        self.asked: list[dict[str, Any]] = []
-
-    @property
-    def executions(self) -> _Executions:
-        """The client that has them."""
-        return self
-
-    def list(self, offset: int, **filters: Any) -> Any:
-        self.asked.append(filters)
-        pagination = {"total": len(self._items), "size": 2, "offset": offset}
-        answer = load("cloudify_rest_client.responses").ListResponse
-        return answer(self._items[offset : offset + 2], {"pagination": pagination})
-
-
-def test_executions_are_finished_when_the_last_page_has_none_under_way() -> None:
-    finished = load("cloudify_types.component.polling").is_all_executions_finished
-    ended = ("terminated", "failed", "cancelled")
-    client = _Executions(*ended, system=False)
-    assert finished(client, "d")
-    assert [each["deployment_id"] for each in client.asked] == ["d", "d"]
-    assert finished(_Executions(system=False), "d")
-    for status in ("started", "queued", "scheduled", "cancelling"):
-        assert not finished(_Executions(*ended, status, system=False), "d")
-    # Without a deployment it is about the manager's own workflows.
-    assert finished(_Executions("started", system=False))
-    assert not finished(_Executions("started", system=True))
