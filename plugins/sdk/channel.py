@@ -1,7 +1,7 @@
 """What an operation's process needs from the agent, as an interface.
 
-`outrider.agent.runner.channel` implements it with a file that the agent reads, `sdk.testing` in memory. The SDK itself opens no
-connection and writes no file outside `Channel.work_dir`.
+`outrider.agent.runner.channel` implements it with a file that the agent reads, `sdk.testing` in memory. The SDK itself
+opens no connection and writes no file outside `Channel.work_dir`.
 """
 
 from __future__ import annotations
