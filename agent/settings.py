@@ -50,7 +50,7 @@ class Settings:
     drain_seconds: float = 60.0
     #: Per operation; 0 = no limit.
     memory_limit_mib: int = 0
-    #: Children that a runner keeps forked ahead; twice as many while tasks wait for one.
+    #: Children that a runner keeps forked ahead; up to twice as many once tasks had to wait for one.
     waiting_children: int = 4
     runner_idle_seconds: float = 900.0
     #: For the import of a plugin's modules.

@@ -206,7 +206,7 @@ class Worker:
             result = self._reporter.ended(attempt, outcome, epoch=self._journal.epoch)
         attempt.durations["report"] = time.monotonic() - ended_at
         result = replace(result, durations=Durations(**attempt.durations))
-        self._conclude(attempt, result, at_once=outcome is not None and result.verdict is Verdict.SUCCEEDED)
+        self._conclude(attempt, result, at_once=outcome is not None)
 
     # The end
 
@@ -244,13 +244,15 @@ class Worker:
     def _conclude(self, attempt: Attempt, result: OperationResult, *, at_once: bool = False) -> None:
         """Journal the result and send it; the attempt stays in hand until broker and journal have it all.
 
-        `at_once`: it is sent while it is being journaled. Only for an operation that said itself that it succeeded: it
-        was started, so the journal forbids another start if this agent dies in between, and its folder tells a later
-        agent the same; nor does another attempt of it come, which would ask the journal about it.
+        `at_once`: the operation said itself how it ended; a success is then sent while it is being journaled. It was
+        started, so the journal forbids another start if this agent dies in between, and its folder tells a later agent
+        the same. The journal is given it first: what comes of its being sent, and asks the journal, finds it.
         """
         attempt.phase = Phase.REPORTING
         attempt.doing = "reporting"
         result, body = self._reporter.encode(attempt, result)
+        # One that is too large has become a failure.
+        at_once = at_once and result.verdict is Verdict.SUCCEEDED
         self._updates.watch(attempt.task, attempt.folder)
 
         def journaled(_new: object, error: Optional[Exception]) -> None:

@@ -18,7 +18,12 @@ def exec_(
     every: Annotated[bool, typer.Option("--all", help="Every agent on a host that lives.")] = False,
     plugin: Annotated[str | None, typer.Option(help="A known package, or a .py file or folder to build.")] = None,
     version: Annotated[str | None, typer.Option(help="Version of the package, or specifiers: >=1.2,<2")] = None,
-    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", help="name=value; repeatable.")] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", "-i", help="name=value, or a YAML or JSON file of such; repeatable, the last one counts."
+        ),
+    ] = None,
     timeout: Annotated[float | None, typer.Option(help="End the operation after so many seconds.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -374,12 +374,14 @@ class Dispatcher:
         payload: dict[str, Any] = {"kind": kind.value}
         if inputs is not None:
             payload["inputs"] = dict(inputs)
+        if inputs and not allow_new_inputs:
+            # The plan may be long, and a transaction that writes keeps others from writing.
+            with self.database.read() as connection:
+                edited_inputs.require_known(connection, tasks.get(connection, task_id), inputs)
         with self.database.begin() as connection:
             task = tasks.get(connection, task_id)
             if task.state in tasks.DONE:
                 raise Conflict(f"operation {task_id} is {task.state.value}: there is nothing to decide about it")
-            if inputs and not allow_new_inputs:
-                edited_inputs.require_known(connection, task, inputs)
             payload["attempt"] = task.attempt
             tasks.decide(connection, task_id, payload)
             decision = Decision(

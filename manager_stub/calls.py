@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from outrider.dispatcher.dispatcher import Dispatcher
 from outrider.manager_stub.access import Caller, ForOperations, Right
 from outrider.manager_stub.errors import Forbidden
+from outrider.manager_stub.peers import address_of
 from outrider.manager_stub.service import Manager
 
 
@@ -114,7 +115,7 @@ class Requires:
 
 def _authenticated(request: Request, tenant: str | None) -> Caller:
     manager: Manager = request.app.state.manager
-    address = request.client.host if request.client else "unknown"
+    address = address_of(request.client)
     return manager.authenticator.authenticate(request.headers, address=address, tenant=tenant)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +12,7 @@ from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.store import audit
 from outrider.dispatcher.store.audit import Entry
 from outrider.manager_stub.access import Caller
+from outrider.manager_stub.peers import address_of
 from outrider.manager_stub.service import Manager
 
 log = logging.getLogger(__name__)
@@ -59,14 +59,13 @@ class Observer:
 
     def _record(self, scope: Scope, status: int) -> None:
         caller: Caller | None = scope.get("state", {}).get("caller")
-        client: Any = scope.get("client")
         try:
             with self._manager.database.begin() as connection:
                 entry = Entry(
                     at=self._manager.database.now(connection),
                     user=caller.user if caller else "",
                     tenant=caller.tenant if caller else None,
-                    address=client[0] if client else "unknown",
+                    address=address_of(scope.get("client")),
                     method=scope["method"],
                     path=scope["path"][:1000],
                     status=status,

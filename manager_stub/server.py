@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -15,6 +16,7 @@ import uvicorn
 from outrider.dispatcher.addresses import in_url, listen_on
 from outrider.manager_stub.app import create_app
 from outrider.manager_stub.errors import CannotServe
+from outrider.manager_stub.peers import TRUSTED_PROXIES
 from outrider.manager_stub.service import Manager
 from outrider.manager_stub.settings import ManagerSettings
 
@@ -127,6 +129,8 @@ class ManagerServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            # None: what the environment says.
+            forwarded_allow_ips=None if "FORWARDED_ALLOW_IPS" in os.environ else ",".join(TRUSTED_PROXIES),
             lifespan="off",
             timeout_graceful_shutdown=int(STOP_SECONDS),
             ssl_certfile=str(certificate) if certificate else None,

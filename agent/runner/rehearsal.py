@@ -78,7 +78,11 @@ def _rehearse(config: RunnerConfig, control: socket.socket, connection: socket.s
         connection.close()
         # Left there, the next one would replace them, and a file that replaces another is written to the disk at once.
         for name in (STARTED_NAME, RESULT_NAME):
-            os.unlink(name)  # noqa: PTH108 - as on every operation's way
+            try:
+                os.unlink(name)  # noqa: PTH108 - as on every operation's way
+            except FileNotFoundError:
+                # Another child, which rehearses in the same folder, was faster.
+                continue
 
 
 def _adopted(plain: _socket.socket) -> socket.socket:

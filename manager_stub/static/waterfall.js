@@ -43,7 +43,9 @@ function drawn(line, total) {
   const track = h("div", { class: "track" });
   let begins = line.begins;
   for (const [stage, seconds] of line.parts) {
-    track.append(h("i", { class: `st-${stage}`, title: `${stage}: ${duration(seconds)}`, style: { left: `${(100 * begins) / total}%`, width: `${(100 * seconds) / total}%` } }));
+    // Before 0 is what was before a resume.
+    const [left, right] = [Math.max(begins, 0), Math.max(begins + seconds, 0)];
+    track.append(h("i", { class: `st-${stage}`, title: `${stage}: ${duration(seconds)}`, style: { left: `${(100 * left) / total}%`, width: `${(100 * (right - left)) / total}%` } }));
     begins += seconds;
   }
   return [

@@ -17,6 +17,7 @@ from outrider.cli.up import address_for_operations, greet, manager_settings, ser
 from outrider.dispatcher.files import ContentStore, FileTokens
 from outrider.dispatcher.files.server import FilesServer, ServerSettings
 from outrider.manager_stub import CannotServe, ManagerSettings, listen
+from outrider.manager_stub.peers import address_of
 from tests.support.managers import manager_here
 
 
@@ -40,6 +41,12 @@ def test_an_ipv6_address_has_brackets_before_a_port_and_none_alone() -> None:
     assert host_alone("manager.example") == "manager.example"
     for wrong in ("[::1]:8099", "manager.example:80", "fe80::1%eth0", "https://x", "", "[]"):
         assert host_alone(wrong) is None, wrong
+
+
+def test_an_ipv4_client_of_a_socket_for_both_kinds_is_told_by_its_own_address() -> None:
+    assert address_of(("::ffff:192.0.2.7", 1)) == address_of(("192.0.2.7", 1)) == "192.0.2.7"
+    assert address_of(("2001:db8::1", 1)) == "2001:db8::1"
+    assert (address_of(("testclient", 1)), address_of(None)) == ("testclient", "unknown")
 
 
 def test_urls_for_people_agents_and_operations_name_it(

@@ -1,4 +1,4 @@
-"""`outrider plugin run`: a mistake in the operation's name is one line; an error of the plugin keeps its traceback."""
+"""A made-up call of an operation: a mistake in its name is one line; an error of the plugin keeps its traceback."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-
-from outrider.cli import plugin_bench
-from outrider.cli.plugin_bench import Bench
 
 
 @pytest.fixture
@@ -83,17 +79,3 @@ def test_an_import_error_inside_the_plugin_keeps_the_plugins_own_traceback(
     assert (outcome["verdict"], outcome["error"]["type"]) == ("failed", "OperationNotLoaded")
     assert line in outcome["error"]["traceback"]
     assert printed.count("once") == ("broken" in operation)
-
-
-def test_the_command_says_it_in_one_error(
-    plugin: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(plugin)
-    tree = next(path for path in sys.path if (Path(path) / "outrider").is_dir())
-    monkeypatch.setattr(plugin_bench, "bench_of", lambda *_, **__: Bench(Path(sys.executable), Path(tree)))
-    with pytest.raises(typer.Exit) as ended:
-        plugin_bench.run("web_notes.operations.craete")
-    shown = capfd.readouterr()
-    assert (ended.value.exit_code, shown.out) == (2, "")
-    assert shown.err.startswith("error: the module web_notes.operations (")
-    assert shown.err.endswith("has no function 'craete'; near it is: create\n")

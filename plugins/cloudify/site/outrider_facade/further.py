@@ -16,6 +16,8 @@ _SITE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: have theirs, and two threads that wait for each other's would wait for ever. Of two copies the first counts.
 _copies = {}
 _under_way = {}
+#: Module → why its copy cannot be used: it is not executed again.
+_broken = {}
 
 
 class NotThere(Exception):
@@ -36,6 +38,8 @@ def further_name(module, name):
 
 
 def _executed(module):
+    if module in _broken:
+        raise NotThere(_broken[module])
     spec = PathFinder.find_spec(module, _folders(module))
     if spec is None or spec.origin is None:
         raise NotThere(
@@ -48,10 +52,11 @@ def _executed(module):
     try:
         spec.loader.exec_module(copy)
     except Exception as error:
-        raise NotThere(
+        _broken[module] = (
             f"and {spec.origin}, which the plugin's wagon brought, cannot be imported "
             f"({type(error).__name__}: {error}): require what it needs, and build the plugin again"
-        ) from error
+        )
+        raise NotThere(_broken[module]) from error
     finally:
         del _under_way[key]
     return _copies.setdefault(module, copy)
