@@ -136,9 +136,11 @@ class UpdateShipper:
                     self._ship(spool)
 
     def _ship(self, spool: _Spool) -> None:
+        # Asked before reading: what is written between the two is not missing.
+        ended = spool.last_sequence is not None
         records, offset = read_records(spool.folder.updates, spool.confirmed.offset, limit_bytes=_BATCH_BYTES)
         if not records:
-            if spool.last_sequence is not None and not spool.complete:
+            if ended and not spool.complete:
                 # The file has less than the result says: a full disk, or a lost one. Nothing more will come.
                 logger.warning("attempt %s: its update records are incomplete", spool.task.attempt_id)
                 self._forget(spool)

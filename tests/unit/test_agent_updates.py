@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -104,3 +105,22 @@ def test_large_changes_are_repeated_as_far_as_there_is_room(
             write(folder, sequence, size=600)
             shipped(broker, folder, sequence, sequence)
     assert [broker.changes(each) for each in range(3)] == [[1], [1, 2], [2, 3]]
+
+
+def test_what_an_operation_writes_and_ends_with_while_its_file_is_looked_at_is_not_missed(
+    folder: AttemptFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, read, looked = Broker(), updates.read_records, threading.Event()
+
+    def be_overtaken(*arguments: Any, **limits: Any) -> tuple[list[dict[str, Any]], int]:
+        found = read(*arguments, **limits)
+        if not looked.is_set():
+            looked.set()
+            write(folder, 1, "log")
+            shipper.finish(TASK.attempt_id, 1)
+        return found
+
+    with shipping(broker, folder) as shipper:
+        monkeypatch.setattr(updates, "read_records", be_overtaken)
+        wait_until(lambda: shipper.empty and looked.is_set(), describe="the end of its records")
+    assert [[line.sequence for line in each.logs] for each in broker.batches] == [[1]]
