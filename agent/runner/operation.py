@@ -88,7 +88,7 @@ class Operation:
         self._environment: dict[str, str] = request.get("environment") or {}
         self._stop = _Stop()
         #: What this process has computed before, while it waited.
-        self._computed = _cpu_seconds()
+        self._computed, _ = _usage()
         self._output = OwnOutput(
             place.control, place.pipes, self._directory, limit_bytes=place.config.output_limit_bytes
         )
@@ -159,15 +159,13 @@ class Operation:
                 continue
         channel.close()
         self._flush_output()
+        computed, peak_memory_bytes = _usage()
         outcome.update(
             attempt_id=self._attempt_id,
             properties=channel.properties,
             last_sequence=channel.last_sequence,
             run_seconds=run_seconds,
-            usage={
-                "cpu_seconds": round(_cpu_seconds() - self._computed, 6),
-                "peak_memory_bytes": _peak_memory_bytes(),
-            },
+            usage={"cpu_seconds": round(computed - self._computed, 6), "peak_memory_bytes": peak_memory_bytes},
         )
         body = json.dumps(outcome).encode()
         # Not forced to the disk: the agent's journal makes it durable, and tells a power cut before that from an
@@ -224,11 +222,8 @@ def _limit_address_space(limit_bytes: Optional[int]) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard))
 
 
-def _cpu_seconds() -> float:
+def _usage() -> tuple[float, int]:
+    """Return the CPU seconds of this process and those it waited for, and the most memory, in bytes, that one had."""
     own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
-
-
-def _peak_memory_bytes() -> int:
-    own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return max(own.ru_maxrss, below.ru_maxrss) * 1024
+    seconds = own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
+    return seconds, max(own.ru_maxrss, below.ru_maxrss) * 1024
