@@ -24,7 +24,7 @@ from outrider.dispatcher.store.executions import Execution, Status
 from outrider.dispatcher.store.tasks import DecisionKind, StoredTask, TaskState
 from outrider.dispatcher.wishes import DIRECT
 from outrider.dispatcher.workflows.brought import FUNCTION, function_graph
-from outrider.dispatcher.workflows.graph import Task, TaskKind
+from outrider.dispatcher.workflows.graph import Task, TaskGraph, TaskKind
 from tests.support.engines import Bench, bench, chain, one_stage, operation
 from tests.support.managers import manager_here
 from tests.support.scripted_agent import ScriptedAgent, failed, succeeded
@@ -41,6 +41,19 @@ class Lines(SilentDisplay):
         self.texts.append(line.message)
 
 
+@pytest.fixture
+def command_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have commands work on the store of a bench in the folder that this returns."""
+    monkeypatch.setenv("OUTRIDER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OUTRIDER_DATABASE_URL", f"sqlite:///{tmp_path / 'store.db'}")
+    return tmp_path
+
+
+def good_and_bad() -> TaskGraph:
+    """Return the graph of `failed_execution`."""
+    return chain(operation("good"), operation("bad", kwargs={"mode": "bad"}, max_retries=0))
+
+
 def failed_execution(made: Bench) -> str:
     """Run `good`, and `bad`, which fails until its input `mode` is edited."""
     agent = ScriptedAgent(made.transport)
@@ -50,13 +63,8 @@ def failed_execution(made: Bench) -> str:
     return execution_id
 
 
-def test_why_prints_what_decide_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("OUTRIDER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("OUTRIDER_DATABASE_URL", f"sqlite:///{tmp_path / 'store.db'}")
-    graph = chain(operation("good"), operation("bad", kwargs={"mode": "bad"}, max_retries=0))
-    with bench(tmp_path, one_stage(graph)) as made:
+def test_why_prints_what_decide_takes(command_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with bench(command_home, one_stage(good_and_bad())) as made:
         execution_id = failed_execution(made)
         good, bad = (made.tasks(execution_id)[name].id for name in ("good", "bad"))
 
@@ -93,12 +101,9 @@ KNOWN = "its inputs are mode, size"
 
 
 def test_an_input_that_the_plan_does_not_have_is_refused_unless_it_is_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("OUTRIDER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("OUTRIDER_DATABASE_URL", f"sqlite:///{tmp_path / 'store.db'}")
-    graph = chain(operation("good"), operation("bad", kwargs={"mode": "bad"}, max_retries=0))
-    with bench(tmp_path, one_stage(graph), inputs={"size": 3}) as made:
+    with bench(command_home, one_stage(good_and_bad()), inputs={"size": 3}) as made:
         execution_id = failed_execution(made)
         bad = made.tasks(execution_id)["bad"].id
 
@@ -120,8 +125,7 @@ def test_an_input_that_the_plan_does_not_have_is_refused_unless_it_is_allowed(
 
 
 def test_the_manager_refuses_such_an_input_too(tmp_path: Path) -> None:
-    graph = chain(operation("good"), operation("bad", kwargs={"mode": "bad"}, max_retries=0))
-    with bench(tmp_path, one_stage(graph), inputs={"size": 3}) as made:
+    with bench(tmp_path, one_stage(good_and_bad()), inputs={"size": 3}) as made:
         execution_id = failed_execution(made)
         path = f"/outrider/v1/operations/{made.tasks(execution_id)['bad'].id}/decide"
         with manager_here(tmp_path) as (running, _manager):
