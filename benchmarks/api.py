@@ -25,13 +25,14 @@ import psutil
 from benchmarks import http_load
 from benchmarks.report import Report, Sample, benchmark_arguments, note
 from outrider.dispatcher.dispatcher import Dispatcher
+from outrider.dispatcher.garbage import collect_rarely
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
 from outrider.dispatcher.store import deployments, events, executions, tokens
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.workflows.view import InstanceView
-from outrider.manager_stub import Manager, ManagerServer, ManagerSettings, collect_rarely, usual_page_processes
+from outrider.manager_stub import Manager, ManagerServer, ManagerSettings, usual_page_processes
 from outrider.messaging.embedded import EmbeddedBroker
 
 #: Name of a route → path of a client's page, by the client's number. Pages of 100, as clients follow executions by.

@@ -15,6 +15,7 @@ from outrider.cli.logs import configure_logging
 from outrider.cli.output import console, fail
 from outrider.cli.settings import command_settings
 from outrider.dispatcher.errors import DispatcherError
+from outrider.dispatcher.garbage import collect_rarely
 from outrider.messaging.errors import MessagingError
 
 
@@ -38,6 +39,7 @@ def run(
         signal.signal(number, lambda *_: ending.set())
     try:
         with opened(settings, with_agent=central_agent) as local:
+            collect_rarely()
             bound = settings.engine.verdict_bound_seconds
             console.print(
                 f"dispatcher {local.dispatcher.engine.id} runs; an operation that nobody answers for gets its verdict "

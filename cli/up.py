@@ -27,6 +27,7 @@ from outrider.dispatcher.attempts import Files
 from outrider.dispatcher.durable import create_file
 from outrider.dispatcher.errors import DispatcherError
 from outrider.dispatcher.files import FileTokens, Subject, SubjectKind
+from outrider.dispatcher.garbage import collect_rarely
 from outrider.dispatcher.keyfile import load_key
 from outrider.dispatcher.manager_access import ManagerAddress
 from outrider.dispatcher.secrets import DatabaseTable, KeyRing, SecretStore
@@ -37,7 +38,6 @@ from outrider.manager_stub import (
     Manager,
     ManagerServer,
     ManagerSettings,
-    collect_rarely,
     listen,
     usual_page_processes,
 )

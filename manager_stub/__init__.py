@@ -4,7 +4,7 @@
 """
 
 from outrider.manager_stub.errors import CannotServe
-from outrider.manager_stub.server import ManagerServer, collect_rarely, listen
+from outrider.manager_stub.server import ManagerServer, listen
 from outrider.manager_stub.service import Manager
 from outrider.manager_stub.settings import WILDCARDS, ManagerSettings, usual_page_processes
 
@@ -14,7 +14,6 @@ __all__ = [
     "Manager",
     "ManagerServer",
     "ManagerSettings",
-    "collect_rarely",
     "listen",
     "usual_page_processes",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import socket
@@ -26,17 +25,6 @@ START_SECONDS = 20.0
 #: How long running requests may go on after `stop`.
 STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.01
-
-
-def collect_rarely() -> None:
-    """Tune the collection of garbage for a process that serves pages, once everything is loaded.
-
-    A page makes thousands of small values that are gone with it, without cycles: at the usual threshold they start a
-    collection several times a page, each of which looks through all that was ever loaded. Costs a third of a page.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 def listen(settings: ManagerSettings) -> socket.socket:

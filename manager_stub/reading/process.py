@@ -14,11 +14,11 @@ import sys
 from contextlib import suppress
 
 from outrider.dispatcher.errors import StoreError
+from outrider.dispatcher.garbage import collect_rarely
 from outrider.dispatcher.store.database import Database
 from outrider.manager_stub.errors import ApiError
 from outrider.manager_stub.reading.frames import framed, received
 from outrider.manager_stub.reading.jobs import make_page
-from outrider.manager_stub.server import collect_rarely
 
 log = logging.getLogger(__name__)
 
