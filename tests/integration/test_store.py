@@ -206,6 +206,15 @@ def test_a_record_of_an_attempt_is_stored_once(database: Database) -> None:
         assert [each.message for each in events.after(connection, 0)] == ["hello"]
 
 
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
+def test_rows_that_are_written_together_keep_their_order(database: Database, count: int) -> None:
+    told = [f"event {number}" for number in range(count)]
+    with database.begin() as connection:
+        events.append(connection, [Event(message=each, happened_at=1.0, node=each) for each in told], now=2.0)
+        stored = events.after(connection, 0)
+    assert [(each.message, each.node) for each in stored] == list(zip(told, told, strict=True))
+
+
 def test_an_instance_refuses_a_change_that_is_based_on_an_older_version(database: Database) -> None:
     make_deployment(database)
     with database.begin() as connection:
