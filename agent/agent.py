@@ -69,6 +69,7 @@ class Agent:
         #: Attempt → what is still missing until its folder may go.
         self._missing: dict[str, set[str]] = {}
         self._missing_lock = threading.Lock()
+        self._forget_at = time.monotonic() + _PRUNE_SECONDS
 
     def start(self) -> None:
         """Take up what an earlier agent left, then begin to take tasks."""
@@ -200,6 +201,7 @@ class Agent:
             reporter=Reporter(settings.agent_id, limit_bytes=settings.result_limit_bytes),
             outbox=self._outbox,
             updates=self._updates,
+            give_back=lambda a, error: self._intake.give_back(a, error),  # noqa: PLW0108 - it is made below
         )
         self._intake = Intake(
             settings=settings,
@@ -250,23 +252,31 @@ class Agent:
 
     def _clean_up(self) -> None:
         while (attempt_id := self._finished.get()) is not None:
-            AttemptFolder(attempt_folder(self.settings.state_dir, attempt_id)).remove()
+            try:
+                AttemptFolder(attempt_folder(self.settings.state_dir, attempt_id)).remove()
+            except Exception:
+                # What operations leave there is foreign: this one stays until the next start, all others must go.
+                logger.exception("the folder of attempt %s cannot be removed", attempt_id)
 
     def _keep_house(self) -> None:
-        prune_at = time.monotonic() + _PRUNE_SECONDS
+        steps = (self._outbox.send_again, self._intake.review, self._runners.tidy, self._forget_the_old)
         while not self._closing.is_set():
             self._intake.changed.wait(_ROUND_SECONDS)
             self._intake.changed.clear()
-            try:
-                self._outbox.send_again()
-                self._intake.review()
-                self._runners.tidy()
-                if time.monotonic() > prune_at:
-                    prune_at = time.monotonic() + _PRUNE_SECONDS
-                    self._journal.prune(older_than_seconds=self.settings.journal_keep_seconds)
-                    self._environments.collect(unused_seconds=self.settings.environment_keep_seconds)
-            except (MessagingError, JournalError, OSError) as error:
-                logger.warning("housekeeping: %s", error)
+            for step in steps:
+                try:
+                    step()
+                except (MessagingError, JournalError, OSError) as error:
+                    logger.warning("housekeeping: %s", error)
+                except Exception:
+                    # Without these rounds, results that were not confirmed would wait for ever.
+                    logger.exception("housekeeping")
+
+    def _forget_the_old(self) -> None:
+        if time.monotonic() > self._forget_at:
+            self._forget_at = time.monotonic() + _PRUNE_SECONDS
+            self._journal.prune(older_than_seconds=self.settings.journal_keep_seconds)
+            self._environments.collect(unused_seconds=self.settings.environment_keep_seconds)
 
 
 @contextlib.contextmanager

@@ -74,7 +74,10 @@ class AttemptFolder:
         """Return all property changes, and the number of the last record, of an operation that could not tell them."""
         changes: list[dict[str, Any]] = []
         last = 0
-        for record in read_records(self.updates, 0)[0]:
+        records: list[dict[str, Any]] = []
+        with contextlib.suppress(OSError):
+            records, _ = read_records(self.updates, 0)
+        for record in records:
             last = record["sequence"]
             if record["kind"] == "property":
                 changes.append({key: value for key, value in record.items() if key != "kind"})
@@ -108,7 +111,10 @@ def _read_object(path: Path) -> Optional[dict[str, Any]]:
 
 
 def read_records(path: Path, offset: int, *, limit_bytes: int = -1) -> tuple[list[dict[str, Any]], int]:
-    """Return the whole records from `offset` on, and the offset after them; a half-written last line waits."""
+    """Return the whole records from `offset` on, and the offset after them; a half-written last line waits.
+
+    Raises `OSError` if it is not known what is in the file; without one, there are none.
+    """
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -116,7 +122,7 @@ def read_records(path: Path, offset: int, *, limit_bytes: int = -1) -> tuple[lis
             if limit_bytes >= 0 and len(data) == limit_bytes and b"\n" not in data:
                 # One record longer than the limit: it has to travel whole.
                 data += file.readline()
-    except OSError:
+    except FileNotFoundError:
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
     records = []

@@ -95,7 +95,7 @@ class Heart:
             slots=self._slots,
             state=self._state(),
             doing={a.attempt_id: a.doing for a in attempts[:_MOST_DOINGS]},
-            load={"1m": os.getloadavg()[0]},
+            load=_load(),
             tags=self._tags,
             host=self._host,
             journal_opened=self._journal.opened,
@@ -104,7 +104,11 @@ class Heart:
     def _run(self) -> None:
         while True:
             self._wake.clear()
-            self._beat()
+            try:
+                self._beat()
+            except Exception:
+                # An agent that is not heard of any more is given up, and its operations with it.
+                logger.exception("a heartbeat could not be sent")
             if self._closed:
                 return
             self._wake.wait(self._interval)
@@ -131,6 +135,14 @@ class Heart:
         if future.cancelled() or future.exception() is not None or future.result() is not Confirmation.CONFIRMED:
             return
         self._lease.confirm(sent_at)
+
+
+def _load() -> dict[str, float]:
+    try:
+        return {"1m": os.getloadavg()[0]}
+    except OSError:
+        # It is read from a file, and no descriptor is left: no reason to be silent.
+        return {}
 
 
 def _tags() -> tuple[str, ...]:

@@ -100,7 +100,12 @@ class Intake:
             self._backlog_full = waiting >= self._backlog_limit or (
                 self._backlog_full and waiting > self._backlog_limit // 2
             )
-            self._disk_full = bool(self._refused) or self._free_bytes() < self._disk_reserve
+            self._disk_full = (
+                bool(self._refused)
+                or self._free_bytes() < self._disk_reserve
+                # A quota, or a file system that became read-only: the same tasks would only be given back again.
+                or (self._disk_full and not self._journal.writable())
+            )
             wanted = self.state == "running"
             if wanted and self._consumer is None:
                 self._consumer = self._transport.consume(
@@ -114,6 +119,13 @@ class Intake:
         # Only now, with no consumer that would get them again at once.
         while self._refused:
             self._refused.pop().give_back()
+
+    def give_back(self, attempt: Attempt, error: Exception) -> None:
+        """The journal cannot take an attempt: the broker gets it again, once nobody takes tasks here."""
+        logger.error("attempt %s is given back: %s", attempt.attempt_id, error)
+        self._attempts.remove(attempt.attempt_id)
+        self._refused.append(attempt)
+        self.changed.set()
 
     def relieve(self) -> None:
         """An attempt is done: have it reviewed whether tasks can be taken again."""
@@ -152,10 +164,7 @@ class Intake:
     def _accepted(self, attempt: Attempt, known: Optional[Entry], error: Optional[Exception]) -> None:
         """The journal has it, or not; on the journal's thread."""
         if error is not None:
-            logger.error("attempt %s is given back: %s", attempt.attempt_id, error)
-            self._attempts.remove(attempt.attempt_id)
-            self._refused.append(attempt)
-            self.changed.set()
+            self.give_back(attempt, error)
             return
         attempt.settle()
         if known is None or (known.state is State.ACCEPTED and not known.cancelled):

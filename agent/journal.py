@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import queue
 import sqlite3
 import threading
@@ -17,12 +18,15 @@ import uuid
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
 from outrider.agent.errors import JournalError
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _Job = tuple[Callable[[sqlite3.Connection], Any], Callable[[Any, Optional[Exception]], None]]
@@ -162,7 +166,10 @@ class Journal:
                 future.set_exception(error)
 
         self.submit(job, done)
-        value: T = future.result(_CALL_SECONDS)
+        try:
+            value: T = future.result(_CALL_SECONDS)
+        except FutureTimeout:
+            raise JournalError(f"the journal {self._path} was not written within {_CALL_SECONDS:g} s") from None
         return value
 
     def entry(self, attempt_id: str) -> Optional[Entry]:
@@ -192,6 +199,14 @@ class Journal:
         self.call(
             lambda connection: connection.execute("UPDATE attempts SET preparing = 0 WHERE preparing = 1") and None
         )
+
+    def writable(self) -> bool:
+        """Return whether it can be written now."""
+        try:
+            self.call(lambda _connection: None)
+        except JournalError:
+            return False
+        return True
 
     def prune(self, *, older_than_seconds: float) -> None:
         """Forget attempts that were done long ago; the broker does not redeliver after such a time."""
@@ -265,12 +280,16 @@ class Journal:
             self._connection.execute("UPDATE meta SET value = ? WHERE name = 'sequence'", (str(self._sequence + 1),))
             self._connection.execute("COMMIT")
             self._sequence += 1
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait hear it, and the writer goes on
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             failure = JournalError(f"the journal {self._path} cannot be written: {error}")
         for index, (_, done) in enumerate(group):
-            done(outcomes[index] if failure is None else None, failure)
+            try:
+                done(outcomes[index] if failure is None else None, failure)
+            except Exception:
+                # No thread can be started, say. Without its writer the agent would do nothing any more, and not say so.
+                logger.exception("what waited for the journal failed")
 
 
 # Jobs for `submit` and `call`: what may happen to an attempt, each one transition.

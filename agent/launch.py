@@ -17,7 +17,7 @@ from outrider.agent import journal as journaling
 from outrider.agent.attempts import Attempt, Phase
 from outrider.agent.clock import boot_clock
 from outrider.agent.environments import Environments, PluginEnvironment
-from outrider.agent.errors import PreparationFailed, Refused, RunnerError, SecretsUnavailable
+from outrider.agent.errors import JournalError, PreparationFailed, Refused, RunnerError, SecretsUnavailable
 from outrider.agent.journal import Entry, Journal
 from outrider.agent.lease import Lease
 from outrider.agent.prewarm import modules_of
@@ -213,7 +213,14 @@ class Launcher:
         """Journal the start, then give the task to the child; None if the child ended without calling the plugin."""
         identity = {**hello, "started_clock": boot_clock()}
         tree = attempt.tree = Tree.of(attempt.attempt_id, identity)
-        forbidden = self._journal.call(journaling.start(attempt.attempt_id, attempt.body, identity, over=attempt.over))
+        start = journaling.start(attempt.attempt_id, attempt.body, identity, over=attempt.over)
+        try:
+            forbidden = self._journal.call(start)
+        except JournalError:
+            attempt.tree = None
+            # As below.
+            connection.close()
+            raise
         if forbidden is not None:
             attempt.tree = None
             # The child gets no task, and ends.
@@ -236,6 +243,8 @@ class Launcher:
 
     def _never_went(self, attempt: Attempt, tree: Tree) -> None:
         """The child was gone before it had the whole task: it ran nothing, so another may be asked."""
+        # The journal has it, whatever becomes of the next step.
+        attempt.settle()
         tree.end(grace_seconds=0)
         attempt.tree = None
         attempt.phase = Phase.ACCEPTED

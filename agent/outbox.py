@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
-from typing import Callable
+from functools import partial
+from sqlite3 import Connection
+from typing import Any, Callable, Optional
 
 from outrider.agent import journal as journaling
 from outrider.agent.journal import Journal
@@ -17,6 +19,9 @@ from outrider.messaging.transport import Confirmation, Outgoing, Transport
 logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+
+#: A job of the journal's.
+_Record = Callable[[Connection], Any]
 
 
 class ResultOutbox:
@@ -33,6 +38,9 @@ class ResultOutbox:
         self._under_way: set[str] = set()
         #: Attempts whose result is sent ahead of the journal: True once the broker has it.
         self._ahead: dict[str, bool] = {}
+        #: What the journal could not take, to be offered to it again: attempt → its result, and who has to be done.
+        self._unjournaled: dict[str, _Record] = {}
+        self._undone: set[str] = set()
 
     def expect_ahead(self, attempt_id: str) -> None:
         """Say that a result will be sent before the journal has it; `journaled` tells when it does."""
@@ -46,8 +54,15 @@ class ResultOutbox:
             self._under_way.add(attempt_id)
         self._publish(attempt_id, body)
 
+    def journal_later(self, attempt_id: str, record: _Record) -> None:
+        """Have a result journaled when that is possible again; the attempt is not done before."""
+        with self._lock:
+            self._ahead.setdefault(attempt_id, False)
+            self._unjournaled[attempt_id] = record
+
     def send_again(self) -> None:
-        """Publish what was not confirmed; called every second, and when the connection comes back."""
+        """Publish and journal what was not taken; called every second, and when the connection comes back."""
+        self._journal_again()
         if not self._transport.connected:
             return
         now = time.monotonic()
@@ -99,9 +114,31 @@ class ResultOutbox:
         if confirmed:
             self._mark_done(attempt_id)
 
+    def _journal_again(self) -> None:
+        with self._lock:
+            records, self._unjournaled = self._unjournaled, {}
+            undone, self._undone = self._undone, set()
+        for attempt_id, record in records.items():
+            self._journal.submit(record, partial(self._journaled_again, attempt_id, record))
+        for attempt_id in undone:
+            self._mark_done(attempt_id)
+
+    def _journaled_again(self, attempt_id: str, record: _Record, _new: object, error: Optional[Exception]) -> None:
+        if error is not None:
+            self.journal_later(attempt_id, record)
+        else:
+            self.journaled(attempt_id)
+
     def _mark_done(self, attempt_id: str) -> None:
         # Until that is durable, another agent process would at worst send the result once more.
-        self._journal.submit_patiently(journaling.done(attempt_id), lambda _value, _error: self._done(attempt_id))
+        self._journal.submit_patiently(journaling.done(attempt_id), partial(self._marked, attempt_id))
+
+    def _marked(self, attempt_id: str, _value: object, error: Optional[Exception]) -> None:
+        if error is None:
+            self._done(attempt_id)
+            return
+        with self._lock:
+            self._undone.add(attempt_id)
 
     def _settle(self, attempt_id: str, *, confirmed: bool) -> None:
         with self._lock:

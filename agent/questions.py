@@ -25,6 +25,8 @@ _BACKLOG = 64
 #: A question is written at once by whoever connects.
 _READ_SECONDS = 10.0
 _LONGEST_SECONDS = 600.0
+#: Between two looks for a connection while there are no descriptors or threads left.
+_AGAIN_SECONDS = 0.5
 
 
 def is_workflow(attempt: Attempt) -> bool:
@@ -68,12 +70,23 @@ class Questions:
         self._listener.close()
 
     def _accept(self, listener: socket.socket) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), name="question", daemon=True).start()
+            except OSError as error:
+                self._pause(error)
+                continue
+            try:
+                threading.Thread(target=self._serve, args=(connection,), name="question", daemon=True).start()
+            except RuntimeError as error:
+                # Whoever asks sees that its connection ends, and asks again.
+                connection.close()
+                self._pause(error)
+
+    def _pause(self, error: Exception) -> None:
+        if not self._stopping.is_set():
+            logger.warning("questions of operations cannot be taken at the moment: %s", error)
+            self._stopping.wait(_AGAIN_SECONDS)
 
     def _serve(self, connection: socket.socket) -> None:
         with self._lock:

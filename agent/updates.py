@@ -8,6 +8,7 @@ those that went before it; whichever batch is merged first brings all that lies 
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -27,6 +28,8 @@ _BATCH_BYTES = 512 * 1024
 #: So much of the property changes that went before is repeated, the newest of them.
 _REPEATED_BYTES = 256 * 1024
 _RETRY_SECONDS = 1.0
+#: Why a file cannot be read at the moment: that says nothing of what is in it.
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 #: How long the shipper looks for records by itself after the last attempt.
 _WAKEFUL_SECONDS = 2.0
 
@@ -133,7 +136,21 @@ class UpdateShipper:
             now = time.monotonic()
             for spool in spools:
                 if now >= spool.not_before and self._transport.connected:
-                    self._ship(spool)
+                    self._ship_safely(spool)
+
+    def _ship_safely(self, spool: _Spool) -> None:
+        try:
+            self._ship(spool)
+        except Exception as error:
+            spool.under_way = False
+            spool.not_before = time.monotonic() + _RETRY_SECONDS
+            if isinstance(error, OSError) and error.errno in _PASSING:
+                logger.warning("the update records of attempt %s wait: %s", spool.task.attempt_id, error)
+                return
+            # Operations write to that file, and no other attempt's records may wait for what is wrong with it.
+            logger.exception("the update records of attempt %s cannot be sent", spool.task.attempt_id)
+            if spool.last_sequence is not None:
+                self._forget(spool)
 
     def _ship(self, spool: _Spool) -> None:
         # Asked before reading: what is written between the two is not missing.

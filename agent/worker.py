@@ -12,14 +12,13 @@ import os
 import queue
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from outrider.agent import journal as journaling
 from outrider.agent.attempts import Attempt, Attempts, Phase
 from outrider.agent.ending import Deadline, Interrupted, await_end, last_word
-from outrider.agent.errors import AgentError, PreparationFailed, Refused
+from outrider.agent.errors import JournalError, PreparationFailed, Refused
 from outrider.agent.journal import Entry, Journal
 from outrider.agent.launch import AlreadyKnown, Launched, Launcher
 from outrider.agent.outbox import ResultOutbox
@@ -41,7 +40,7 @@ _STOP_WORD_SECONDS = 30.0
 class Worker:
     """The slots."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only; each is what a part of an operation's life needs
         self,
         *,
         slots: int,
@@ -52,7 +51,9 @@ class Worker:
         reporter: Reporter,
         outbox: ResultOutbox,
         updates: UpdateShipper,
+        give_back: Callable[[Attempt, Exception], None],
     ) -> None:
+        """`give_back`: called with an attempt that the journal cannot take; whoever sent it still has it."""
         self._attempts = attempts
         self._journal = journal
         self._launcher = launcher
@@ -60,6 +61,7 @@ class Worker:
         self._reporter = reporter
         self._outbox = outbox
         self._updates = updates
+        self._give_back = give_back
         self._queue: queue.SimpleQueue[Optional[Attempt]] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._slot, name=f"slot-{n}", daemon=True) for n in range(slots)]
         self._lock = threading.Lock()
@@ -155,8 +157,7 @@ class Worker:
         except Exception as error:
             # A defect of ours, or a disk that fails: this attempt is reported if possible, and the slot goes on.
             logger.exception("attempt %s cannot be run", attempt.attempt_id)
-            with suppress(AgentError):
-                self._report_defect(attempt, error)
+            self._report_defect(attempt, error)
 
     def _live(self, attempt: Attempt) -> None:
         """The life of an operation."""
@@ -169,6 +170,10 @@ class Worker:
             return
         except PreparationFailed as failure:
             self._refuse(attempt, failure)
+            return
+        except JournalError as error:
+            # Its start could not be recorded, so nothing was started.
+            self._refuse(attempt, Refused("JournalFailed", str(error)))
             return
         self._follow(attempt, launched)
 
@@ -253,22 +258,28 @@ class Worker:
         result, body = self._reporter.encode(attempt, result)
         # One that is too large has become a failure.
         at_once = at_once and result.verdict is Verdict.SUCCEEDED
-        self._updates.watch(attempt.task, attempt.folder)
+        record = journaling.finish(attempt.attempt_id, result.verdict.value, body)
 
         def journaled(_new: object, error: Optional[Exception]) -> None:
-            if error is not None:
-                # A full disk: what is known is sent anyway; the folder is evidence enough for a later agent.
-                logger.error("the result of attempt %s is not journaled: %s", attempt.attempt_id, error)
+            if error is not None and not attempt.journaled:
+                # The journal knows nothing of it, so it can still be somebody else's, or ours later.
+                self._give_back(attempt, error)
+                return
             attempt.settle()
-            if at_once:
+            if error is not None:
+                # A full disk: what is known is sent anyway, and journaled when that is possible again.
+                logger.error("the result of attempt %s is not journaled yet: %s", attempt.attempt_id, error)
+                self._outbox.journal_later(attempt.attempt_id, record)
+            elif at_once:
                 self._outbox.journaled(attempt.attempt_id)
-            else:
+            if not at_once:
                 self._outbox.send(attempt.attempt_id, body)
+            self._updates.watch(attempt.task, attempt.folder)
             self._updates.finish(attempt.attempt_id, result.last_sequence)
 
         if at_once:
             self._outbox.expect_ahead(attempt.attempt_id)
-        self._journal.submit(journaling.finish(attempt.attempt_id, result.verdict.value, body), journaled)
+        self._journal.submit(record, journaled)
         if at_once:
             self._outbox.send(attempt.attempt_id, body)
         level = logging.INFO if result.verdict in (Verdict.SUCCEEDED, Verdict.RESCHEDULED) else logging.WARNING
@@ -302,7 +313,11 @@ class Worker:
                 attempt, PreparationFailed(type(error).__name__, f"the agent failed: {error}", recoverable=True)
             )
             return
-        proof = Proof(tree.end(grace_seconds=0))
+        try:
+            proof = Proof(tree.end(grace_seconds=0))
+        except OSError:
+            # No descriptor is left, say, and nobody knows what runs: that has to be reported all the more.
+            proof = Proof.NONE
         text = f"the agent failed while the operation was running: {type(error).__name__}: {error}"
         result = self._reporter.lost(attempt, Verdict.RESULT_LOST, text, proof, epoch=self._journal.epoch)
         self._conclude(attempt, replace(result, properties=()))

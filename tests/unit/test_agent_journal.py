@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from outrider.agent import journal as journaling
+from outrider.agent.errors import JournalError
 from outrider.agent.journal import Journal, State
 from tests.support.waiting import wait_until
 
@@ -173,3 +174,27 @@ def test_a_patient_job_is_committed_before_the_journal_closes(tmp_path: Path) ->
     journal.submit_patiently(journaling.done("a"), lambda _value, _error: done.set())
     journal.close()
     assert done.is_set()
+
+
+def test_neither_a_defect_nor_who_fails_to_hear_of_it_ends_the_writer(journal: Journal) -> None:
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    journal.submit(lambda _connection: None, fail)
+    assert journal.writable()
+    with pytest.raises(JournalError, match="can't start new thread"):
+        journal.call(fail)
+    assert journal.writable()
+
+
+def test_who_waits_for_a_disk_that_does_not_answer_is_told_so(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(journaling, "_CALL_SECONDS", 0.01)
+    try:
+        with pytest.raises(JournalError, match=r"was not written within 0\.01 s"):
+            journal.call(lambda _connection: gate.wait(60.0))
+    finally:
+        monkeypatch.undo()
+        gate.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -86,9 +87,21 @@ def test_a_result_that_is_journaled_before_it_is_confirmed_is_done_only_then(des
     assert desk.state() is State.DONE
 
 
-def test_a_result_that_cannot_be_journaled_leaves_the_agent_all_the_same(desk: Desk) -> None:
+def test_a_result_that_cannot_be_journaled_is_sent_all_the_same_and_done_once_the_journal_can(desk: Desk) -> None:
+    record, tries = journaling.finish("task.1", "succeeded", b"result"), []
+
+    def refuse_first(connection: sqlite3.Connection) -> None:
+        tries.append(connection)
+        if len(tries) == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+        record(connection)
+
     desk.send_ahead()
+    desk.outbox.journal_later("task.1", refuse_first)
     desk.broker.confirm()
-    desk.outbox.journaled("task.1")
+    desk.outbox.send_again()
+    wait_until(lambda: tries and desk.outbox._unjournaled, 10.0, "the refusal")
+    assert (desk.state(), desk.done) == (State.STARTING, [])
+    desk.outbox.send_again()
     wait_until(lambda: desk.done == ["task.1"], 10.0, "the attempt to be done")
-    assert desk.state() is State.STARTING
+    assert desk.state() is State.DONE

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
 import json
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -123,4 +126,30 @@ def test_what_an_operation_writes_and_ends_with_while_its_file_is_looked_at_is_n
     with shipping(broker, folder) as shipper:
         monkeypatch.setattr(updates, "read_records", be_overtaken)
         wait_until(lambda: shipper.empty and looked.is_set(), describe="the end of its records")
+    assert [[line.sequence for line in each.logs] for each in broker.batches] == [[1]]
+
+
+def test_records_that_cannot_be_read_for_want_of_descriptors_wait_and_foreign_ones_hold_up_nobody(
+    folder: AttemptFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, read, failed = Broker(), updates.read_records, threading.Event()
+
+    def fail_once(*arguments: Any, **limits: Any) -> tuple[list[dict[str, Any]], int]:
+        if not failed.is_set():
+            failed.set()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return read(*arguments, **limits)
+
+    monkeypatch.setattr(updates, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(updates, "read_records", fail_once)
+    foreign = AttemptFolder(folder.path.with_name("foreign"))
+    foreign.create()
+    foreign.updates.write_text("1\n", encoding="ascii")
+    write(folder, 1, "log")
+    with shipping(broker, folder) as shipper:
+        shipper.finish(TASK.attempt_id, 1)
+        wait_until(lambda: shipper.empty and failed.is_set(), describe="the end of its records")
+        shipper.watch(dataclasses.replace(TASK, attempt_id="foreign"), foreign)
+        shipper.finish("foreign", 1)
+        wait_until(lambda: shipper.empty, describe="the end of the foreign ones")
     assert [[line.sequence for line in each.logs] for each in broker.batches] == [[1]]
