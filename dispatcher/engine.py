@@ -122,6 +122,8 @@ class Engine:
         self._consumers = Consumers(services.transport, self.inbox, services.clock, self.id)
         self._functions = FunctionRequests(self._stages, self._progress, self._runs.get, self._note_ready)
         self._suspicion = Suspicion()
+        #: So many signals are taken one by one: the one at which a turn failed is to fail alone.
+        self._singly = 0
         self._turn: Turn | None = None
         self._look_at, self._renew_at = 0.0, 0.0
         #: Whether the last look found as many executions as there was room for: there may be more.
@@ -180,7 +182,9 @@ class Engine:
 
     def turn(self, *, wait_seconds: float = 0.0) -> None:
         """Take what has happened, apply it, commit, publish, acknowledge."""
-        signals = self.inbox.take(limit=self.settings.batch_size, timeout_seconds=self._patience(wait_seconds))
+        limit = 1 if self._singly else self.settings.batch_size
+        signals = self.inbox.take(limit=limit, timeout_seconds=self._patience(wait_seconds))
+        self._singly = max(self._singly - len(signals), 0)
         now = self._clock.monotonic()
         self._note_gaps(now, signals)
         if not (signals or self._has_work(now)):
@@ -194,12 +198,14 @@ class Engine:
                 self._advance(turn)
                 self._functions.answer_held(turn)
                 turn.flush()
-        except StoreError:
-            log.exception("the store cannot be used", extra={"action": "commit"})
+        except Exception as error:
             self._give_back(signals)
+            if not isinstance(error, StoreError):
+                self._singly += len(signals)
+                raise
+            log.exception("the store cannot be used", extra={"action": "commit"})
             self._start_over()
             return
-        self._suspicion.clear(turn.owned)
         self._forget_lost(turn)
         self._outbox.publish(turn)
         self._settle_deliveries(turn)
@@ -414,7 +420,7 @@ class Engine:
     def _drop(self, run: Run) -> None:
         self._runs.pop(run.id, None)
         self._ready.pop(run.id, None)
-        self._fleet.forget(run)
+        self._progress.room(self._fleet.forget(run))
         for attempt_id in run.open:
             self._leases.close(attempt_id)
             self._outbox.forget(attempt_id)
@@ -441,7 +447,7 @@ class Engine:
         """A turn failed: give up the execution at which the last turns failed, too."""
         turn, self._turn = self._turn, None
         execution_id = None if turn is None else turn.subject
-        if not self._suspicion.note(execution_id) or execution_id is None:
+        if not self._suspicion.note(execution_id, now=self._clock.monotonic()) or execution_id is None:
             return
         try:
             with self._database.begin() as connection:

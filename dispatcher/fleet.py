@@ -41,9 +41,7 @@ class Fleet:
 
     def closed(self, agent_id: str) -> list[tuple[Run, int]]:
         """Count an attempt that ended; return tasks that waited for its room."""
-        self._open[agent_id] -= 1
-        if self._open[agent_id] <= 0:
-            del self._open[agent_id]
+        self._count_down(agent_id)
         return self.pop_waiting(agent_id)
 
     def pop_waiting(self, agent_id: str) -> list[tuple[Run, int]]:
@@ -74,8 +72,16 @@ class Fleet:
             else:
                 del self._waiting[agent_id]
 
-    def forget(self, run: Run) -> None:
-        """Drop everything of an execution that is not ours any more."""
+    def forget(self, run: Run) -> list[tuple[Run, int]]:
+        """Drop everything of an execution that is not ours any more; return others' tasks that waited for its room."""
         self.forget_waiting(run)
         for attempt in run.open.values():
-            self._open[attempt.agent_id] -= 1
+            self._count_down(attempt.agent_id)
+        return [
+            each for agent_id in {each.agent_id for each in run.open.values()} for each in self.pop_waiting(agent_id)
+        ]
+
+    def _count_down(self, agent_id: str) -> None:
+        self._open[agent_id] -= 1
+        if self._open[agent_id] <= 0:
+            del self._open[agent_id]

@@ -117,10 +117,7 @@ class Hearing:
             ATTEMPTS.c.agent_id == agent_id, ATTEMPTS.c.state != AttemptState.ENDED.value
         )
         found = list(turn.connection.execute(query).scalars())
-        ending = {row["b_id"] for row in turn.ended}
-        self._recorder.findings(
-            turn, [Finding(each, Verdict.MAY_HAVE_RUN, reason) for each in found if each not in ending]
-        )
+        self._recorder.findings(turn, [Finding(each, Verdict.MAY_HAVE_RUN, reason) for each in found])
         if judged.trust is Trust.FENCED:
             # Names the epoch that has to end: asked again before the agent could answer, it must not begin two.
             payload = {"reason": reason, "journal_epoch": judged.agent.journal_epoch}

@@ -73,12 +73,14 @@ class LateWords:
 
     def _follow(self, turn: Turn, run: Run | None, task: StoredTask, attempt: Attempt, ending: Ending) -> bool:
         """Draw the consequences; returns whether there was still something to decide."""
-        waiting = task.state not in (TaskState.SENDING, TaskState.SUCCEEDED)
+        # What this turn made of a task of ours is written at its end.
+        state = task.state if run is None else run.current.states[task.position]
+        waiting = state not in (TaskState.SENDING, TaskState.SUCCEEDED)
         if ending.verdict is Verdict.NEVER_STARTED:
             return waiting
         if run is not None and self._progress.replace_late(turn, run, attempt.id, task.position, ending):
             return True
-        if task.state not in (TaskState.FAILED, TaskState.CANCELLED):
+        if state not in (TaskState.FAILED, TaskState.CANCELLED):
             return False
         if run is None and ending.verdict is Verdict.SUCCEEDED:
             # The execution has ended; a resume will find the operation done.

@@ -69,10 +69,12 @@ class Outbox:
         if not self._resend or not self._transport.connected:
             return
         resend, self._resend = self._resend, set()
-        for attempt_id, body in attempts.bodies(turn.connection, sorted(resend)).items():
+        bodies = attempts.bodies(turn.connection, sorted(resend))
+        for attempt_id in resend:
             run = runs.get(self._unsent.get(attempt_id, ""))
-            attempt = None if run is None else run.open.get(attempt_id)
-            if attempt is None:
+            attempt, body = None if run is None else run.open.get(attempt_id), bodies.get(attempt_id)
+            if attempt is None or body is None:
+                # It has ended, so the broker had it.
                 self.forget(attempt_id)
             else:
                 turn.outbox[attempt_id] = outgoing(self._settings, attempt.agent_id, attempt_id, body)

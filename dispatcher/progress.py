@@ -302,7 +302,7 @@ class Progress:
             return False
         if graph.states[position] is TaskState.FAILED and ending.verdict is Verdict.SUCCEEDED:
             run.failures = [each for each in run.failures if graph.task_id(position) not in each]
-            if not run.failures:
+            if not run.failures and run.cancel is None:
                 run.failed_at = None
                 self._timers.drop((Alarm.GIVE_UP, run.id, 0))
             self._succeeded(turn, run, position, ending)
@@ -400,7 +400,8 @@ class Progress:
             # The workflow function hears of it, and decides.
             return
         run.failures.append(reason)
-        if run.failed_at is None:
+        if run.failed_at is None and run.cancel is None:
+            # A cancel has a bound of its own.
             run.failed_at = turn.now
             self._timers.set((Alarm.GIVE_UP, run.id, 0), turn.now + run.execution.wait_after_fail_seconds)
 

@@ -7,35 +7,31 @@ fail every turn from then on. The engine notes at which execution a turn failed,
 from __future__ import annotations
 
 import traceback
-from collections.abc import Container
 
 from sqlalchemy.engine import Connection
 
 from outrider.dispatcher import narrate
 from outrider.dispatcher.store import events, executions, ownership
 
-#: So many turns in a row that failed at one execution are no accident (a lost connection, a full disk) any more.
+#: So many turns that failed at one execution, within this time, are no accident (a full disk) any more. Turns between
+#: them may go well: what fails may be a message, and it comes again only after the execution was taken up again.
 TIMES = 3
+WITHIN_SECONDS = 300.0
 
 
 class Suspicion:
-    """At which execution turns failed, and how often in a row."""
+    """At which executions turns failed, and when."""
 
     def __init__(self) -> None:
-        self._execution_id: str | None = None
-        self._times = 0
+        self._failures: list[tuple[str, float]] = []
 
-    def note(self, execution_id: str | None) -> bool:
+    def note(self, execution_id: str | None, *, now: float) -> bool:
         """A turn failed while it was at an execution; returns whether that one has to be given up."""
-        if execution_id is None or execution_id != self._execution_id:
-            self._execution_id, self._times = execution_id, 0
-        self._times += 1
-        return execution_id is not None and self._times >= TIMES
-
-    def clear(self, execution_ids: Container[str | None]) -> None:
-        """A turn went well that dealt with these."""
-        if self._execution_id in execution_ids:
-            self._execution_id, self._times = None, 0
+        if execution_id is None:
+            return False
+        self._failures = [each for each in self._failures if now - each[1] < WITHIN_SECONDS]
+        self._failures.append((execution_id, now))
+        return sum(each == execution_id for each, _ in self._failures) >= TIMES
 
 
 def give_up(connection: Connection, execution_id: str, *, owner: str, error: BaseException, now: float) -> bool:

@@ -108,6 +108,8 @@ class Recorder:
             elif finding.verdict is Verdict.NEVER_STARTED:
                 # Its message came back after it was given up.
                 self._late_words.take(turn, attempt, {**stored, "verdict": finding.verdict.value, "proof": proof.value})
+        # What its agent says after all may be in the same turn, and is late then: it must not be taken for the first.
+        turn.write_endings()
 
     def take_up(self, turn: Turn, run: Run, found: Iterable[Attempt]) -> None:
         """Draw the consequences of verdicts that others recorded for an execution of ours."""

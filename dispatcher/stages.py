@@ -135,7 +135,8 @@ class Stages:
             turn.save_task(run, position, error="its next attempt was not made: the execution ended")
         graphs.set_state(turn.connection, graph.id, GraphState.SUCCEEDED if succeeded else GraphState.FAILED)
         self._fleet.forget_waiting(run)
-        run.graph, run.after = None, ()
+        self._timers.drop((Alarm.GIVE_UP, run.id, 0))
+        run.graph, run.after, run.failed_at = None, (), None
         run.operations.clear()
         run.policies.clear()
         run.unstarted.clear()
@@ -172,8 +173,7 @@ class Stages:
                 "finished_operations": run.finished_operations,
             },
         )
-        for alarm in (Alarm.GIVE_UP, Alarm.REPEAT_CANCEL):
-            self._timers.drop((alarm, run.id, 0))
+        self._timers.drop((Alarm.REPEAT_CANCEL, run.id, 0))
         run.ended = True
 
     def extend(self, turn: Turn, run: Run, added: TaskGraph) -> None:

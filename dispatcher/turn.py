@@ -78,6 +78,11 @@ class Turn:
             }
         )
 
+    def write_endings(self) -> None:
+        """Write the verdicts that were collected now: a result of the same turn has to find them."""
+        bulk.write(self.connection, attempts.END, self.ended)
+        self.ended.clear()
+
     def save_task(self, run: Run, position: int, *, not_before: float | None = None, error: str | None = None) -> None:
         """Write where a task stands."""
         graph = run.current
@@ -97,11 +102,11 @@ class Turn:
 
     def flush(self) -> None:
         """Write everything that was collected; the caller commits."""
+        bulk.write(self.connection, attempts.INSERT, self.new_attempts)
+        self.write_endings()
         for statement, rows in (
-            (attempts.INSERT, self.new_attempts),
             (attempts.SENT, self.sent),
             (attempts.STARTED, self.started),
-            (attempts.END, self.ended),
             (attempts.APPLIED, self.applied),
             (tasks.UPDATE, list(self.tasks.values())),
             (

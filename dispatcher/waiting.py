@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -37,12 +38,13 @@ class Waiters:
         """Return the execution once it has ended. Raises `WaitExpired`, `NotFound`."""
         for patience in _slices(timeout_seconds, execution_id):
             future = self._register(execution_id)
-            execution = self._read(execution_id)
-            if execution.ended:
-                return execution
             try:
-                future.result(patience)
-            except FutureTimeout:
+                execution = self._read(execution_id)
+                if execution.ended:
+                    return execution
+                with contextlib.suppress(FutureTimeout):
+                    future.result(patience)
+            finally:
                 self._unregister(execution_id, future)
         raise AssertionError("the slices end by raising")
 
@@ -50,12 +52,13 @@ class Waiters:
         """Do as `wait`, without blocking the event loop."""
         for patience in _slices(timeout_seconds, execution_id):
             future = self._register(execution_id)
-            execution = await asyncio.to_thread(self._read, execution_id)
-            if execution.ended:
-                return execution
             try:
-                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), patience)
-            except TimeoutError:
+                execution = await asyncio.to_thread(self._read, execution_id)
+                if execution.ended:
+                    return execution
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), patience)
+            finally:
                 self._unregister(execution_id, future)
         raise AssertionError("the slices end by raising")
 

@@ -71,6 +71,7 @@ def dispatcher(folder: Path, broker: EmbeddedBroker) -> Iterator[Dispatcher]:
         made.create_blueprint("app", folder / "blueprint" / "blueprint.yaml")
         made.create_deployment("app-1", "app", inputs={"port": 8080})
         yield made
+        assert not made._waiters._waiting, "nobody waits any more, so nothing is kept of it"
     transport.close()
 
 
