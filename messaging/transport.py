@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Callable, Optional, Protocol
 
@@ -21,7 +21,7 @@ class Confirmation(str, Enum):
     CONFIRMED = "confirmed"
     #: No queue takes this routing key (`mandatory`): evidence that nobody has the message.
     RETURNED = "returned"
-    #: The broker refused it (a full queue): evidence that nobody has the message.
+    #: The broker refused it (a full queue), or is known to take none of its size: evidence that nobody has the message.
     NACKED = "nacked"
     #: The connection ended first: the message may or may not have arrived. Publish the same again.
     UNKNOWN = "unknown"
@@ -81,6 +81,14 @@ class Topology:
     exchanges: tuple[Exchange, ...] = ()
     queues: tuple[Queue, ...] = ()
     bindings: tuple[Binding, ...] = ()
+
+    def without_queue(self, name: str) -> Topology:
+        """Return it without a queue, and without what is bound to that."""
+        return replace(
+            self,
+            queues=tuple(queue for queue in self.queues if queue.name != name),
+            bindings=tuple(binding for binding in self.bindings if binding.queue != name),
+        )
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,7 @@ class Transport(Protocol):
         """Check passively that the queues and exchanges exist; raises `TopologyMismatch` with what is missing."""
 
     def delete_queue(self, name: str) -> None:
-        """Delete a queue with what is in it; a queue that does not exist is fine."""
+        """Delete a queue with what is in it, and declare it no more; a queue that does not exist is fine."""
 
     def queue_depth(self, name: str) -> Optional[int]:
         """Number of messages that wait in the queue; None if the queue does not exist."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from outrider.messaging.errors import InvalidSettings
 
@@ -51,7 +51,7 @@ def _parse(url: str, schemes: tuple[str, ...]) -> Address:
         # The error's own text may quote the password.
         raise InvalidSettings(f"a broker address cannot be read; expected {expected}") from None
     if parts.scheme not in schemes or not parts.hostname:
-        raise InvalidSettings(f"broker address {_without_password(parts)!r} cannot be used; expected {expected}")
+        raise InvalidSettings(f"broker address {_without_password(url)!r} cannot be used; expected {expected}")
     return Address(
         scheme=parts.scheme,
         host=parts.hostname,
@@ -62,5 +62,6 @@ def _parse(url: str, schemes: tuple[str, ...]) -> Address:
     )
 
 
-def _without_password(parts: SplitResult) -> str:
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+def _without_password(url: str) -> str:
+    """Return what follows the account, wherever a mistake in the address has put that."""
+    return url.rpartition("@")[2]

@@ -7,16 +7,19 @@ import random
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from functools import partial
 from typing import Any, Optional
 
 import pika
 from pika import spec
 from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
 from pika.frame import Method
 
 from outrider.messaging.amqp.failures import channel_failure
 from outrider.messaging.amqp.link import Link
+from outrider.messaging.amqp.properties import Properties
 from outrider.messaging.delivery import ReceivedMessage, Settlement, run_handler
 from outrider.messaging.listeners import Listeners
 from outrider.messaging.transport import DeadLetter, Handler
@@ -26,6 +29,7 @@ logger = logging.getLogger(__name__)
 _CANCEL_SECONDS = 5.0
 _RETRY_FIRST_SECONDS = 0.5
 _RETRY_LAST_SECONDS = 15.0
+_CANCELLED_BY_BROKER = "the broker cancelled the consumer: its queue was deleted, or moved to another node"
 
 
 class AmqpConsumer:
@@ -44,8 +48,8 @@ class AmqpConsumer:
         self._alive = False
         self._cancelled = threading.Event()
         self._stopped = threading.Event()
-        #: Ends when the broker first serves it, or with the reason why it does not.
-        self.started: Future[None] = Future()
+        #: Ends when the broker first serves it, or with the reason why it does not; cancelled if nobody waits for it.
+        self._started: Future[None] = Future()
 
     def __repr__(self) -> str:
         return f"<AmqpConsumer of {self._queue}: {'alive' if self._alive else 'not served'}>"
@@ -64,11 +68,27 @@ class AmqpConsumer:
         """Whether it takes its messages through this link. From any thread."""
         return self._link is link
 
-    def cancel(self) -> None:
+    def wait_started(self, timeout_seconds: float) -> bool:
+        """Wait until the broker serves it; False if that takes longer. Raises why it is refused. From any thread."""
+        try:
+            self._started.result(timeout_seconds)
+        except FutureTimeout:
+            return False
+        return True
+
+    def keep_trying(self) -> None:
+        """Say that nobody waits for its start: from now on it is tried again, whatever the broker says.
+
+        Raises why it was refused, if it was just before. From any thread.
+        """
+        if not self._started.cancel():
+            self._started.result()
+
+    def cancel(self, *, wait_seconds: float = _CANCEL_SECONDS) -> None:
         """Stop taking messages; deliveries already handed out may still be settled. From any thread."""
         self._cancelled.set()
         if self._link.call(self._cancel) and not self._link.in_own_thread:
-            self._stopped.wait(_CANCEL_SECONDS)
+            self._stopped.wait(wait_seconds)
 
     def link_up(self, connection: pika.SelectConnection) -> None:
         """Begin to take messages through this connection."""
@@ -86,22 +106,30 @@ class AmqpConsumer:
         self._tag = None
 
     def _opened(self, channel: Channel) -> None:
+        if self._cancelled.is_set():
+            channel.close()
+            return
         channel.basic_qos(prefetch_count=self._prefetch, callback=partial(self._consume, channel))
 
     def _consume(self, channel: Channel, _frame: Method) -> None:
+        if self._cancelled.is_set():
+            channel.close()
+            return
         self._tag = channel.basic_consume(self._queue, self._received, callback=self._served)
 
     def _served(self, _frame: Method) -> None:
-        self._alive = not self._cancelled.is_set()
+        self._alive = True
         self._attempts = 0
-        if not self.started.done():
-            self.started.set_result(None)
+        if self._somebody_waits():
+            self._started.set_result(None)
         if self._cancelled.is_set():
             self._cancel()
 
-    def _received(
-        self, channel: Channel, method: spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
-    ) -> None:
+    def _somebody_waits(self) -> bool:
+        """Whether a caller waits for the start, who is to be told now."""
+        return not self._started.done() and self._started.set_running_or_notify_cancel()
+
+    def _received(self, channel: Channel, method: spec.Basic.Deliver, properties: Properties, body: bytes) -> None:
         self._unsettled += 1
         headers = properties.headers or {}
         delivery = ReceivedMessage(
@@ -117,7 +145,10 @@ class AmqpConsumer:
             settle=partial(self._settle_from_any_thread, channel, method.delivery_tag),
             rejections=self._rejections,
         )
-        run_handler(self._handler, delivery)
+        if properties.unreadable is None:
+            run_handler(self._handler, delivery)
+        else:
+            delivery.reject(f"its properties cannot be read: {properties.unreadable}")
 
     def _settle_from_any_thread(self, channel: Channel, tag: int, settlement: Settlement) -> None:
         if self._link.in_own_thread:
@@ -158,7 +189,7 @@ class AmqpConsumer:
         """The queue was deleted, or moved to another node."""
         self._alive = False
         if self._channel is not None and self._channel.is_open:
-            self._channel.close()
+            self._channel.close(reply_text=_CANCELLED_BY_BROKER)
 
     def _closed(self, channel: Channel, reason: BaseException) -> None:
         if channel is not self._channel:
@@ -168,9 +199,9 @@ class AmqpConsumer:
         if self._cancelled.is_set():
             return
         error = channel_failure(reason, what=f"consume queue {self._queue}")
-        if not self.started.done() and self._link.up:
+        if isinstance(reason, ChannelClosedByBroker) and self._somebody_waits():
             self._cancelled.set()  # the caller is told, and has no consumer
-            self.started.set_exception(error)
+            self._started.set_exception(error)
             return
         self._stopped.clear()
         self._retry(error)
@@ -190,7 +221,7 @@ class AmqpConsumer:
 
     def _resume(self) -> None:
         connection = self._link.connection
-        if connection is not None and connection.is_open:
+        if connection is not None:
             self.link_up(connection)  # else the link's return does it
 
 
@@ -200,4 +231,8 @@ def _dead_letter(headers: Mapping[str, Any]) -> Optional[DeadLetter]:
     if not isinstance(deaths, list) or not deaths or not isinstance(deaths[0], Mapping):
         return None
     latest = deaths[0]
-    return DeadLetter(str(latest.get("queue", "")), str(latest.get("reason", "")), int(latest.get("count", 1)))
+    count = latest.get("count")
+    # Whoever publishes may write this header, too: nothing is said of its values.
+    return DeadLetter(
+        str(latest.get("queue", "")), str(latest.get("reason", "")), count if isinstance(count, int) else 1
+    )

@@ -11,7 +11,10 @@ from outrider.messaging.errors import ConnectFailed, TopologyMismatch, Transport
 
 _ACCESS_REFUSED = 403
 #: Codes with which a broker closes a channel over what it was asked to find or to make.
-_MISMATCH = {404: "is missing", 405: "is in use by another connection", 406: "exists with other arguments"}
+_MISMATCH = {404: "is missing", 405: "is in use by another connection"}
+_PRECONDITION_FAILED = 406
+#: What the broker's text has if the condition was that something has the arguments that it is declared with.
+_OTHER_ARGUMENTS = "inequivalent arg"
 _REFUSALS = (
     pika_errors.AuthenticationError,
     pika_errors.ProbableAuthenticationError,
@@ -47,6 +50,8 @@ def describe(error: BaseException) -> str:
         return "the broker refused the account or its password"
     if isinstance(cause, pika_errors.ProbableAccessDeniedError):
         return "the account may not enter the virtual host, or there is no such virtual host"
+    if isinstance(cause, pika_errors.ChannelClosedByClient):
+        return str(cause.reply_text)
     if isinstance(cause, pika_errors.ConnectionClosed):
         return f"closed with {cause.reply_code} {cause.reply_text}"
     if isinstance(cause, connection_workflow.AMQPConnectorStackTimeout):
@@ -63,6 +68,8 @@ def channel_failure(reason: BaseException, *, what: str) -> TransportError:
     if isinstance(reason, pika_errors.ChannelClosedByBroker):
         if reason.reply_code in _MISMATCH:
             return TopologyMismatch(f"{what}: something {_MISMATCH[reason.reply_code]}: {reason.reply_text}")
+        if reason.reply_code == _PRECONDITION_FAILED and _OTHER_ARGUMENTS in reason.reply_text:
+            return TopologyMismatch(f"{what}: something exists with other arguments: {reason.reply_text}")
         if reason.reply_code == _ACCESS_REFUSED:
             return TransportError(f"{what}: the account lacks a permission: {reason.reply_text}")
         return TransportError(f"{what}: the broker answered {reason.reply_code} {reason.reply_text}")

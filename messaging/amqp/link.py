@@ -75,8 +75,9 @@ class Link:
 
     @property
     def connection(self) -> Optional[pika.SelectConnection]:
-        """The open connection; None while there is none. In the link's thread only."""
-        return self._connection if self._up else None
+        """The open connection; None while there is none, or it is closing. In the link's thread only."""
+        connection = self._connection
+        return connection if self._up and connection is not None and connection.is_open else None
 
     def start(self) -> None:
         """Start the thread, which begins to connect."""
@@ -126,8 +127,9 @@ class Link:
                 self._loop.start()
             except Exception:
                 # A defect in pika, or in what we do with it, costs this connection, never the thread: a link that
-                # silently stopped would be found by nobody.
-                logger.exception("the AMQP connection failed unexpectedly", extra={"action": "link_failed"})
+                # silently stopped would be found by nobody. (pika also raises where it was told to stop connecting.)
+                if not self._closing:
+                    logger.exception("the AMQP connection failed unexpectedly", extra={"action": "link_failed"})
                 self._abandon()
         with self._changed:
             self._ended = True

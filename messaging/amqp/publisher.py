@@ -7,6 +7,7 @@ name a number, or every number up to one.
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from concurrent.futures import Future
 from typing import Callable, Optional
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 _DURABLE = 2
 _TRANSIENT = 1
+#: In the text with which the broker closes a channel on which more came than its ``max_message_size``.
+_LARGEST = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 
 
 class Publisher:
@@ -32,11 +35,14 @@ class Publisher:
         self._user_id = user_id
         self._connection: Optional[pika.SelectConnection] = None
         self._lanes: dict[str, _Lane] = {}
+        #: Bytes of a message's body that the broker takes, once it has said so.
+        self._largest: Optional[int] = None
         self._when_idle: Optional[Callable[[], None]] = None
 
     def link_up(self, connection: pika.SelectConnection) -> None:
         """Publish through this connection from now on."""
         self._connection = connection
+        self._largest = None
 
     def link_down(self) -> None:
         """The connection is gone: nobody knows what became of what was under way."""
@@ -48,12 +54,23 @@ class Publisher:
 
     def publish(self, message: Outgoing, future: Future[Confirmation]) -> None:
         """Send a message; the future gets its confirmation."""
-        if self._connection is None:
+        if self._connection is None or not self._connection.is_open:
             future.set_result(Confirmation.UNKNOWN)
+            return
+        if self._largest is not None and len(message.body) > self._largest:
+            # Published again and again, it would cost every message of its lane the channel, again and again.
+            logger.warning(
+                "a message for %s is too large: %d bytes; the broker's max_message_size is %d",
+                message.routing_key,
+                len(message.body),
+                self._largest,
+                extra={"action": "message_too_large", "key": message.routing_key},
+            )
+            future.set_result(Confirmation.NACKED)
             return
         lane = self._lanes.get(message.lane)
         if lane is None or lane.closed:
-            lane = _Lane(message.lane, self._connection, on_progress=self._note_progress)
+            lane = _Lane(message.lane, self._connection, on_progress=self._note_progress, on_refusal=self._note_refusal)
             self._lanes[message.lane] = lane
         lane.publish(message, self._properties(message), future)
 
@@ -66,6 +83,10 @@ class Publisher:
         if self._when_idle is not None and all(lane.idle for lane in self._lanes.values()):
             function, self._when_idle = self._when_idle, None
             function()
+
+    def _note_refusal(self, text: str) -> None:
+        if found := _LARGEST.search(text):
+            self._largest = int(found[1])
 
     def _properties(self, message: Outgoing) -> pika.BasicProperties:
         expires = message.expires_seconds
@@ -82,9 +103,17 @@ class Publisher:
 class _Lane:
     """A channel in confirm mode, with what waits for its answers."""
 
-    def __init__(self, name: str, connection: pika.SelectConnection, *, on_progress: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        connection: pika.SelectConnection,
+        *,
+        on_progress: Callable[[], None],
+        on_refusal: Callable[[str], None],
+    ) -> None:
         self._name = name
         self._on_progress = on_progress
+        self._on_refusal = on_refusal
         self._waiting: deque[tuple[Outgoing, pika.BasicProperties, Future[Confirmation]]] = deque()
         #: By delivery tag, in rising order.
         self._pending: dict[int, Future[Confirmation]] = {}
@@ -176,5 +205,6 @@ class _Lane:
                 reason,
                 extra={"action": "lane_closed", "lane": self._name},
             )
+            self._on_refusal(reason.reply_text)
         self.abandon()
         self._on_progress()

@@ -97,12 +97,13 @@ class AmqpTransport:
         wanted += [(f"queue {q.name}", partial(requests.check_queue, q.name)) for q in topology.queues]
         missing = [what for what, steps in wanted if not self._exists(steps, what=f"check {what}")]
         if missing:
-            raise TopologyMismatch(
-                f"missing in {self._settings.addresses[0]}: {', '.join(missing)}; `outrider broker setup` makes them"
-            )
+            raise TopologyMismatch(f"missing in {self._settings.addresses[0]}: {', '.join(missing)}")
 
     def delete_queue(self, name: str) -> None:
-        """Delete a queue with what is in it."""
+        """Delete a queue with what is in it, and declare it no more."""
+        with self._lock:
+            left = (topology.without_queue(name) for topology in self._declared)
+            self._declared = [topology for topology in left if topology != Topology()]
         self._request(partial(requests.delete_queue, name), what=f"delete queue {name}")
 
     def queue_depth(self, name: str) -> Optional[int]:
@@ -130,14 +131,14 @@ class AmqpTransport:
             self._consumers.append(consumer)
         if dedicated:
             link.start()
-        elif not link.up:
-            return consumer
-        link.call(lambda: consumer.link_up(link.connection) if link.connection else None)
+        else:
+            link.call(lambda: consumer.link_up(link.connection) if link.connection else None)
         try:
-            self._await_start(consumer, link)
+            self._await_start(consumer, link, may_wait=dedicated or link.up)
         except TransportError:
             if dedicated:
                 link.stop(timeout_seconds=1.0)
+                self._forget_link(link)
             raise
         return consumer
 
@@ -151,7 +152,7 @@ class AmqpTransport:
         deadline = time.monotonic() + timeout_seconds
         for consumer in consumers:
             if consumer.alive and time.monotonic() < deadline:
-                consumer.cancel()
+                consumer.cancel(wait_seconds=deadline - time.monotonic())
         idle = threading.Event()
         if self._publishing.call(lambda: self._publisher.when_idle(idle.set)):
             idle.wait(max(0.0, deadline - time.monotonic()))
@@ -193,14 +194,13 @@ class AmqpTransport:
             limit = self._settings.request_timeout_seconds
             raise ConnectFailed(f"{what}: no answer from the broker in {limit:g} s") from None
 
-    def _await_start(self, consumer: AmqpConsumer, link: Link) -> None:
+    def _await_start(self, consumer: AmqpConsumer, link: Link, *, may_wait: bool) -> None:
         """Wait until the consumer is served; where the broker is away, it starts when the broker is back."""
-        if link.in_own_thread or not self.connected:
-            return
-        try:
-            consumer.started.result(self._settings.request_timeout_seconds)
-        except FutureTimeout:
+        if may_wait and self.connected and not link.in_own_thread:
+            if consumer.wait_started(self._settings.request_timeout_seconds):
+                return
             logger.warning("%r: the broker does not answer yet", consumer, extra={"action": "consumer_waits"})
+        consumer.keep_trying()
 
     def _dedicated_link(self, queue: str) -> Link:
         def up(connection: pika.SelectConnection) -> None:
@@ -215,6 +215,10 @@ class AmqpTransport:
         with self._lock:
             self._dedicated.append(link)
         return link
+
+    def _forget_link(self, link: Link) -> None:
+        with self._lock:
+            self._dedicated.remove(link)
 
     def _consumers_of(self, link: Link) -> list[AmqpConsumer]:
         with self._lock:

@@ -59,8 +59,11 @@ class EmbeddedTransport:
         self._broker.check(topology)
 
     def delete_queue(self, name: str) -> None:
-        """Delete a queue with what is in it."""
+        """Delete a queue with what is in it, and declare it no more."""
         self._require_broker()
+        with self._lock:
+            left = (topology.without_queue(name) for topology in self._declared)
+            self._declared = [topology for topology in left if topology != Topology()]
         self._broker.delete_queue(name)
 
     def queue_depth(self, name: str) -> Optional[int]:

@@ -451,6 +451,21 @@ def test_after_a_lost_connection_consumers_exclusive_queues_and_listeners_go_on(
     assert len(held.deliveries) == 2
 
 
+def test_a_deleted_queue_does_not_come_back_with_the_connection(bench: Bench) -> None:  # noqa: F811
+    transport = bench.transport()
+    transport.declare(BASE)
+    transport.declare(Topology(queues=(Queue("gone"),), bindings=(Binding("direct", "gone", "gone"),)))
+    changes: list[bool] = []
+    transport.on_connection_change(changes.append)
+    transport.delete_queue("gone")
+    bench.interrupt()
+    wait_until(lambda: changes[:1] == [False], 20, "the loss to be noticed")
+    bench.restore()
+    wait_until(lambda: changes[-1] is True, 20, "the return to be noticed")
+    assert transport.queue_depth("work") == 0
+    assert confirm(transport, Outgoing("direct", "gone", b"", mandatory=True)) is Confirmation.RETURNED
+
+
 def test_a_closed_transport_refuses_everything_and_gives_back_what_was_not_settled(bench: Bench) -> None:  # noqa: F811
     leaving, staying = bench.transport(), bench.transport()
     leaving.declare(BASE)

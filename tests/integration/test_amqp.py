@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pika
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 
 from outrider.messaging.amqp import AmqpSettings, AmqpTransport, TlsOptions
+from outrider.messaging.amqp.failures import channel_failure
 from outrider.messaging.amqp.management import ManagementClient, Permissions, TopicPermissions
 from outrider.messaging.amqp.policies import policies_for
 from outrider.messaging.connect import open_transport
@@ -28,7 +33,7 @@ from outrider.messaging.transport import (
 )
 from tests.support.certificates import make_certificates
 from tests.support.ports import free_port
-from tests.support.rabbitmq import RabbitNode, VirtualHost, require_rabbitmq
+from tests.support.rabbitmq import LARGEST_MESSAGE_BYTES, RabbitNode, VirtualHost, require_rabbitmq
 from tests.support.transports import Inbox
 from tests.support.waiting import wait_until
 
@@ -178,6 +183,157 @@ def test_a_transport_moves_to_the_second_address_when_the_first_dies(
         relay.close()
 
 
+def test_closing_keeps_its_time_while_the_broker_is_silent(rabbitmq_vhost: VirtualHost, open_amqp: Open) -> None:
+    relay = Relay(free_port(), rabbitmq_vhost.node.port)
+    url = rabbitmq_vhost.url.replace(f":{rabbitmq_vhost.node.port}/", f":{relay.port}/")
+    try:
+        transport = open_amqp(url)
+        transport.declare(WORK)
+        consumer = transport.consume("work", Inbox(), prefetch=1)
+        relay.hold()
+        under_way = transport.publish(to_work())
+        started = time.monotonic()
+        transport.close(timeout_seconds=0.5)
+        assert time.monotonic() - started < 4.5
+        assert under_way.result(0) is Confirmation.UNKNOWN
+        assert not consumer.alive
+    finally:
+        relay.close()
+
+
+def test_closing_while_nobody_answers_is_no_error(open_amqp: Open, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        transport = open_amqp(f"amqp://u:p@127.0.0.1:{silent.getsockname()[1]}", wait=False)
+        with silent.accept()[0], silent.accept()[0]:  # one to publish, one to consume
+            transport.close()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+# --- consumers in bad times ---
+
+
+def test_a_consumer_that_is_cancelled_while_it_starts_takes_nothing(
+    rabbitmq_vhost: VirtualHost, open_amqp: Open
+) -> None:
+    transport = open_amqp(rabbitmq_vhost.url)
+    transport.declare(WORK)
+    early, late = Inbox(), Inbox()
+    started: list[object] = []
+
+    def consume() -> None:
+        consumer = transport.consume("work", early, prefetch=1)
+        transport._consuming.call(consumer.cancel)  # its channel is being opened then
+        started.append(consumer)
+
+    transport._consuming.call(consume)
+    wait_until(lambda: started, 10, "the consumer to begin")
+    started[0].cancel()  # returns when it is done
+    assert transport.publish(to_work()).result(10) is Confirmation.CONFIRMED
+    transport.consume("work", late, prefetch=1)
+    late.wait_for(1)
+    assert not early.deliveries
+
+
+def test_a_consumer_that_began_while_the_broker_was_away_waits_for_its_queue(
+    rabbitmq_vhost: VirtualHost, open_amqp: Open
+) -> None:
+    port = free_port()
+    transport = open_amqp(rabbitmq_vhost.url.replace(f":{rabbitmq_vhost.node.port}/", f":{port}/"), wait=False)
+    inbox = Inbox()
+    consumers = [transport.consume("work", inbox, prefetch=1, dedicated=dedicated) for dedicated in (False, True)]
+    relay = Relay(port, rabbitmq_vhost.node.port)
+    try:
+        wait_until(lambda: transport.connected, 20, "the transport to connect")
+        for _ in range(5):
+            assert transport.queue_depth("work") is None
+        open_amqp(rabbitmq_vhost.url).declare(WORK)
+        wait_until(lambda: all(consumer.alive for consumer in consumers), 30, "the consumers to be served")
+    finally:
+        transport.close()
+        relay.close()
+
+
+def test_a_consumer_whose_queue_is_deleted_says_so_and_comes_back_with_it(
+    rabbitmq_vhost: VirtualHost, open_amqp: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport, other = open_amqp(rabbitmq_vhost.url), open_amqp(rabbitmq_vhost.url)
+    transport.declare(WORK)
+    inbox = Inbox()
+    consumer = transport.consume("work", inbox, prefetch=1)
+    other.delete_queue("work")
+    wait_until(lambda: not consumer.alive, 20, "the deletion to be noticed")
+    wait_until(lambda: "its queue was deleted" in caplog.text, 20, "the reason to be told")
+    other.declare(WORK)
+    wait_until(lambda: consumer.alive, 30, "the consumer to be served again")
+    other.publish(to_work())
+    inbox.wait_for(1)
+
+
+def test_a_delivery_that_was_held_too_long_is_not_told_as_a_queue_of_other_arguments() -> None:
+    text = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms"
+    told = channel_failure(ChannelClosedByBroker(406, text), what="consume queue work")
+    assert str(told) == f"consume queue work: the broker answered 406 {text}"
+
+
+def raw_properties(header_value: bytes) -> pika.BasicProperties:
+    """Properties with one header, whose value is written as it is."""
+    table = b"\x01t" + header_value
+
+    class Raw(pika.BasicProperties):
+        def encode(self) -> list[bytes]:
+            return [struct.pack(">HI", self.FLAG_HEADERS, len(table)), table]
+
+    return Raw()
+
+
+UNREADABLE = {
+    "a time beyond all years": raw_properties(b"T" + b"\x7f" + b"\xff" * 7),
+    "deaths that nobody died": pika.BasicProperties(headers={"x-death": [{"count": "many"}]}),
+}
+
+
+@pytest.mark.parametrize("properties", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_message_that_cannot_be_read_costs_no_other_its_delivery(
+    rabbitmq_vhost: VirtualHost, open_amqp: Open, properties: pika.BasicProperties
+) -> None:
+    transport = open_amqp(rabbitmq_vhost.url)
+    transport.declare(WORK)
+    changes: list[bool] = []
+    transport.on_connection_change(changes.append)
+    inbox = Inbox()
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(rabbitmq_vhost.url))) as publisher:
+        publisher.channel().basic_publish("direct", "key", b"bad", properties)
+    transport.publish(to_work(b"good")).result(10)
+    transport.consume("work", inbox, prefetch=1)
+    wait_until(lambda: b"good" in inbox.bodies, 20, "the message behind it to arrive")
+    assert not changes
+
+
+# --- publishing in bad times ---
+
+
+def test_a_message_for_a_connection_that_is_just_closing_is_unknown(
+    rabbitmq_vhost: VirtualHost, open_amqp: Open
+) -> None:
+    transport = open_amqp(rabbitmq_vhost.url)
+    link = transport._publishing
+    link.call(link.connection.close)
+    assert transport.publish(to_work()).result(10) is Confirmation.UNKNOWN
+
+
+def test_a_message_that_the_broker_finds_too_large_holds_up_no_other(
+    rabbitmq_vhost: VirtualHost, open_amqp: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport = open_amqp(rabbitmq_vhost.url)
+    transport.declare(WORK)
+    large = to_work(b"x" * (LARGEST_MESSAGE_BYTES + 1))
+    assert transport.publish(large).result(30) is Confirmation.UNKNOWN
+    again, small = transport.publish(large), transport.publish(to_work())
+    assert again.result(10) is Confirmation.NACKED
+    assert small.result(10) is Confirmation.CONFIRMED
+    assert f"the broker's max_message_size is {LARGEST_MESSAGE_BYTES}" in caplog.text
+
+
 # --- who may what ---
 
 
@@ -243,7 +399,9 @@ def test_settings_and_transports_never_show_a_password(rabbitmq_vhost: VirtualHo
     assert not any(node.password in text for text in shown)
 
 
-@pytest.mark.parametrize("url", ["http://host", "amqp://", "amqp://u:pa55@host:port/", "nonsense"])
+@pytest.mark.parametrize(
+    "url", ["http://host", "amqp://", "amqp://u:pa55@host:port/", "nonsense", "u:pa55@host:5672/v"]
+)
 def test_an_address_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(InvalidSettings) as caught:
         AmqpSettings(urls=(url,))
@@ -350,9 +508,16 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", port))
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
+        self._held = threading.Event()
+        self._closed = threading.Event()
         self._start(self._accept)
 
+    def hold(self) -> None:
+        """Pass nothing on any more, without a word."""
+        self._held.set()
+
     def close(self) -> None:
+        self._closed.set()
         for one in (self._listener, *self._sockets):
             with contextlib.suppress(OSError):  # its other side may be faster
                 one.shutdown(socket.SHUT_RDWR)
@@ -377,10 +542,12 @@ class Relay:
             self._start(self._pump, client, server)
             self._start(self._pump, server, client)
 
-    @staticmethod
-    def _pump(source: socket.socket, target: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
         try:
             while data := source.recv(65536):
+                if self._held.is_set():
+                    self._closed.wait()
+                    return
                 target.sendall(data)
             target.shutdown(socket.SHUT_RDWR)
         except OSError:

@@ -28,6 +28,8 @@ from tests.support.waiting import wait_until
 #: The script that does not switch the user, unlike the one in ``sbin``.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 START_SECONDS = 120.0
+#: More than anything of ours, and little enough for a test that exceeds it.
+LARGEST_MESSAGE_BYTES = 24 * 1024 * 1024
 _vhost_numbers = itertools.count(1)
 
 
@@ -207,6 +209,7 @@ class RabbitNode:
             "default_pass": self.password,
             "default_user_tags.administrator": "true",
             "raft.wal_max_size_bytes": str(16 * 1024 * 1024),
+            "max_message_size": str(LARGEST_MESSAGE_BYTES),
         }
         lines = [f"{key} = {value}" for key, value in settings.items()]
         (self._folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n" + self._extra_config)
