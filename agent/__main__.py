@@ -104,7 +104,11 @@ def _await_broker(settings: Settings, transport: AmqpTransport, manager: Service
             transport.wait_connected(_CONNECT_SECONDS)
             transport.check(topology.agent_topology(settings.agent_id))
         except TopologyMismatch as error:
-            said = _say_once(said, f"the broker does not know this agent: {error}")
+            said = _say_once(
+                said,
+                f"the broker does not know this agent: {error}; `outrider agent install` makes them, and for an agent "
+                f"that is started by hand `outrider broker setup --agent {settings.agent_id}`",
+            )
         except MessagingError as error:
             said = _say_once(said, f"no broker yet: {error}")
         else:

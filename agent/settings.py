@@ -119,7 +119,11 @@ def load(
     """
 
     def check(values: Mapping[str, Any]) -> list[str]:
-        missing = [f"{name}: is needed, and nowhere set" for name in required if not values.get(name)]
+        missing = [
+            f"{name}: is needed; set OUTRIDER_{name.upper()}, or {name} in the file that --config names"
+            for name in required
+            if not values.get(name)
+        ]
         return [*_contradictions(values), *missing]
 
     try:

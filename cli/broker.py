@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -13,7 +14,16 @@ from outrider.cli.exit_codes import ExitCode
 from outrider.cli.local import amqp_settings, transport_of
 from outrider.cli.output import console, errors, fail
 from outrider.cli.settings import CommandSettings, command_settings
-from outrider.installer import BrokerReport, InstallerError, check_broker, make_vhost, setup_broker
+from outrider.installer import (
+    AgentNameInvalid,
+    BrokerReport,
+    InstallerError,
+    check_broker,
+    check_name,
+    declare_agent,
+    make_vhost,
+    setup_broker,
+)
 from outrider.messaging.amqp.management import ManagementClient
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.transport import Transport
@@ -55,14 +65,28 @@ def opened_broker(settings: CommandSettings, *, setting_up: bool = False) -> Ite
         transport.close()
 
 
-def setup() -> None:
+def setup(
+    agents: Annotated[
+        list[str] | None,
+        typer.Option("--agent", help="Also the queues of this agent, which is started by hand; repeatable."),
+    ] = None,
+) -> None:
     """Make the virtual host, queues, exchanges and policies; running it again changes nothing."""
+    settings, names = command_settings(), agents or []
+    if settings.engine.central_agent in names:
+        fail(f"{settings.engine.central_agent!r} is the central agent's name: give the host's agent another")
     try:
-        with opened_broker(command_settings(), setting_up=True) as broker:
+        for name in names:
+            check_name(name)
+        with opened_broker(settings, setting_up=True) as broker:
             report = setup_broker(broker.management, broker.transport, vhost=broker.vhost, account=broker.account)
+            for name in names:
+                declare_agent(broker.transport, name)
+    except AgentNameInvalid as error:
+        fail(str(error))
     except (InstallerError, MessagingError) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
-    for line in report.done:
+    for line in (*report.done, *(f"queues of agent {name}" for name in names)):
         console.print(f"ready: {line}")
     conclude(report)
 

@@ -14,13 +14,14 @@ from outrider.installer.broker import (
     check_broker,
     check_name,
     create_account,
+    declare_agent,
     make_vhost,
     remove_account,
     setup_broker,
 )
 from outrider.installer.bundle import Bundle, Target, build_bundle, make_targets, platform_name, target_of
 from outrider.installer.configuration import AgentSpec, BrokerAccess
-from outrider.installer.errors import GateFailed, InstallerError, StepFailed
+from outrider.installer.errors import AgentNameInvalid, GateFailed, InstallerError, StepFailed
 from outrider.installer.facts import HostFacts, Needs, Problem
 from outrider.installer.fleet import (
     Cause,
@@ -52,6 +53,7 @@ from outrider.installer.upgrade import HealthGate, TestOperation, Upgraded, upgr
 __all__ = [
     "Account",
     "AgentAccount",
+    "AgentNameInvalid",
     "AgentSpec",
     "BrokerAccess",
     "BrokerAccount",
@@ -91,6 +93,7 @@ __all__ = [
     "check_name",
     "choose_failed",
     "create_account",
+    "declare_agent",
     "doctor",
     "failed_hosts",
     "install_agent",

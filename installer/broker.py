@@ -107,6 +107,13 @@ def make_vhost(management: ManagementClient, *, vhost: str, account: str) -> Non
             management.set_permissions(vhost, account, EVERYTHING)
 
 
+def declare_agent(transport: Transport, agent_id: str) -> None:
+    """Make an agent's queues; its account is somebody else's matter. Raises `AgentNameInvalid`."""
+    check_name(agent_id)
+    with _translated():
+        transport.declare(agent_topology(agent_id))
+
+
 def check_broker(management: ManagementClient, transport: Transport, *, vhost: str, account: str) -> BrokerReport:
     """Look, change nothing, and return every gap with its remedy; raises `BrokerUnreachable` if nobody answers."""
     with _translated():
@@ -130,10 +137,9 @@ def create_account(management: ManagementClient, transport: Transport, agent_id:
 
     It may read its two queues and write under its own routing keys; it may declare and delete nothing.
     """
-    check_name(agent_id)
+    declare_agent(transport, agent_id)
     account = AgentAccount(agent_id, account_name(agent_id), secrets.token_urlsafe(32))
     with _translated():
-        transport.declare(agent_topology(agent_id))
         management.declare_user(account.username, account.password)
         _permit(management, agent_id, vhost=vhost)
     return account
@@ -143,18 +149,16 @@ def enrol_account(
     management: ManagementClient, transport: Transport, agent_id: str, *, vhost: str, password_hash: str
 ) -> None:
     """Do as `create_account` with a password that the agent made itself, and of which only the hash left its host."""
-    check_name(agent_id)
+    declare_agent(transport, agent_id)
     with _translated():
-        transport.declare(agent_topology(agent_id))
         management.declare_user_by_hash(account_name(agent_id), PasswordHash(password_hash))
         _permit(management, agent_id, vhost=vhost)
 
 
 def keep_account(management: ManagementClient, transport: Transport, agent_id: str, *, vhost: str) -> None:
     """Do as `create_account` for an account that is there, and leave its password."""
-    check_name(agent_id)
+    declare_agent(transport, agent_id)
     with _translated():
-        transport.declare(agent_topology(agent_id))
         _permit(management, agent_id, vhost=vhost)
 
 
@@ -196,7 +200,7 @@ def remove_account(management: ManagementClient, transport: Transport, agent_id:
 def check_name(agent_id: str) -> str:
     """Return an agent's id if it is safe in the broker's permissions; raises `AgentNameInvalid`."""
     if not AGENT_ID.fullmatch(agent_id):
-        raise AgentNameInvalid(f"{agent_id!r} cannot be an agent's id")
+        raise AgentNameInvalid(f"{agent_id!r} cannot be an agent's id: up to 100 letters, digits, '_' and '-' can")
     return agent_id
 
 

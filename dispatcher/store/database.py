@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 
 from outrider.dispatcher.errors import AlreadyExists, StoreBusy, StoreUnavailable
 from outrider.dispatcher.store import bulk, migrate
@@ -229,4 +229,10 @@ def _translated(url: str) -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StoreUnavailable(f"the connection to the database broke: {error.orig}") from error
+        if type(error) is DatabaseError and url.startswith("sqlite"):
+            # Neither a wrong statement nor a wrong value, which have classes of their own: SQLite cannot read the file.
+            raise StoreUnavailable(
+                f"{url}: {error.orig}; it is another program's file, or damaged: restore a backup, or name another "
+                "one (the setting database_url)"
+            ) from error
         raise

@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from outrider.dispatcher.errors import SchemaTooNew
+from outrider.dispatcher.errors import SchemaTooNew, StoreUnavailable
 
 FOLDER = Path(__file__).parent / "migrations"
 #: Any number that other programs in the same PostgreSQL database do not use.
@@ -32,7 +32,7 @@ def current_revision(connection: Connection) -> str | None:
 def upgrade(connection: Connection, *, sqlite: bool) -> None:
     """Migrate within the caller's transaction. A database that is newer is used as it is, if it allows that.
 
-    Raises `SchemaTooNew`.
+    Raises `SchemaTooNew`, and `StoreUnavailable` if another program migrates it.
     """
     if not sqlite:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
@@ -40,6 +40,11 @@ def upgrade(connection: Connection, *, sqlite: bool) -> None:
     current = current_revision(connection)
     if current == ours:
         return
+    if current is not None and not current.isdecimal():
+        raise StoreUnavailable(
+            f"the database {connection.engine.url} belongs to another program: its schema is {current!r}, which "
+            "Outrider never had; give Outrider one of its own (the setting database_url)"
+        )
     if current is not None and int(current) > int(ours):
         _check_floor(connection, current=current, ours=ours)
         return

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pika
 import pika.exceptions
 import pytest
+import typer
 
+from outrider.agent.__main__ import _await_broker
+from outrider.agent.notify import ServiceManager
+from outrider.agent.settings import Settings
+from outrider.cli import broker
 from outrider.installer.account import BrokerAccount
 from outrider.installer.broker import (
     AgentAccount,
@@ -229,3 +236,41 @@ def test_check_names_every_gap_and_setup_closes_them(rabbitmq_vhost: VirtualHost
     assert setup_broker(rabbitmq_vhost.management, transport, **arguments).ok
     assert setup_broker(rabbitmq_vhost.management, transport, **arguments).ok
     assert check_broker(rabbitmq_vhost.management, transport, **arguments).ok
+
+
+class SetUpMeanwhile(threading.Event):
+    """What an agent waits with; in that time its operator does what the agent's log says."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Set the broker up."""
+        assert timeout is not None
+        broker.setup(agents=["web-1"])
+        return False
+
+
+def test_an_agent_that_is_started_by_hand_says_what_makes_its_queues_and_takes_them_up(
+    rabbitmq_vhost: VirtualHost,
+    transport: AmqpTransport,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("OUTRIDER_HOME", str(tmp_path))
+    monkeypatch.setenv("OUTRIDER_BROKER_URLS", rabbitmq_vhost.url)
+    monkeypatch.setenv("OUTRIDER_BROKER_MANAGEMENT_URL", rabbitmq_vhost.node.management_url)
+    assert _await_broker(Settings(agent_id="web-1"), transport, ServiceManager(), SetUpMeanwhile())
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "outrider.agent"]
+    assert agent_queue("web-1") in said
+    assert "`outrider broker setup --agent web-1`" in said
+
+
+@pytest.mark.parametrize("name", ["a.b", "central"])
+def test_a_name_that_no_agent_by_hand_may_have_is_refused_before_anything_is_made(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OUTRIDER_HOME", str(tmp_path))
+    monkeypatch.setenv("OUTRIDER_BROKER_URLS", "amqp://nobody@127.0.0.1:1")
+    with pytest.raises(typer.Exit) as ended:
+        broker.setup(agents=[name])
+    assert ended.value.exit_code == 2
+    assert repr(name) in capsys.readouterr().err

@@ -13,7 +13,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from outrider.dispatcher import wishes
-from outrider.dispatcher.errors import AlreadyExists, ExecutionRunning, SchemaTooNew, StoreBusy, VersionConflict
+from outrider.dispatcher.errors import (
+    AlreadyExists,
+    ExecutionRunning,
+    SchemaTooNew,
+    StoreBusy,
+    StoreUnavailable,
+    VersionConflict,
+)
 from outrider.dispatcher.store import agents, events, executions, instances, ownership, tenants
 from outrider.dispatcher.store import database as databases
 from outrider.dispatcher.store.agents import Agent
@@ -66,6 +73,20 @@ def test_a_newer_schema_is_used_unless_it_says_otherwise(database: Database, url
         connection.execute(sa.update(SCHEMA_FLOOR).values(floor=9999))
     with pytest.raises(SchemaTooNew, match="upgrade Outrider"):
         Database(url)
+
+
+def test_another_programs_database_is_refused_with_the_remedy(database: Database, url: str) -> None:
+    with database.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '1f3ac9e0b2d4'"))
+    with pytest.raises(StoreUnavailable, match=r"another program: its schema is '1f3ac9e0b2d4'.*database_url"):
+        Database(url)
+
+
+def test_a_file_that_is_no_database_is_named_with_the_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "outrider.db"
+    file.write_bytes(b"no database " * 1000)
+    with pytest.raises(StoreUnavailable, match=rf"{file}: file is not a database; .*database_url"):
+        Database(str(file))
 
 
 def test_one_running_execution_per_deployment(database: Database) -> None:
