@@ -31,6 +31,8 @@ from outrider.agent.verdicts import Reporter
 from outrider.messaging.messages import Durations, OperationResult, Proof, Verdict
 
 logger = logging.getLogger(__name__)
+#: How each operation ended, which commands that follow executions tell themselves.
+endings = logging.getLogger("outrider.agent.endings")
 
 #: Added to a timeout before the agent acts in the runner's place.
 _BACKSTOP_SECONDS = 15.0
@@ -283,7 +285,7 @@ class Worker:
         if at_once:
             self._outbox.send(attempt.attempt_id, body)
         level = logging.INFO if result.verdict in (Verdict.SUCCEEDED, Verdict.RESCHEDULED) else logging.WARNING
-        logger.log(
+        endings.log(
             level,
             "attempt %s of %s: %s%s",
             attempt.attempt_id,

@@ -11,7 +11,7 @@ from outrider.cli import fan_out
 from outrider.cli.chosen_agents import Chosen, NoAgents, choose_living, is_pattern
 from outrider.cli.execution import EXIT_CODES
 from outrider.cli.exit_codes import ExitCode
-from outrider.cli.follow import follow, spans_of
+from outrider.cli.follow import HIDDEN_EVENTS, follow, spans_of
 from outrider.cli.interrupt import cancel_on_interrupt
 from outrider.cli.local import SourceBuilder
 from outrider.cli.logs import configure_logging
@@ -24,6 +24,9 @@ from outrider.dispatcher.store import attempts
 from outrider.dispatcher.store.executions import Execution
 from outrider.messaging.errors import MessagingError
 from outrider.plugins.wagons.errors import WagonError
+
+#: The workflow around one operation is nothing to its user; how the operation ends is told by `report`.
+HIDDEN = HIDDEN_EVENTS | {"workflow_started", "workflow_succeeded", "workflow_failed", "task_succeeded", "task_failed"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Asked:
 def execute(asked: Asked, on: Sequence[str], *, every: bool, json: bool) -> ExitCode:
     """Run it and show it; returns the exit code, or ends the command with the reason why there is nothing to show."""
     settings = command_settings()
-    configure_logging(settings.connection.log_level)
+    configure_logging(settings.connection.log_level, follows=True)
     given = key_values(asked.inputs, what="input")
     try:
         with sequencing(settings) as work:
@@ -76,7 +79,7 @@ def run_on_one(work: Sequencing, agent_id: str, operation: Operation, *, json: b
     """Run it on one agent, shown as any execution is; returns the exit code."""
     (started,) = work.start((agent_id,), operation)
     with cancel_on_interrupt(work.cancel, (started.id,)), display_for(console, json=json) as display:
-        ended = follow(work.database, started.id, display, pause=work.pause)
+        ended = follow(work.database, started.id, display, hidden=HIDDEN, pause=work.pause)
     report(work, ended, json=json)
     return EXIT_CODES.get(ended.status, ExitCode.FAILED)
 

@@ -36,12 +36,13 @@ def follow(
     display: Display,
     *,
     after: int = 0,
+    hidden: Collection[str] = HIDDEN_EVENTS,
     pause: Callable[[float], object] = time.sleep,
 ) -> Execution:
     """Feed the display until the execution ends; returns it as it is then.
 
-    Events up to the id `after` were shown before. `pause` waits for so many seconds, or for less if it is told that
-    something has happened.
+    Events up to the id `after` were shown before, and those of `hidden` types are not shown. `pause` waits for so many
+    seconds, or for less if it is told that something has happened.
     """
     last_event = after
     held: list[events.Event] = []
@@ -56,7 +57,7 @@ def follow(
             snapshot = None if execution.ended else _snapshot(connection, execution, now)
         if page:
             last_event = page[-1].id
-            held += [event for event in page if event.event_type not in HIDDEN_EVENTS]
+            held += [event for event in page if event.event_type not in hidden]
         if len(page) == PAGE:
             continue
         held = _show(held, display, until=float("inf") if ended else now - HOLD_SECONDS)

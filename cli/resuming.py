@@ -37,7 +37,7 @@ def resume(
 ) -> None:
     """Let a failed or cancelled execution go on at its operations, and follow it."""
     settings = command_settings()
-    configure_logging(settings.connection.log_level)
+    configure_logging(settings.connection.log_level, follows=True)
     with closing(open_database()) as database:
         full_id = find(database, execution_id).id
         with database.read() as connection:

@@ -62,7 +62,7 @@ def run(
     The first workflow makes the deployment from the blueprint and the inputs; later ones find it by its id.
     """
     settings = command_settings()
-    configure_logging(settings.connection.log_level)
+    configure_logging(settings.connection.log_level, follows=True)
     given = key_values(inputs or (), what="input")
     deployment_id = deployment or blueprint.resolve().parent.name
     try:

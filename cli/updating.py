@@ -41,7 +41,7 @@ def update(
 ) -> None:
     """Move a deployment to another blueprint or to other inputs: only what differs is touched."""
     settings = command_settings()
-    configure_logging(settings.connection.log_level)
+    configure_logging(settings.connection.log_level, follows=True)
     given = key_values(inputs or (), what="input")
     asked = key_values(parameters or (), what="parameter")
     if workflow is not None:
