@@ -15,6 +15,8 @@ from outrider.agent.runner.protocol import RESULT_NAME, STARTED_NAME, UPDATES_NA
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _SHIPPED_NAME = "shipped"
+#: Before the name of a folder that is being removed; no attempt's id begins so.
+_GONE = ".gone-"
 
 
 def is_safe_id(attempt_id: str) -> bool:
@@ -43,19 +45,37 @@ class AttemptFolder:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def remove(self) -> None:
-        """Remove it with all that is in it; what an operation made unreadable stays, and is tried at the next start."""
+        """Remove it with all that is in it; what an operation made unreadable stays, and is tried at the next start.
+
+        At once, for whoever looks for a result in there: a folder without one would mean that the operation died.
+        """
+        gone = f"{self.path.parent}/{_GONE}{self.path.name}"
+        try:
+            os.rename(self.path, gone)  # noqa: PTH104 - on every operation's way, as what follows
+        except OSError:
+            # It never was, or one of this name could not be removed before.
+            gone = str(self.path)
         try:
             # Nearly always there are only files in it, and this costs a fraction of walking through it.
-            for name in os.listdir(self.path):  # noqa: PTH208 - on every operation's way, as what follows
-                os.unlink(f"{self.path}/{name}")  # noqa: PTH108
-            os.rmdir(self.path)  # noqa: PTH106
+            for name in os.listdir(gone):  # noqa: PTH208
+                os.unlink(f"{gone}/{name}")  # noqa: PTH108
+            os.rmdir(gone)  # noqa: PTH106
         except OSError:
-            shutil.rmtree(self.path, ignore_errors=True)
+            shutil.rmtree(gone, ignore_errors=True)
+
+    @property
+    def being_removed(self) -> bool:
+        """Whether this is what is left of a folder whose removal was interrupted."""
+        return self.path.name.startswith(_GONE)
 
     @property
     def started(self) -> bool:
         """Whether the operation's process came as far as calling the plugin."""
-        return (self.path / STARTED_NAME).exists()
+        try:
+            # On a full disk it can be made, and stays empty.
+            return (self.path / STARTED_NAME).stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     def identity(self) -> Optional[dict[str, Any]]:
         """Return what the operation's process said of itself; None if none came as far as calling the plugin."""

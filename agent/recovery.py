@@ -117,7 +117,7 @@ def _clear(folder: AttemptFolder) -> None:
     That happens with a journal that was lost or restored from an old copy: the dispatcher gives such an attempt up, and
     the next attempt of its task must not run beside it.
     """
-    identity = folder.identity()
+    identity = None if folder.being_removed else folder.identity()
     if identity is not None and identity["boot_id"] == boot_id() and folder.outcome() is None:
         tree = Tree.of(folder.path.name, identity)
         if tree.members():

@@ -110,11 +110,18 @@ class FileChannel:
         """Say how many records were dropped, if any were, and close the file."""
         with self._lock:
             if self._dropped:
-                text = f"{self._dropped} further log records were dropped: the limit is {self._limit} bytes per attempt"
-                self._write("log", {"time": 0.0, "level": "warning", "logger": "outrider", "message": text})
+                self._tell_of_dropped()
             if self._file >= 0:
                 os.close(self._file)
                 self._file = -1
+
+    def _tell_of_dropped(self) -> None:
+        text = f"{self._dropped} further log records were dropped: the limit is {self._limit} bytes per attempt"
+        try:
+            self._write("log", {"time": 0.0, "level": "warning", "logger": "outrider", "message": text})
+        except OSError:
+            # A full disk is no reason to lose the result, which comes next.
+            return
 
     def _append_text(self, kind: str, fields: dict[str, Any]) -> None:
         with self._lock:
@@ -129,8 +136,13 @@ class FileChannel:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._file = os.open(f"{self._directory}/{UPDATES_NAME}", flags, 0o600)
         view = memoryview(line)
-        while view:
-            view = view[os.write(self._file, view) :]
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError:
+            # A full disk: with half a record in front of it, the next one could not be read.
+            os.ftruncate(self._file, self._written)
+            raise
         self._written += len(line)
         self._sequence += 1
         return self._sequence

@@ -267,6 +267,8 @@ class Runner:
                 module = str(message.get("module"))
                 if self._config.mode == "fork" and not self._warm.knows(module):
                     self._wanted_modules.append(module)
+            elif "told" in message:
+                child.told = True
             elif "flush" in message:
                 self._drain(child)
                 with contextlib.suppress(OSError):

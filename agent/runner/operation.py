@@ -27,7 +27,7 @@ from outrider.agent.runner.channel import FileChannel
 from outrider.agent.runner.config import RunnerConfig
 from outrider.agent.runner.orphaned import OwnOutput
 from outrider.agent.runner.protocol import MARKER, RESULT_NAME, STARTED_NAME, send_body, write_aside, write_new
-from outrider.plugins.sdk.execute import execute
+from outrider.plugins.sdk.execute import NEVER_STARTED, execute
 
 _FLUSH_SECONDS = 5.0
 _END_SECONDS = 5.0
@@ -98,8 +98,6 @@ class Operation:
         self._announce()
         self._prepare_process()
         self._output.watch()
-        # Who it is, for an agent whose journal does not know it any more.
-        write_new(f"{self._directory}/{STARTED_NAME}", self._identity)
         began = time.monotonic()
         channel = FileChannel(
             self._directory,
@@ -107,7 +105,13 @@ class Operation:
             limit_bytes=self._place.config.updates_limit_bytes,
             resources_folder=self._place.config.resources_folder,
         )
-        outcome = self._execute(channel)
+        try:
+            # Who it is, for an agent whose journal does not know it any more.
+            write_new(f"{self._directory}/{STARTED_NAME}", self._identity)
+        except OSError as error:
+            outcome = self._refuse(error)
+        else:
+            outcome = self._execute(channel)
         self._stop.disarm()
         if outcome["verdict"] == "failed":
             # What a failed operation left behind would run beside the next try.
@@ -127,6 +131,9 @@ class Operation:
             "directory": self._directory,
             "module": str(self._task["operation"]).rpartition(".")[0],
         }
+        self._tell_runner(message)
+
+    def _tell_runner(self, message: dict[str, Any]) -> None:
         try:
             self._place.control.sendall(json.dumps(message).encode() + b"\n")
         except OSError:
@@ -140,6 +147,12 @@ class Operation:
         os.environ[MARKER] = self._attempt_id
         if self._place.group is None or self._place.group.memory is None:
             _limit_address_space(self._place.config.memory_limit_bytes)
+
+    def _refuse(self, error: OSError) -> dict[str, Any]:
+        """Return the outcome of an operation that is not called, because nobody would know later that it was."""
+        text = f"it was not called, for its folder {self._directory} cannot be written: {error}"
+        described = {"type": "FolderNotWritable", "message": text, "recoverable": True}
+        return {"verdict": NEVER_STARTED, "value": None, "proof": NEVER_STARTED, "error": described}
 
     def _execute(self, channel: FileChannel) -> dict[str, Any]:
         try:
@@ -171,13 +184,21 @@ class Operation:
         # Not forced to the disk: the agent's journal makes it durable, and tells a power cut before that from an
         # operation that never ran. Without an agent, it is forced below.
         result_path = f"{self._directory}/{RESULT_NAME}"
-        write_aside(result_path, body, durable=False)
+        kept = True
+        try:
+            write_aside(result_path, body, durable=False)
+        except OSError:
+            # A full disk: the agent has it all the same, if there is one.
+            kept = False
         # Threads of the operation live until this process ends, so the agent waits for that.
         lingering = _thread._count() > 0  # noqa: SLF001 - `threading`, which need not be loaded, would ask this too
         try:
             send_body(self._connection, b'{"lingering":%s,"result":%s}' % (b"true" if lingering else b"false", body))
         except OSError:
             write_aside(result_path, body, durable=True)
+        else:
+            if not kept:
+                self._tell_runner({"told": True})
 
     def _flush_output(self) -> None:
         """Wait until the runner has drained what was printed, so that the result's tail is complete."""

@@ -30,6 +30,8 @@ class Supervised:
         self.attempt_id: Optional[str] = None
         #: When something has to be done about it, by the monotonic clock.
         self.due: Optional[float] = None
+        #: Whether the agent has the result though the child could not write it.
+        self.told = False
         self._out, self._err = out, err
         self._start_ticks = processes.start_ticks(pid)
         self._buffer = b""
@@ -84,7 +86,7 @@ class Supervised:
 
         `known`: the runner's other children.
         """
-        if os.path.exists(f"{self._directory}/{RESULT_NAME}") or not os.path.exists(self._directory):  # noqa: PTH110 - on every operation's way
+        if self.told or os.path.exists(f"{self._directory}/{RESULT_NAME}") or not os.path.exists(self._directory):  # noqa: PTH110 - on every operation's way
             # Without the folder the agent has reported the attempt already: it had the result from the child itself.
             return
         proof = self._proof or self._prove_empty(known)

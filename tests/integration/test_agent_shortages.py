@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from outrider.agent.heartbeat import Heart
 from outrider.agent.journal import Journal, State
 from outrider.agent.outbox import ResultOutbox
 from outrider.agent.questions import Questions
-from outrider.agent.runner import protocol
+from outrider.agent.runner import processes, protocol
 from outrider.agent.runner.asking import FOLDER, ask
 from outrider.agent.runner.tree import Tree
 from outrider.messaging.messages import Proof, Verdict
@@ -73,7 +74,7 @@ def test_a_task_whose_start_cannot_be_journaled_goes_back_to_the_queue_and_runs_
     with full_disk() as refused:
         attempt = stage.dispatcher.send(make_task("append_line", inputs=line))
         wait_until(lambda: len([each for each in refused if each.startswith("Journal.writable")]) > 1, 30, "two looks")
-        assert stage.dispatcher.heartbeats[-1].state == "disk-full"
+        wait_until(lambda: stage.dispatcher.heartbeats[-1].state == "disk-full", 30, "it to be said")
         assert len([each for each in refused if each.startswith("start.")]) == 1
     assert stage.dispatcher.result_of(attempt).verdict is Verdict.SUCCEEDED
     assert (tmp_path / "lines").read_text() == "ran\n"
@@ -194,3 +195,27 @@ def test_questions_are_answered_after_there_was_nothing_to_answer_them_with(
             ask(tmp_path / FOLDER, {"attempt_id": "x", "token": "y"}, timeout_seconds=30)
     finally:
         made.stop()
+
+
+def test_a_result_that_cannot_be_written_reaches_the_agent_and_what_a_success_left_running_lives_on(
+    stage: Stage, tmp_path: Path
+) -> None:
+    result = stage.dispatcher.run(make_task("daemonise_on_a_full_disk", inputs={"pid_file": str(tmp_path / "pid")}))
+    assert (result.verdict, result.value) == (Verdict.SUCCEEDED, "done")
+    pid = int((tmp_path / "pid").read_text())
+    try:
+        # This one's child is begun, and ended, after the runner has judged the one before.
+        for _ in range(3):
+            stage.dispatcher.run(make_task("succeed"))
+        assert processes.alive(pid, processes.start_ticks(pid))
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_an_operation_whose_marker_cannot_be_written_is_not_called_and_says_so(stage: Stage, tmp_path: Path) -> None:
+    task = make_task("append_line", inputs={"path": str(tmp_path / "lines"), "line": "ran"})
+    (stage.settings.state_dir / "run" / task.attempt_id / "started").mkdir(parents=True)
+    result = stage.dispatcher.run(task)
+    assert result.error is not None
+    assert (result.verdict, result.error.type) == (Verdict.NEVER_STARTED, "FolderNotWritable")
+    assert not (tmp_path / "lines").exists()

@@ -5,6 +5,7 @@ Standard library only: it is imported in runners.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -162,6 +163,19 @@ def daemonise_and_wait(pid_file, **_):
 @operation
 def daemonise_and_return(pid_file, **_):
     _daemonise(pid_file, clean_environment=False)
+
+
+@operation
+def daemonise_on_a_full_disk(pid_file, **_):
+    """Return though nothing can be written any more, its result least of all."""
+    from outrider.agent.runner import operation as running
+
+    def refuse(path, *_arguments, **_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    _daemonise(pid_file, clean_environment=False)
+    running.write_aside = refuse
+    return "done"
 
 
 @operation
