@@ -16,7 +16,7 @@ from outrider.cli.blueprint import report
 from outrider.cli.blueprint import settings as blueprint_settings
 from outrider.cli.execution import EXIT_CODES, took
 from outrider.cli.exit_codes import ExitCode
-from outrider.cli.follow import follow, spans_of
+from outrider.cli.follow import HIDDEN_EVENTS, follow, spans_of
 from outrider.cli.interrupt import cancel_on_interrupt
 from outrider.cli.local import Local, opened
 from outrider.cli.logs import configure_logging
@@ -135,8 +135,10 @@ def tell_of_changes(local: Local, deployment: Deployment, path: Path) -> None:
 def watched(local: Local, execution: Execution, *, json: bool, after: int = 0) -> Execution:
     """Show the execution until it ends, from the event `after` on; Ctrl-C asks for a cancel, a second one forces it."""
     cancel = partial(local.dispatcher.cancel, decided_by=getpass.getuser())
+    # Callers print the outcome, of which this would be the first half.
+    hidden = HIDDEN_EVENTS | {"workflow_failed"}
     with cancel_on_interrupt(cancel, (execution.id,)), display_for(console, json=json) as display:
-        return follow(local.dispatcher.database, execution.id, display, after=after)
+        return follow(local.dispatcher.database, execution.id, display, after=after, hidden=hidden)
 
 
 def conclude(local: Local, execution: Execution, deployment_id: str, *, json: bool, show_waterfall: bool) -> None:
