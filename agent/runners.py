@@ -100,6 +100,8 @@ class Runners:
         self._lock = threading.Lock()
         self._starting: dict[str, threading.Lock] = {}
         self._live: dict[str, Runner] = {}
+        #: Those that get no tasks any more; their folders go with them.
+        self._leaving: set[Runner] = set()
         self._scope = _scope_command()
 
     def spec(self, environment: PluginEnvironment, mode: str) -> Spec:
@@ -118,14 +120,21 @@ class Runners:
         with start_lock:
             runner = self.live(spec)
             if runner is None:
-                runner = self._live[spec.key] = self._start(spec, modules)
+                runner = self._start(spec, modules)
+                self._use(spec, runner)
             return runner
 
     def ensure_instead(self, spec: Spec) -> Runner:
         """Return a runner with fresh interpreters for a plugin whose import ends its runner. Raises `RunnerError`."""
         runner = self.ensure(replace(spec, mode="spawn"), ())
-        self._live[spec.key] = runner
+        self._use(spec, runner)
         return runner
+
+    def _use(self, spec: Spec, runner: Runner) -> None:
+        with self._lock:
+            before, self._live[spec.key] = self._live.get(spec.key), runner
+            if before is not None and before != runner:
+                self._leaving.add(before)
 
     def is_alive(self, runner_id: str) -> bool:
         """Return whether this runner, also one of an earlier agent, lives."""
@@ -134,9 +143,9 @@ class Runners:
 
     def drop(self, runner: Runner) -> None:
         """Do not use this runner for further operations; what it runs goes on."""
-        for key, known in list(self._live.items()):
-            if known == runner:
-                del self._live[key]
+        with self._lock:
+            self._live = {key: known for key, known in self._live.items() if known != runner}
+            self._leaving.add(runner)
 
     def adopt(self) -> None:
         """At the agent's start: take over runners that live, send away those of other code, clean up after the dead."""
@@ -154,15 +163,19 @@ class Runners:
                 logger.info("runner %s of plugin %s goes on", folder.name, key["plugin"])
             else:
                 self._dismiss(runner)
+                self._leaving.add(runner)
 
     def tidy(self) -> None:
         """Collect runners that ended, for want of work or otherwise."""
         for pid, child in list(_started.items()):
             if child.poll() is not None:
                 _started.pop(pid, None)
-        for key, runner in list(self._live.items()):
+        for runner in set(self._live.values()):
             if not runner.alive:
-                self._live.pop(key, None)
+                self.drop(runner)
+        for runner in list(self._leaving):
+            if not runner.alive:
+                self._leaving.discard(runner)
                 self._clean_up(runner.folder)
 
     def stop_all(self, *, limit_seconds: float) -> bool:
@@ -187,13 +200,17 @@ class Runners:
     def _start(self, spec: Spec, modules: tuple[str, ...]) -> Runner:
         runner_id = uuid.uuid4().hex[:12]
         folder = self._root / runner_id
-        folder.mkdir(mode=0o700)
         environment = spec.environment
         described = {"key": spec.key, "code": spec.code, "plugin": f"{environment.name} {environment.version}"}
-        (folder / _SPEC_NAME).write_text(json.dumps(described), encoding="utf-8")
-        self._config(runner_id, spec.mode, modules).write(folder)
         began = time.monotonic()
-        child = self._launch(folder, spec)
+        try:
+            folder.mkdir(mode=0o700)
+            (folder / _SPEC_NAME).write_text(json.dumps(described), encoding="utf-8")
+            self._config(runner_id, spec.mode, modules).write(folder)
+            child = self._launch(folder, spec)
+        except OSError as error:
+            self._clean_up(folder)
+            raise RunnerError(f"the runner of {environment.name} cannot be started: {error}") from error
         _started[child.pid] = child
         runner = self._await_state(folder, child, spec)
         logger.info(
@@ -234,18 +251,15 @@ class Runners:
         boot = self._code / "outrider" / "agent" / "runner" / "boot.py"
         command = [*self._scope, spec.environment.python, str(boot), "runner", str(folder)]
         with (folder / _LOG_NAME).open("ab") as log:
-            try:
-                return subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=_environment(spec.environment),
-                    cwd=folder,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise RunnerError(f"the runner of {spec.environment.name} cannot be started: {error}") from error
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(spec.environment),
+                cwd=folder,
+                start_new_session=True,
+            )
 
     def _await_state(self, folder: Path, child: subprocess.Popen[bytes], spec: Spec) -> Runner:
         deadline = time.monotonic() + self._settings.import_seconds + _START_MARGIN_SECONDS

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 #: As in `outrider.installer.onhost.upgrading`.
 _FOLDER, _NOTE, _DECISION = "upgrade", "note.json", "decision.json"
 _UNDER_WAY = ("installing", "switched")
+#: The program's only argument.
+_ACTION = "upgrade"
 #: What the program was started for, so that it can be started again.
 _REQUEST = "request.json"
 _LOG = "log"
@@ -57,7 +59,7 @@ class Upgrades:
         if self._program is not None and self._program.poll() is None:
             return True
         note = self._note()
-        return note.get("phase") in _UNDER_WAY and _lives(note.get("pid"))
+        return note.get("phase") in _UNDER_WAY and _upgrades(note.get("pid"))
 
     def answer(self, request: ControlRequest) -> dict[str, Any]:
         """Do the step that is asked for. Raises `UpgradeRefused`."""
@@ -96,7 +98,7 @@ class Upgrades:
         with (self._folder / _LOG).open("ab") as log:
             try:
                 process = self._program = subprocess.Popen(
-                    [_base_python(), "-I", str(program), "upgrade"],
+                    [_base_python(), "-I", str(program), _ACTION],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
@@ -150,13 +152,8 @@ def _base_python() -> str:
     return os.path.realpath(sys.executable)
 
 
-def _lives(pid: object) -> bool:
-    if not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _upgrades(pid: object) -> bool:
+    """Return whether this process is a program that replaces an agent, not a later one of the same pid."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().endswith(f"\0{_ACTION}\0".encode())
+    return False

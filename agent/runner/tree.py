@@ -54,12 +54,14 @@ class Tree(NamedTuple):
         if processes.alive(self.pid, self.start_ticks):
             known.update((process.pid, process) for process in processes.descendants(self.pid, among=among))
             known.update((process.pid, process) for process in among if process.pid == self.pid)
-        # Its session's number stays taken as long as a process of the session lives, so it cannot be another's.
-        known.update(
-            (process.pid, process)
-            for process in among
-            if process.session == self.pid and process.start_ticks >= self.start_ticks and process.state not in "ZX"
-        )
+        # Its session's number stays taken as long as a process of the session lives. So it is another's only if all of
+        # them have ended; then the pid is used again by whoever began that session, and shows it.
+        if all(process.start_ticks == self.start_ticks for process in among if process.pid == self.pid):
+            known.update(
+                (process.pid, process)
+                for process in among
+                if process.session == self.pid and process.start_ticks >= self.start_ticks and process.state not in "ZX"
+            )
         return list(known.values())
 
     def end(self, *, grace_seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ def test_an_upgrade_that_a_reboot_interrupted_goes_on_with_the_way_back(upgrades
     told = tmp_path / "told"
     (tmp_path / "program.pyz").write_text(PROGRAM.format(place=str(told)))
     upgrades.go_on()
-    note(tmp_path, id="u1", phase="switched", before="0.0.9", version="0.1.0", pid=2**22 + 1)
+    # The pid that the program had before the reboot is another's by now.
+    note(tmp_path, id="u1", phase="switched", before="0.0.9", version="0.1.0", pid=os.getpid())
     begun = {"id": "u1", "program": str(tmp_path / "program.pyz"), "gate_seconds": 5.0}
     (tmp_path / "state" / "upgrade" / "request.json").write_text(json.dumps(begun))
     upgrades.go_on()
@@ -85,9 +87,14 @@ def test_a_bundle_that_cannot_be_fetched_is_refused_with_the_address(upgrades: U
 
 
 def test_a_second_upgrade_is_refused_while_one_is_under_way(upgrades: Upgrades, tmp_path: Path) -> None:
-    note(tmp_path, id="u1", phase="switched", pid=os.getpid())
-    with pytest.raises(UpgradeRefused, match=r"the upgrade u1 is under way \(switched\)"):
-        ask(upgrades, "begin")
+    command = [sys.executable, "-c", "input(chr(10))", "upgrade"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        note(tmp_path, id="u1", phase="switched", pid=program.pid)
+        with pytest.raises(UpgradeRefused, match=r"the upgrade u1 is under way \(switched\)"):
+            ask(upgrades, "begin")
+        program.kill()
 
 
 def test_an_agent_that_no_installer_put_there_refuses(tmp_path: Path) -> None:
