@@ -66,6 +66,7 @@ def _fetch(ctx: Any, path: str, ssl_cert_content: Optional[str]) -> Path:
 def _download(url: str, folder: Path, ssl_cert_content: Optional[str]) -> Path:
     # Slow to import, and most scripts come with the blueprint.
     import ssl
+    from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
@@ -77,11 +78,13 @@ def _download(url: str, folder: Path, ssl_cert_content: Optional[str]) -> Path:
                 raise ScriptNotFetched(f"cannot fetch the script {url}: the server answered {answer.status}")
             with target.open("wb") as file:
                 shutil.copyfileobj(answer, file)
+            if answer.length:  # reading in parts, Python takes the end of a broken connection for the script's
+                raise ScriptServerAway(f"cannot fetch the script {url}: its last {answer.length} bytes did not come")
     except HTTPError as error:
         with error:
             kind = ScriptServerAway if error.code >= 500 else ScriptNotFetched
             raise kind(f"cannot fetch the script {url}: the server answered {error.code} {error.reason}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         final = isinstance(error, ValueError) or isinstance(
             getattr(error, "reason", None), ssl.SSLCertVerificationError
         )

@@ -211,13 +211,16 @@ class TarArchive(Archive):
     def _walk(self) -> Iterator[tuple[Member, Optional[IO[bytes]]]]:
         with self.translated(), gzip.open(self.path) as unpacked:
             counted = _Counted(unpacked, self)
+            total = 0
             with tarfile.open(fileobj=counted, mode="r|") as tar:  # type: ignore[call-overload] # needs read() only
                 for count, info in enumerate(tar, 1):
                     # An archive of "everything in this folder" names it "." and its files "./file".
                     name = info.name.removeprefix("./")
                     if name == "." and info.isdir():
                         continue
-                    self._check_member(name, count=count, total_bytes=0)
+                    # What a sparse file's holes unpack to is nowhere in the stream.
+                    total += info.size
+                    self._check_member(name, count=count, total_bytes=total)
                     if info.issym() or info.islnk():
                         self._refuse_type(name, f"a link to {info.linkname}")
                     if info.isdir():

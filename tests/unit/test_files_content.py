@@ -118,9 +118,10 @@ def test_damaged_content_is_found(store):
     assert list(store.damaged()) == [sha256]
 
 
-def test_content_of_another_size_is_replaced(store):
+@pytest.mark.parametrize("damage", [b"go", b"evil"], ids=["cut", "changed"])
+def test_damaged_content_is_mended_by_an_upload(store, damage):
     sha256 = store.put_bytes(b"good").sha256
-    store.path(sha256).write_bytes(b"go")
+    store.path(sha256).write_bytes(damage)
     assert store.read(store.put_bytes(b"good").sha256) == b"good"
 
 

@@ -313,6 +313,15 @@ def test_a_script_that_cannot_be_fetched_is_tried_again_if_that_may_help(status:
     assert f"cannot fetch the script {url}/a.sh" in run.error["message"]
 
 
+def test_the_first_half_of_a_script_is_not_run() -> None:
+    with served({"/a.sh": b"#!/bin/sh\necho first half\n"}, missing_bytes=100) as url:
+        run = call(RUN, inputs={"script_path": f"{url}/a.sh"})
+    assert run.messages == []
+    assert run.error is not None
+    assert run.error["recoverable"]
+    assert f"cannot fetch the script {url}/a.sh: its last 100 bytes did not come" in run.error["message"]
+
+
 def test_a_script_is_fetched_by_http() -> None:
     with served({"/a.sh": b"#!/bin/sh\necho fetched\n"}) as url:
         assert call(RUN, inputs={"script_path": f"{url}/a.sh?raw=1"}).messages == ["<out> fetched"]
@@ -334,14 +343,16 @@ def test_a_script_is_fetched_by_https_from_a_server_of_a_given_authority(tmp_pat
 
 
 @contextlib.contextmanager
-def served(files: dict[str, bytes], *, status: int | None = 200, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve files for the time of the block; without a status, nobody answers."""
+def served(
+    files: dict[str, bytes], *, status: int | None = 200, tls: ssl.SSLContext | None = None, missing_bytes: int = 0
+) -> Iterator[str]:
+    """Serve files for the time of the block; without a status, nobody answers. The last bytes may be missing."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             content = files[self.path.partition("?")[0]]
             self.send_response(status or 200)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(content) + missing_bytes))
             self.end_headers()
             self.wfile.write(content)
 

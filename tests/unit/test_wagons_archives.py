@@ -121,6 +121,17 @@ def test_a_bomb_is_refused_by_size_and_by_ratio(tmp_path: Path, tar: bool) -> No
         read_wagon(path, limits=Limits(ratio_from_bytes=2**20))
 
 
+def test_a_bomb_of_holes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.wgn"
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        hole = tarfile.TarInfo("demo/wheels/demo-1.0-py3-none-any.whl")
+        hole.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(2**21)}
+        tar.addfile(hole)
+
+    with pytest.raises(LimitExceeded, match="unpacks to more than"):
+        read_wagon(path, limits=Limits(unpacked_bytes=2**20))
+
+
 def test_a_gzip_bomb_without_members_is_noticed_while_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "bomb.wgn"
     with tarfile.open(path, "w:gz") as archive:
