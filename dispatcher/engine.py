@@ -240,11 +240,11 @@ class Engine:
     def _apply(self, turn: Turn, signals: Sequence[Signal]) -> None:
         """What agents and the broker said: heartbeats first, because they say whose journal can be trusted."""
         self._hearing.heartbeats(turn, _only(signals, HeartbeatArrived), self._runs)
-        results = _only(signals, ResultArrived)
-        self._recorder.results(turn, results)
+        results, updates = _only(signals, ResultArrived), _only(signals, UpdateArrived)
+        self._recorder.results(turn, results, and_updates=updates)
         for each in results:
             self._note_ready_id(each.result.execution_id)
-        self._recorder.updates(turn, _only(signals, UpdateArrived))
+        self._recorder.updates(turn, updates)
         published = _only(signals, Published)
         if any(each.confirmation is Confirmation.UNKNOWN for each in published):
             self._look_at = min(self._look_at, turn.now + self.settings.resend_first_seconds)

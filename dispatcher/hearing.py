@@ -48,7 +48,8 @@ class Hearing:
         """Store heartbeats, renew the leases of what they name, fence agents whose journal cannot be trusted."""
         if not arrivals:
             return
-        known = agents.by_ids(turn.connection, list({each.heartbeat.agent_id for each in arrivals}))
+        # Locked: another dispatcher may have a newer one of the same agent at hand, and must not be overwritten.
+        known = agents.by_ids(turn.connection, list({each.heartbeat.agent_id for each in arrivals}), lock=True)
         changed: dict[str, Agent] = {}
         for arrival in arrivals:
             turn.to_ack.append(arrival.delivery)
@@ -67,7 +68,7 @@ class Hearing:
                 self._renew(turn, runs, heartbeat, sent_at)
             else:
                 self._distrust(turn, judged)
-        for agent in changed.values():
+        for _, agent in sorted(changed.items()):
             agents.save(turn.connection, agent)
 
     def poll(self, turn: Turn, runs: Iterable[Run]) -> None:

@@ -28,7 +28,8 @@ class Model:
         self.instances: dict[str, InstanceView] = dict(view.instances)
         self.config = view.config
         self.values = PlanValues()
-        self._dirty: set[str] = set()
+        #: What changed and is not written yet → as it was read.
+        self._dirty: dict[str, InstanceView] = {}
         self._by_node: dict[str, list[str]] | None = None
 
     @classmethod
@@ -50,8 +51,10 @@ class Model:
     def reload(self, connection: Connection) -> None:
         """Read everything again."""
         fresh = Model.load(connection, self.key, self.config)
-        unsaved = {each: self.instances[each] for each in self._dirty if each in self.instances}
+        read = {each: fresh.instances[each] for each in self._dirty if each in fresh.instances}
+        unsaved = {each: _on_top_of(now, self.instances[each], self._dirty[each]) for each, now in read.items()}
         self.deployment, self.nodes, self.instances = fresh.deployment, fresh.nodes, {**fresh.instances, **unsaved}
+        self._dirty = read
         self.values = PlanValues()
         self._by_node = None
 
@@ -129,15 +132,34 @@ class Model:
         """Write what changed."""
         if not self._dirty:
             return
-        changed = [self.instances[each] for each in self._dirty if each in self.instances]
-        self._dirty.clear()
-        instances.save(connection, self.key, changed)
         version = instances.touch_model(connection, self.key)
-        self.deployment = replace(self.deployment, model_version=version)
+        if version == self.deployment.model_version + 1:
+            self.deployment = replace(self.deployment, model_version=version)
+        elif version:
+            # Written since it was read: by another execution of this turn, or, on PostgreSQL, by another process.
+            self.reload(connection)
+        instances.save(connection, self.key, [self.instances[each] for each in self._dirty])
+        self._dirty.clear()
 
     def _put(self, instance: InstanceView) -> None:
+        self._dirty.setdefault(instance.id, self.instances[instance.id])
         self.instances[instance.id] = instance
-        self._dirty.add(instance.id)
+
+
+def _on_top_of(now: InstanceView, ours: InstanceView, read: InstanceView) -> InstanceView:
+    """Return an instance as it is stored now, with what we changed of it since it was read."""
+    return replace(
+        now,
+        state=now.state if ours.state == read.state else ours.state,
+        runtime_properties=_changed(now.runtime_properties, ours.runtime_properties, read.runtime_properties),
+        system_properties=_changed(now.system_properties, ours.system_properties, read.system_properties),
+        version=now.version + ours.version - read.version,
+    )
+
+
+def _changed(now: Mapping[str, Any], ours: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in now.items() if name in ours or name not in read}
+    return kept | {name: value for name, value in ours.items() if name not in read or read[name] != value}
 
 
 _DRIFT = (

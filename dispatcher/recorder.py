@@ -57,11 +57,19 @@ class Recorder:
 
     # -- results ------------------------------------------------------------------------------------------------------
 
-    def results(self, turn: Turn, arrivals: Sequence[ResultArrived]) -> None:
-        """Record results; each message is acked or rejected after the commit."""
-        states = attempts.lock_states(turn.connection, {each.result.attempt_id for each in arrivals})
+    def results(
+        self, turn: Turn, arrivals: Sequence[ResultArrived], *, and_updates: Sequence[UpdateArrived] = ()
+    ) -> None:
+        """Record results; each message is acked or rejected after the commit.
+
+        The attempts of the updates that the turn takes next are locked with theirs: of two dispatchers, one may have
+        an attempt's result and the other its last update, and of another attempt the other way round.
+        """
+        ids = {each.result.attempt_id for each in arrivals}
+        updated = {each.update.attempt_id for each in and_updates} if arrivals else set()
+        states = attempts.lock_states(turn.connection, ids | updated)
         ours = self._open_here(turn, arrivals, states)
-        others = attempts.by_ids(turn.connection, [each for each in states if each not in ours])
+        others = attempts.by_ids(turn.connection, [each for each in states if each in ids and each not in ours])
         seen: set[str] = set()
         for arrival in arrivals:
             result = arrival.result
@@ -280,13 +288,13 @@ def _merge_stored(
     turn: Turn, execution: Execution, changes: Sequence[PropertyChange], *, after: int, only_if_unchanged: bool
 ) -> int:
     """Merge into a deployment that no execution of ours holds in memory."""
-    try:
-        model = Model.load(turn.connection, (execution.tenant, execution.deployment_id or ""), {})
-    except NotFound:
-        return after
-    newest = model.merge(changes, after=after, only_if_unchanged=only_if_unchanged)
-    model.flush(turn.connection)
-    return newest
+    key = execution.tenant, execution.deployment_id or ""
+    if key not in turn.models:
+        try:
+            turn.models[key] = Model.load(turn.connection, key, {})
+        except NotFound:
+            return after
+    return turn.models[key].merge(changes, after=after, only_if_unchanged=only_if_unchanged)
 
 
 def _numbered(

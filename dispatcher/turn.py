@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from outrider.dispatcher.model import Model
 from outrider.dispatcher.run import Run
 from outrider.dispatcher.store import attempts, bulk, events, executions, jsontext, tasks, tokens
 from outrider.dispatcher.store.events import Event
@@ -41,6 +42,8 @@ class Turn:
     lost: list[Run] = field(default_factory=list)
     #: Attempt id → message; published after the commit.
     outbox: dict[str, Outgoing] = field(default_factory=dict)
+    #: Deployments whose executions are run elsewhere, as far as their agents' changes were taken here.
+    models: dict[tuple[str, str], Model] = field(default_factory=dict)
     #: Messages that nobody waits for: control requests, replies, wake-ups.
     notes: list[Outgoing] = field(default_factory=list)
     to_ack: list[Delivery] = field(default_factory=list)
@@ -115,9 +118,10 @@ class Turn:
             ),
         ):
             bulk.write(self.connection, statement, rows)
-        for run in self.owned.values():
-            if run.model is not None:
-                run.model.flush(self.connection)
+        models = [run.model for run in self.owned.values() if run.model is not None]
+        # Always in the same order, so that two dispatchers cannot wait for each other.
+        for model in sorted((*models, *self.models.values()), key=lambda each: each.key):
+            model.flush(self.connection)
         ended = [run.id for run in self.owned.values() if run.ended]
         if ended:
             tokens.delete_of_executions(self.connection, ended)

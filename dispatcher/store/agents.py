@@ -41,14 +41,17 @@ def get(connection: Connection, agent_id: str) -> Agent:
     return _record(row)
 
 
-def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Agent]:
-    """Return the agents of `ids` that are known."""
+def by_ids(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> dict[str, Agent]:
+    """Return the agents of `ids` that are known; `lock`: until the transaction's end (SQLite: it has the only one)."""
     if not ids:
         return {}
-    return {row.id: _record(row) for row in connection.execute(_BY_IDS, {"ids": list(ids)})}
+    query = _BY_IDS_LOCKED if lock else _BY_IDS
+    return {row.id: _record(row) for row in connection.execute(query, {"ids": list(ids)})}
 
 
 _BY_IDS = sa.select(AGENTS).where(AGENTS.c.id.in_(sa.bindparam("ids", expanding=True)))
+#: Always in the same order, so that two dispatchers cannot wait for each other.
+_BY_IDS_LOCKED = _BY_IDS.order_by(AGENTS.c.id).with_for_update()
 
 
 def listed(connection: Connection, *, tenant: str | None = None) -> list[Agent]:

@@ -150,9 +150,9 @@ def _lock_deployment(connection: Connection, tenant: str, deployment_id: str) ->
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
-def get(connection: Connection, execution_id: str) -> Execution:
-    """Return one execution; raises `NotFound`."""
-    found = bulk.row(connection, _BY_ID, {"b_id": execution_id})
+def get(connection: Connection, execution_id: str, *, lock: bool = False) -> Execution:
+    """Return one execution; `lock`: until the transaction's end (SQLite: it has the only one). Raises `NotFound`."""
+    found = bulk.row(connection, _BY_ID_LOCKED if lock else _BY_ID, {"b_id": execution_id})
     if found is None:
         raise NotFound("execution", execution_id)
     return _record(dict(zip(_NAMES, found, strict=True)))
@@ -206,7 +206,8 @@ def request_cancel(connection: Connection, execution_id: str, cancel: Cancel, *,
     A workflow that runs elsewhere reads the wish, and reports its end. `KILL` ends its execution here and now, because
     its process, which nobody here can reach, may be gone.
     """
-    execution = get(connection, execution_id)
+    # Locked: its owner may be about to end it, and what has ended must not be given another state.
+    execution = get(connection, execution_id, lock=True)
     if execution.ended:
         raise Conflict(f"execution {execution_id} has ended already ({execution.status.value}): nothing to cancel")
     values: dict[str, Any] = {"cancel": cancel.value, "status": CANCELLING[cancel].value}
@@ -221,7 +222,7 @@ def request_cancel(connection: Connection, execution_id: str, cancel: Cancel, *,
 
 def request_resume(connection: Connection, execution_id: str) -> Execution:
     """Make a failed or cancelled execution pending again. Raises `NotFound`, `Conflict`."""
-    execution = get(connection, execution_id)
+    execution = get(connection, execution_id, lock=True)
     if execution.outside:
         raise Conflict(
             f"the workflow of execution {execution_id} runs elsewhere: it is resumed there, by who started it"
@@ -311,6 +312,7 @@ def _record(values: dict[str, Any]) -> Execution:
 _NAMES = tuple(Execution.__dataclass_fields__)
 _INSERT = sa.insert(EXECUTIONS)
 _BY_ID = sa.select(*(EXECUTIONS.c[name] for name in _NAMES)).where(EXECUTIONS.c.id == sa.bindparam("b_id"))
+_BY_ID_LOCKED = _BY_ID.with_for_update()
 _CANCELS = sa.select(EXECUTIONS.c.id, EXECUTIONS.c.cancel).where(
     EXECUTIONS.c.owner == sa.bindparam("b_owner"),
     EXECUTIONS.c.cancel.is_not(None),

@@ -191,3 +191,17 @@ def test_results_in_a_turn_that_fails_come_again_and_only_the_execution_at_fault
         assert [each.verdict for each in made.attempts(good)] == [Verdict.SUCCEEDED] * 2
         assert "a defect of Outrider stopped this execution" in str(made.execution(broken).error)
         made.until(lambda: made.attempts(broken)[0].verdict is Verdict.FAILED)
+
+
+def test_two_executions_of_one_deployment_lose_none_of_each_others_properties(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        first = made.start()
+        sent(made, first)
+        second = made.start(force=True)
+        sent(made, second)
+        for task, name in zip(agent.tasks, ("one", "two"), strict=True):
+            agent.send(succeeded(task, **{name: "here"}))
+        arrived(made, 2)
+        made.engine.turn()
+        assert made.properties() == {"one": "here", "two": "here"}
