@@ -98,7 +98,10 @@ COMMANDS: Mapping[str, Command | Group] = {
         "Executions: runs of a workflow.",
         {
             "list": Command("execution:list_executions", "List executions, the newest last."),
-            "show": Command("execution:show", "Show one execution, with where the time of its operations went."),
+            "show": Command(
+                "execution:show",
+                "Show one execution: where the time of its operations went, and what those that failed left behind.",
+            ),
             "watch": Command("execution:watch", "Follow an execution until it ends; the exit code is the execution's."),
             "cancel": Command(
                 "execution:cancel", "Ask for a cancel: nothing new starts, running operations are ended."

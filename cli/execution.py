@@ -17,12 +17,13 @@ from outrider.cli.follow import follow, spans_of
 from outrider.cli.home import find_home
 from outrider.cli.output import console, fail, print_fields, print_json, print_table
 from outrider.cli.progress import display_for
+from outrider.cli.said import lines_of
 from outrider.cli.stores import open_database
 from outrider.cli.waterfall import seconds, waterfall
 from outrider.dispatcher import wishes
 from outrider.dispatcher.doorbell import For, ring
 from outrider.dispatcher.errors import DispatcherError
-from outrider.dispatcher.store import decisions, executions
+from outrider.dispatcher.store import decisions, executions, progress
 from outrider.dispatcher.store.database import Database
 from outrider.dispatcher.store.executions import Cancel, Execution, Status
 
@@ -108,17 +109,24 @@ def list_executions(
     )
 
 
-def show(execution_id: ExecutionId, json: Json = False) -> None:
-    """Show one execution, with where the time of its operations went."""
+def show(
+    execution_id: ExecutionId,
+    output: Annotated[
+        bool,
+        typer.Option("--output", help="Show all that is kept of what operations printed, not only of failed ones."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show one execution: where the time of its operations went, and what those that failed left behind."""
     with closing(open_database()) as database:
         execution = find(database, execution_id)
         spans = spans_of(database, execution)
         with database.read() as connection:
             decided = decisions.of_execution(connection, execution.id)
+            said = progress.said(connection, execution.id)
     if json:
-        print_json(
-            {**asdict(execution), "attempts": [asdict(s) for s in spans], "decisions": [asdict(d) for d in decided]}
-        )
+        attempts, decided_by, left = ([asdict(each) for each in found] for found in (spans, decided, said))
+        print_json({**asdict(execution), "attempts": attempts, "decisions": decided_by, "said": left})
         return
     print_fields(
         {
@@ -138,6 +146,8 @@ def show(execution_id: ExecutionId, json: Json = False) -> None:
         )
     console.print()
     console.print(waterfall(spans, width=console.width))
+    for line in lines_of(said, everything=output):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def watch(execution_id: ExecutionId) -> None:

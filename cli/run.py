@@ -14,21 +14,22 @@ import typer
 from outrider.agent.errors import AgentError
 from outrider.cli.blueprint import report
 from outrider.cli.blueprint import settings as blueprint_settings
-from outrider.cli.execution import EXIT_CODES, took
+from outrider.cli.execution import EXIT_CODES, SHORT, took
 from outrider.cli.exit_codes import ExitCode
 from outrider.cli.follow import HIDDEN_EVENTS, follow, spans_of
 from outrider.cli.interrupt import cancel_on_interrupt
 from outrider.cli.local import Local, opened
 from outrider.cli.logs import configure_logging
-from outrider.cli.output import VALUES, console, errors, fail, key_values, print_fields, print_json
+from outrider.cli.output import VALUES, console, errors, fail, key_values, print_fields, print_json, say
 from outrider.cli.plugin import show_progress
 from outrider.cli.progress import display_for
+from outrider.cli.said import lines_of
 from outrider.cli.settings import command_settings
 from outrider.cli.waterfall import waterfall
 from outrider.dispatcher.blueprint import BlueprintInvalid
 from outrider.dispatcher.errors import DispatcherError, NotFound
 from outrider.dispatcher.files.manifest import changed_files
-from outrider.dispatcher.store import blueprints, deployments
+from outrider.dispatcher.store import blueprints, deployments, progress
 from outrider.dispatcher.store.deployments import Deployment
 from outrider.dispatcher.store.executions import Execution
 from outrider.dispatcher.workflows import WorkflowError
@@ -102,6 +103,13 @@ def ensure_deployment(
         dispatcher.check_hosts(asked, created)
         dispatcher.create_deployment(deployment_id, deployment_id, inputs=inputs)
         return
+    unknown = [name for name in inputs if name not in found.inputs]
+    if unknown:
+        raise DispatcherError(
+            f"the blueprint of deployment {deployment_id!r} in {local.settings.home.path} has no input "
+            f"{', '.join(map(repr, unknown))}, only {', '.join(sorted(found.inputs)) or 'none'}: is it misspelt? A "
+            f"newer blueprint is brought in with: outrider deployment update {deployment_id} --blueprint {blueprint}"
+        )
     changed = [name for name, value in inputs.items() if found.inputs.get(name) != value]
     if changed:
         raise DispatcherError(
@@ -151,6 +159,10 @@ def conclude(local: Local, execution: Execution, deployment_id: str, *, json: bo
     console.print(f"{execution.workflow} {execution.status.value} after {took(execution)}")
     if execution.error:
         errors.print(execution.error, markup=False, soft_wrap=True)
+    with local.dispatcher.database.read() as connection:
+        left = any(lines_of(progress.said(connection, execution.id), everything=False))
+    if left:
+        say(f"its traceback, and what it printed: outrider execution show {execution.id[:SHORT]}")
     if outputs:
         console.print("outputs:")
         print_fields({f"  {name}": value for name, value in outputs.items()})

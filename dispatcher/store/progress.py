@@ -17,6 +17,8 @@ from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.schema import AGENTS, ATTEMPTS, EVENTS, TASKS
 from outrider.dispatcher.store.task_states import TaskState
 
+_SUCCEEDED = "succeeded"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOperation:
@@ -55,6 +57,19 @@ class EndedAttempt:
     created_at: float
     ended_at: float
     durations: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an ended attempt left behind besides its log: the error's traceback, and the end of what it printed."""
+
+    operation: str
+    instance: str | None
+    number: int
+    verdict: str
+    traceback: str
+    stdout_tail: str
+    stderr_tail: str
 
 
 def open_operations(connection: Connection, execution_id: str, *, limit: int = 100) -> list[OpenOperation]:
@@ -150,6 +165,44 @@ def ended_attempts(connection: Connection, execution_id: str, *, limit: int = 10
         )
         for row in connection.execute(query)
     ]
+
+
+def said(connection: Connection, execution_id: str, *, limit: int = 10_000) -> list[Said]:
+    """Return what an execution's operations left behind, each with its last attempt that left something.
+
+    What was tried again with success left nothing but what its last attempt did.
+    """
+    query = (
+        sa.select(
+            ATTEMPTS.c.task_id,
+            TASKS.c.operation,
+            TASKS.c.instance,
+            ATTEMPTS.c.number,
+            ATTEMPTS.c.verdict,
+            ATTEMPTS.c.result,
+        )
+        .join(TASKS, TASKS.c.id == ATTEMPTS.c.task_id)
+        .where(ATTEMPTS.c.execution_id == execution_id, ATTEMPTS.c.state == AttemptState.ENDED.value)
+        .order_by(ATTEMPTS.c.created_at, ATTEMPTS.c.number)
+        .limit(limit)
+    )
+    found: dict[str, Said] = {}
+    for row in connection.execute(query):
+        result: Mapping[str, Any] = jsontext.load(row.result) or {}
+        one = Said(
+            operation=row.operation or "",
+            instance=row.instance,
+            number=row.number,
+            verdict=row.verdict,
+            traceback=(result.get("error") or {}).get("traceback") or "",
+            stdout_tail=result.get("stdout_tail") or "",
+            stderr_tail=result.get("stderr_tail") or "",
+        )
+        if one.traceback or one.stdout_tail or one.stderr_tail:
+            found[row.task_id] = one
+        elif row.verdict == _SUCCEEDED:
+            found.pop(row.task_id, None)
+    return list(found.values())
 
 
 def doing(connection: Connection, agent_ids: set[str]) -> dict[str, str]:

@@ -98,6 +98,9 @@ def test_an_update_is_previewed_and_made(outrider: Outrider, tmp_path: Path) -> 
     assert again.returncode == 2
     assert "1 of 1 instances are started" in again.stderr
     assert "outrider run --force" in again.stderr
+    misspelt = outrider("run", str(folder / "blueprint.yaml"), "-i", "nam=old")
+    assert misspelt.returncode == 2
+    assert "has no input 'nam', only name: is it misspelt?" in misspelt.stderr
     forced = outrider("run", str(folder / "blueprint.yaml"), "-i", "name=old", "--force")
     assert forced.returncode == 0, forced.stderr
     change = ("deployment", "update", "hello", "-i", "name=new", "-p", "force_reinstall=true")
@@ -106,6 +109,20 @@ def test_an_update_is_previewed_and_made(outrider: Outrider, tmp_path: Path) -> 
     updated = outrider(*change)
     assert updated.returncode == 0, updated.stderr
     assert json.loads(outrider("deployment", "outputs", "hello", "--json").stdout) == {"greeting": "Hello, new!"}
+
+
+def test_a_failed_run_names_the_command_that_shows_its_traceback_and_output(outrider: Outrider, tmp_path: Path) -> None:
+    folder = tmp_path / "hello"
+    assert outrider("init", str(folder)).returncode == 0
+    plugin = folder / "hello.py"
+    text = plugin.read_text().replace("sdk import ctx", "sdk import NonRecoverableError, ctx")
+    plugin.write_text(text.replace("return text", "print('so far')\n    raise NonRecoverableError(text)"))
+    failed = outrider("run", str(folder / "blueprint.yaml"))
+    assert failed.returncode == 1
+    (more,) = re.findall("outrider execution show ([0-9a-f]{8})", failed.stderr)
+    shown = outrider("execution", "show", more).stdout
+    assert 'hello.py", line' in shown
+    assert "printed to standard output:\n    so far\n" in shown
 
 
 def test_init_does_not_overwrite_files(outrider: Outrider, tmp_path: Path) -> None:
