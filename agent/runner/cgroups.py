@@ -8,6 +8,7 @@ since a group is named by plain paths. Where groups may not be made, `detect` re
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple, Optional, Union
 #: What the kernel says of this process.
 _MOUNTS, _OWN = Path("/proc/self/mountinfo"), Path("/proc/self/cgroup")
 _POLL_SECONDS = 0.005
+#: What the kernel says of a group that was removed, before and while its file is read.
+_GONE = (errno.ENOENT, errno.ENODEV)
 
 
 class Hierarchy(NamedTuple):
@@ -51,7 +54,7 @@ class Group(NamedTuple):
             _write(f"{folder}/cgroup.procs", "0")
 
     def pids(self) -> list[int]:
-        """Return the processes inside; none if the group is gone."""
+        """Return the processes inside; none if the group is gone. Raises `OSError` if that cannot be known."""
         return _pids(self.tracking)
 
     def kill(self, *, limit_seconds: float) -> bool:
@@ -293,8 +296,11 @@ def _limit_memory(folder: str, version: int, limit_bytes: int) -> None:
 def _pids(folder: Union[Path, str]) -> list[int]:
     try:
         return [int(line) for line in Path(folder, "cgroup.procs").read_text(encoding="ascii").split()]
-    except OSError:
-        return []
+    except OSError as error:
+        if error.errno in _GONE:
+            return []
+        # No descriptor is left, say: that proves nothing of who is in there.
+        raise
 
 
 def _number(path: str) -> Optional[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Optional
@@ -40,31 +41,56 @@ class Prepared(NamedTuple):
         out, err = (Capture(descriptor, limit_bytes=limit) for descriptor in self.place.pipes)
         return Supervised(pid, self.control, out, err, self.place.group)
 
+    def discard(self) -> None:
+        """Close all of it: there is no child for it."""
+        self.control.close()
+        self.place.control.close()
+        for descriptor in (*self.output, *self.place.pipes):
+            os.close(descriptor)
+        if self.place.group is not None:
+            self.place.group.remove()
+
 
 def prepare(
     config: RunnerConfig, listener: socket.socket, group: Optional[Group], introduction: dict[str, Any]
 ) -> Prepared:
-    """Make pipes and connection for one child. `introduction`: what all children say of themselves."""
-    out_read, out_write = os.pipe()
-    err_read, err_write = os.pipe()
-    ours, theirs = socket.socketpair()
+    """Make pipes and connection for one child; raises `OSError`. `introduction`: what all say of themselves."""
+    pipes: list[int] = []
+    try:
+        pipes += os.pipe()
+        pipes += os.pipe()
+        ours, theirs = socket.socketpair()
+    except OSError:
+        for descriptor in pipes:
+            os.close(descriptor)
+        raise
+    out_read, out_write, err_read, err_write = pipes
     described = {**introduction, "group": group.describe() if group is not None else None}
     place = Place(config, listener, theirs, group, (out_read, err_read), described)
     return Prepared(place, ours, (out_write, err_write))
 
 
 def fork(prepared: Sequence[Prepared], *, boot: Path) -> list[Supervised]:
-    """Fork a child for each. `boot`: the program that a fresh interpreter starts with."""
+    """Fork a child for each, or for as many as the host has room for; discards the rest.
+
+    `boot`: the program that a fresh interpreter starts with.
+    """
     runner_pid = os.getpid()
-    # Listed here: a child would have to copy the memory that the list takes.
-    there = {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208 - names suffice
-    foreign = [_foreign(there, each.place) for each in prepared]
     pids = [0] * len(prepared)
-    for index, each in enumerate(prepared):
-        pids[index] = os.fork()
-        if pids[index] == 0:
-            _become_child(each, foreign[index], runner_pid=runner_pid, boot=boot)
-    return [each.supervise(pid) for each, pid in zip(prepared, pids)]
+    try:
+        # Listed here: a child would have to copy the memory that the list takes.
+        there = {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208 - names suffice
+        foreign = [_foreign(there, each.place) for each in prepared]
+        for index, each in enumerate(prepared):
+            pids[index] = os.fork()
+            if pids[index] == 0:
+                _become_child(each, foreign[index], runner_pid=runner_pid, boot=boot)
+    except OSError as error:
+        print(f"no child can be made at the moment: {error}", file=sys.stderr)  # noqa: T201 - this is the runner's log
+    for each, pid in zip(prepared, pids):
+        if pid == 0:
+            each.discard()
+    return [each.supervise(pid) for each, pid in zip(prepared, pids) if pid]
 
 
 def _foreign(there: set[int], place: Place) -> list[int]:

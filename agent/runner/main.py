@@ -21,7 +21,7 @@ from typing import NoReturn, Optional, Union
 from outrider.agent.runner import cgroups, processes, signals
 from outrider.agent.runner.capture import Capture
 from outrider.agent.runner.config import RunnerConfig
-from outrider.agent.runner.forking import fork, prepare
+from outrider.agent.runner.forking import Prepared, fork, prepare
 from outrider.agent.runner.protocol import SOCKET_NAME, STATE_NAME, VERSION, has_caller, listen, write_aside
 from outrider.agent.runner.rehearsal import rehearse
 from outrider.agent.runner.supervised import Supervised
@@ -31,6 +31,7 @@ _BACKLOG = 512
 _GROUP_RETRY_SECONDS = 1.0
 _RETIRE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
+_FORK_AGAIN_SECONDS = 5.0
 #: After so many calls the interpreter has fitted its instructions to the code, once for all children.
 _REHEARSALS = 32
 #: So many waiting children may die in a row, without a task, before the runner says that it cannot work.
@@ -94,6 +95,8 @@ class Runner:
         self._told_to_stop = False
         self._early_deaths = 0
         self._last_active = time.monotonic()
+        #: Not before, since the host had no room for another child; 0: it has.
+        self._fork_again_at = 0.0
         with contextlib.suppress(FileNotFoundError):
             (folder / SOCKET_NAME).unlink()
         self._listener = listen(folder, backlog=_BACKLOG)
@@ -179,6 +182,8 @@ class Runner:
             due.append(now + _GROUP_RETRY_SECONDS)
         if self._closing:
             due.append(now + _RETIRE_SECONDS)
+        elif self._fork_again_at:
+            due.append(self._fork_again_at)
         elif not self._busy():
             due.append(self._last_active + self._config.idle_seconds + 0.01)
         if not due:
@@ -193,7 +198,7 @@ class Runner:
         Several at once: see `forking`. A child is a while on its way, above all into its control group: while tasks
         wait for one, twice as many are made.
         """
-        if self._closing:
+        if self._closing or (self._fork_again_at and time.monotonic() < self._fork_again_at):
             return
         waiting = sum(1 for child in self._children.values() if not child.attempt_id)
         wanted = self._config.waiting_children
@@ -203,11 +208,27 @@ class Runner:
             self._fork(wanted - waiting)
 
     def _fork(self, count: int) -> None:
-        prepared = [prepare(self._config, self._listener, self._make_group(), self._introduction) for _ in range(count)]
-        for child in fork(prepared, boot=_boot(self._root)):
+        made = fork(self._prepare(count), boot=_boot(self._root))
+        for child in made:
             self._children[child.pid] = child
             for descriptor in (child.control.fileno(), *(capture.descriptor for capture in child.captures)):
                 self._watch(descriptor, child)
+        # What runs is supervised meanwhile, and whoever calls waits.
+        self._fork_again_at = 0.0 if len(made) == count else time.monotonic() + _FORK_AGAIN_SECONDS
+
+    def _prepare(self, count: int) -> list[Prepared]:
+        """Return what so many children will have, or as many as there are descriptors for."""
+        prepared: list[Prepared] = []
+        for _ in range(count):
+            group = self._make_group()
+            try:
+                prepared.append(prepare(self._config, self._listener, group, self._introduction))
+            except OSError as error:
+                print(f"no child can be made at the moment: {error}", file=sys.stderr)  # noqa: T201 - this is the runner's log
+                if group is not None:
+                    group.remove()
+                break
+        return prepared
 
     def _make_group(self) -> Optional[cgroups.Group]:
         if self._groups is None:
@@ -320,7 +341,10 @@ class Runner:
         now = time.monotonic()
         for child in list(self._children.values()):
             if child.due is not None and now >= child.due:
-                child.enforce(grace_seconds=self._config.grace_seconds)
+                try:
+                    child.enforce(grace_seconds=self._config.grace_seconds)
+                except OSError as error:
+                    print(f"attempt {child.attempt_id} is not ended yet: {error}", file=sys.stderr)  # noqa: T201 - this is the runner's log
         self._old_groups = [group for group in self._old_groups if not group.remove()]
         if self._closing:
             self._retire_waiting()

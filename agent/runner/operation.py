@@ -224,16 +224,22 @@ def end_survivors(group: Optional[Group]) -> None:
     deadline = time.monotonic() + _END_SECONDS
     own = os.getpid()
     while time.monotonic() < deadline:
-        if group is not None:
-            found = [status for pid in group.pids() if pid != own and (status := processes.status(pid)) is not None]
-            found = [status for status in found if status.state not in "ZX"]
-        else:
-            found = processes.descendants(own)
+        try:
+            found = _others_in(group) if group is not None else processes.descendants(own)
+        except OSError:
+            # The operation has used up its descriptors: its result is worth more than to know what it left.
+            return
         if not found:
             return
         for process in found:
             processes.kill(process, SIGKILL)
         time.sleep(0.005)
+
+
+def _others_in(group: Group) -> list[processes.Status]:
+    own = os.getpid()
+    found = [status for pid in group.pids() if pid != own and (status := processes.status(pid)) is not None]
+    return [status for status in found if status.state not in "ZX"]
 
 
 def _limit_address_space(limit_bytes: Optional[int]) -> None:

@@ -18,6 +18,8 @@ from outrider.agent.runner.config import RunnerConfig
 from outrider.agent.runner.protocol import RESULT_NAME, write_aside
 from outrider.agent.runner.tree import PROOF_NONE, PROOF_SUBREAPER, Tree
 
+_END_AGAIN_SECONDS = 1.0
+
 
 class Supervised:
     """One child, waiting (no attempt yet) or running."""
@@ -69,15 +71,19 @@ class Supervised:
             self.due = time.monotonic() + self._timeout_seconds
 
     def enforce(self, *, grace_seconds: float) -> None:
-        """The timeout, or the grace after it, is over: ask first, then end the tree."""
+        """The timeout, or the grace after it, is over: ask first, then end the tree.
+
+        Raises `OSError` if it is not known what there is to end; it is done again then.
+        """
         if not self._timed_out:
             self._timed_out = True
             self.due = time.monotonic() + grace_seconds
             for process in self._tree().members():
                 processes.kill(process, signal.SIGTERM)
             return
-        self.due = None
+        self.due = time.monotonic() + _END_AGAIN_SECONDS
         self._proof = self._tree().end(grace_seconds=0)
+        self.due = None
 
     def judge(
         self, status: int, cpu_seconds: float, peak_memory_bytes: int, *, config: RunnerConfig, known: Collection[int]
@@ -89,7 +95,11 @@ class Supervised:
         if self.told or os.path.exists(f"{self._directory}/{RESULT_NAME}") or not os.path.exists(self._directory):  # noqa: PTH110 - on every operation's way
             # Without the folder the agent has reported the attempt already: it had the result from the child itself.
             return
-        proof = self._proof or self._prove_empty(known)
+        try:
+            proof = self._proof or self._prove_empty(known)
+        except OSError as error:
+            print(f"attempt {self.attempt_id}: what it left is not known: {error}", file=sys.stderr)  # noqa: T201 - the runner's log
+            proof = PROOF_NONE
         outcome = {
             "attempt_id": self.attempt_id,
             "verdict": self._verdict(proof),

@@ -6,6 +6,8 @@ What only a kernel can show (who is in a group, and that killing it ends them) i
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,15 @@ def test_groups_are_numbered_and_removed(tmp_path: Path) -> None:
     assert first.remove()
     assert first.remove()
     assert Path(second.tracking).is_dir()
+
+
+def test_a_group_that_cannot_be_looked_into_is_not_said_to_be_empty(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_path: Path, **_options: object) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    assert Group(2, str(tree / "removed"), 2, None).kill(limit_seconds=1)
+    monkeypatch.setattr(Path, "read_text", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        Group(2, str(tree), 2, None).kill(limit_seconds=1)
