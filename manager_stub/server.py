@@ -13,6 +13,7 @@ from dataclasses import replace
 import uvicorn
 
 from outrider.dispatcher.addresses import in_url, listen_on
+from outrider.dispatcher.patience import impatient_protocol
 from outrider.manager_stub.app import create_app
 from outrider.manager_stub.errors import CannotServe
 from outrider.manager_stub.peers import TRUSTED_PROXIES
@@ -114,6 +115,7 @@ class ManagerServer:
         certificate, key = self._settings.certificate, self._settings.certificate_key
         return uvicorn.Config(
             self._app,
+            http=impatient_protocol(),
             log_config=None,
             access_log=False,
             server_header=False,

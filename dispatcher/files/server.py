@@ -20,6 +20,7 @@ from outrider.dispatcher.files.content import ContentStore
 from outrider.dispatcher.files.enrolment import Enrol
 from outrider.dispatcher.files.errors import ServerFailed
 from outrider.dispatcher.files.tokens import FileTokens, Subject
+from outrider.dispatcher.patience import REQUEST_SECONDS, impatient_protocol
 from outrider.messaging.messages import FilesRef
 
 _log = logging.getLogger(__name__)
@@ -41,8 +42,10 @@ class ServerSettings:
     certificate_key: Path | None = None
     #: PEM of the authority that signed the certificate, given to agents.
     authority: Path | None = None
-    #: More requests at once than this are answered 503; agents try again.
+    #: With more connections at once than this, requests are answered 503; agents try again.
     concurrent_requests: int = 200
+    #: For how long a connection may ask nothing.
+    request_seconds: float = REQUEST_SECONDS
     start_seconds: float = 10.0
     #: How long running transfers may go on after `stop`.
     stop_seconds: float = 5.0
@@ -136,6 +139,7 @@ class FilesServer:
         certificate, key = self._settings.certificate, self._settings.certificate_key
         return uvicorn.Config(
             self._app,
+            http=impatient_protocol(self._settings.request_seconds),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import logging
+import socket
 import threading
 
 import pytest
@@ -167,6 +169,27 @@ def test_many_transfers_at_once(server, sha256, tokens):
     for thread in threads:
         thread.join(30)
     assert found == [sha256] * 10
+
+
+def test_connections_that_ask_nothing_keep_nobody_out(store, tokens, sha256):
+    settings = ServerSettings(concurrent_requests=4, request_seconds=1.0)
+    with FilesServer(store, tokens, settings) as server, contextlib.ExitStack() as stack:
+        silent, begun, again = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10)) for _ in range(3)
+        )
+        begun.sendall(b"GET /files")
+        again.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert again.recv(100).startswith(b"HTTP/1.1 404")
+        again.sendall(b"GET /fi")
+        # Which of them the answer has not ended yet does not matter: each comes to its end.
+        for each in (silent, begun, again):
+            while each.recv(1000):
+                pass
+        reference = server.ref(AGENT, lifetime_seconds=60)
+        answer = requests.get(
+            f"{reference.url}/{sha256}", headers={"Authorization": f"Bearer {reference.token}"}, timeout=10
+        )
+    assert answer.content == DATA
 
 
 def test_a_port_in_use_is_an_error_that_says_so(server, store, tokens):
