@@ -5,7 +5,6 @@ Used by `execute`. Signatures are read from code objects: `inspect` takes longer
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 
 from outrider.plugins.sdk.errors import NonRecoverableError
@@ -36,16 +35,38 @@ def load_operation(path: str) -> Callable[..., Any]:
         module = import_module(module_name)
     # Importing runs the plugin's code: whatever it raises, even SystemExit, means that the plugin cannot be used.
     except BaseException as error:
-        raise OperationNotLoaded(
-            f"cannot import the module {module_name!r} of the operation {path!r}: "
-            f"{type(error).__name__}: {error}; modules are looked for in: {', '.join(sys.path)}"
-        ) from error
+        raise OperationNotLoaded(_mistake(path) or _not_imported(path, error)) from error
     function = getattr(module, function_name, None)
-    if function is None:
-        raise OperationNotLoaded(f"the module {module_name!r} ({_file_of(module)}) has no function {function_name!r}")
     if not callable(function):
-        raise OperationNotLoaded(f"{path!r} is a {type(function).__name__}, not a function ({_file_of(module)})")
+        raise OperationNotLoaded(_mistake(path) or f"{path!r} is no function ({_file_of(module)})")
     return function  # type: ignore[no-any-return]  # callable() narrows to Callable[..., object]
+
+
+def _mistake(path: str) -> Optional[str]:
+    # Loaded where it is needed: few operations have a wrong name.
+    from outrider.plugins.sdk.misnamed import misnamed
+
+    return misnamed(path)
+
+
+def _not_imported(path: str, error: BaseException) -> str:
+    """Say which line of the plugin's code failed while it was imported."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        # Lines of the import system itself tell nobody anything.
+        if not file.startswith("<frozen") and file != __file__ and not file.endswith("importlib/__init__.py"):
+            place = f" ({file}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    module_name = path.rpartition(".")[0]
+    missing = (error.name or ".") if isinstance(error, ModuleNotFoundError) else "."
+    # With a dot in it, or with the plugin's own first name, the distribution is there, and is another one than thought.
+    elsewhere = "." not in missing and missing != module_name.partition(".")[0]
+    remedy = "; is it among the plugin's dependencies, under its distribution's name?" if elsewhere else ""
+    return (
+        f"cannot import the module {module_name!r} of the operation {path!r}: "
+        f"{type(error).__name__}: {error}{'' if isinstance(error, SyntaxError) else place}{remedy}"
+    )
 
 
 def arguments_for(function: Callable[..., Any], inputs: Mapping[str, Any], context: Any) -> dict[str, Any]:

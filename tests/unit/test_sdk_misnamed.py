@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from outrider.plugins.sdk.testing import call
+
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:
@@ -78,4 +80,28 @@ def test_an_import_error_inside_the_plugin_keeps_the_plugins_own_traceback(
     outcome, printed = bench_run(plugin, operation)
     assert (outcome["verdict"], outcome["error"]["type"]) == ("failed", "OperationNotLoaded")
     assert line in outcome["error"]["traceback"]
+    assert f"line {2 if 'broken' in operation else 1})" in outcome["error"]["message"]
+    assert ("among the plugin's dependencies" in outcome["error"]["message"]) == ("broken" in operation)
     assert printed.count("once") == ("broken" in operation)
+
+
+def test_what_an_agent_says_of_a_wrong_name_has_the_same_line(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(plugin)
+    for wrong, nearest in (
+        ("web_notes.operations.craete", "near it is: create"),
+        ("web_notes.operation.create", "near it is: operations"),
+    ):
+        run = call(wrong)
+        assert run.error is not None
+        assert run.error["message"].endswith(nearest)
+        assert run.error["recoverable"] is False
+
+
+def test_a_syntax_error_is_told_with_its_line_and_without_what_has_nothing_to_do_with_it(
+    plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(plugin)
+    (plugin / "mistyped.py").write_text("def create(**_)\n    pass\n")
+    run = call("mistyped.create")
+    assert run.error is not None
+    assert run.error["message"].endswith("(mistyped.py, line 1)")
