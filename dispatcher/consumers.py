@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from outrider.dispatcher.clock import Clock
-from outrider.dispatcher.foreign_text import storable_json
+from outrider.dispatcher.foreign_text import storable_json, storable_numbers
 from outrider.dispatcher.signals import (
     BrokerChanged,
     DeadLetterArrived,
@@ -77,6 +77,8 @@ class Consumers:
             signal = convert(message, delivery)
             if signal is None:
                 delivery.reject(f"a {type(message).__name__} does not belong here")
+            elif not storable_numbers(message):
+                delivery.reject(f"a {type(message).__name__} has numbers or names that no store takes")
             else:
                 self._inbox.put(signal)
 

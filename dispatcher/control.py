@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -18,6 +19,8 @@ from outrider.messaging import topology
 from outrider.messaging.codec import encode
 from outrider.messaging.messages import MANAGER_ACCESS, ControlKind, ControlReply, ControlRequest
 from outrider.messaging.transport import Outgoing
+
+log = logging.getLogger(__name__)
 
 #: (tenant, names that the attempt may have, names that are asked for) → values by name.
 Redeem = Callable[[str, Iterable[str], Iterable[str]], Mapping[str, Any]]
@@ -107,6 +110,10 @@ def _redeemed(asked: ControlRequest, redeem: Redeem, tenant: str, allowed: tuple
         values = redeem(tenant, allowed, asked.payload.get("names") or allowed)
     except DispatcherError as error:
         return reply(asked, error=str(error))
+    except Exception as error:
+        # What is redeemed lies in files, too, and the agent asks again and again: it must not end every turn.
+        log.exception("nothing can be redeemed for attempt %s", asked.attempt_id, extra={"action": "redeem"})
+        return reply(asked, error=f"the dispatcher failed at it: {type(error).__name__}: {error}")
     return reply(asked, payload={"secrets": dict(values)})
 
 

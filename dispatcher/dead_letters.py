@@ -36,7 +36,7 @@ def read(arrival: DeadLetterArrived) -> Finding | None:
         )
         return None
     if reason in _NEVER_DELIVERED:
-        return Finding(message.attempt_id, Verdict.NEVER_STARTED, _NEVER_DELIVERED[reason])
+        return Finding(message.attempt_id, Verdict.NEVER_STARTED, _NEVER_DELIVERED[reason], of_message=True)
     # Delivered again and again and never acknowledged: the agent may have come as far as starting it.
     text = f"the broker gave up delivering it to agent {delivery.routing_key!r} ({reason})"
     return Finding(message.attempt_id, Verdict.MAY_HAVE_RUN, text)

@@ -278,15 +278,17 @@ class Engine:
         budget = self.settings.batch_size
         ready, self._ready = self._ready, {}
         for run in ready.values():
-            if budget <= 0 or run.ended:
-                if not run.ended:
-                    self._note_ready(run)
+            if budget <= 0:
+                self._note_ready(run)
                 continue
-            if not turn.own(run):
+            if run.ended or not turn.own(run):
                 continue
             budget -= self._progress.advance(turn, run, budget=budget)
-            if budget <= 0 and not run.ended:
-                self._note_ready(run)
+            last = run
+        if budget <= 0:
+            # It comes after those that got nothing.
+            self._ready.pop(last.id, None)
+            self._note_ready(last)
 
     def _conclude(self, turn: Turn, findings: Sequence[Finding]) -> None:
         self._recorder.findings(turn, findings)

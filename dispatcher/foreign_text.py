@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import re
 
+from outrider.messaging.messages import AgentHeartbeat, Message, OperationResult, OperationUpdate
+
+#: The store's integers have 32 bits, and an epoch is a short name.
+_LARGEST = 2**31 - 1
+_LONGEST_EPOCH = 64
+
 _REPLACEMENT = rb"\ufffd"
 #: Escapes of JSON, the ones that stay first: an escaped backslash, and two surrogates that are one character.
 _ESCAPE = re.compile(
@@ -23,3 +29,18 @@ def storable_json(body: bytes) -> bytes:
     if b"\\u0000" not in body and b"\\ud" not in body and b"\\uD" not in body:
         return body
     return _ESCAPE.sub(lambda found: _REPLACEMENT if found["unstorable"] else found[0], body)
+
+
+def storable_numbers(message: Message) -> bool:
+    """Return whether a store takes what a message counts: agents of ours count slowly, others may say anything."""
+    counted: list[int]
+    if isinstance(message, OperationResult):
+        counted = [each.sequence for each in message.properties]
+    elif isinstance(message, OperationUpdate):
+        numbered = (message.logs, message.events, message.properties)
+        counted = [each.sequence for some in numbered for each in some]
+    elif isinstance(message, AgentHeartbeat):
+        counted = [message.journal_sequence, len(message.journal_epoch) + _LARGEST - _LONGEST_EPOCH]
+    else:
+        return True
+    return max(counted, default=0) <= _LARGEST

@@ -23,9 +23,14 @@ from outrider.dispatcher.store.agents import Agent
 from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.store.schema import ATTEMPTS
 from outrider.dispatcher.turn import Turn
+from outrider.messaging import topology
 from outrider.messaging.messages import AgentHeartbeat, ControlKind, Verdict
 
 log = logging.getLogger(__name__)
+
+#: No heartbeat is longer on its way: the broker drops it before. If one seems to be, the clocks have parted: in months
+#: by drifting, or at once because the agent's machine, a virtual one, stood still.
+_LONGEST_WAY_SECONDS = 3 * topology.HEARTBEAT_TTL_SECONDS
 
 
 class Hearing:
@@ -39,8 +44,8 @@ class Hearing:
         self._leases = leases
         self._recorder = recorder
         self._progress = progress
-        #: (agent, boot) → the smallest difference seen between our clock and the agent's: its fastest message.
-        self._offsets: dict[tuple[str, str], float] = {}
+        #: Agent → its boot, and the smallest difference seen between our clock and its own: its fastest message.
+        self._offsets: dict[str, tuple[str, float]] = {}
         #: Agent → when its stored heartbeat was sent, as far as it was taken up.
         self._taken_up: dict[str, float] = {}
 
@@ -91,10 +96,12 @@ class Hearing:
         self._progress.room(self._fleet.pop_waiting(agent.id))
 
     def _sent_at(self, heartbeat: AgentHeartbeat, received_at: float) -> float:
-        """Estimate, on our clock and never too late, when a heartbeat was sent."""
-        key = heartbeat.agent_id, heartbeat.boot_id
-        offset = min(received_at - heartbeat.clock_seconds, self._offsets.get(key, float("inf")))
-        self._offsets[key] = offset
+        """Estimate on our clock when a heartbeat was sent."""
+        offset = received_at - heartbeat.clock_seconds
+        boot, least = self._offsets.get(heartbeat.agent_id, ("", 0.0))
+        if boot == heartbeat.boot_id and offset < least + _LONGEST_WAY_SECONDS:
+            offset = min(offset, least)
+        self._offsets[heartbeat.agent_id] = heartbeat.boot_id, offset
         return heartbeat.clock_seconds + offset
 
     def _renew(self, turn: Turn, runs: Mapping[str, Run], heartbeat: AgentHeartbeat, sent_at: float) -> None:

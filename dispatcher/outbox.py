@@ -22,7 +22,7 @@ from outrider.messaging.transport import Confirmation, Outgoing, Transport
 log = logging.getLogger(__name__)
 
 _NOT_TAKEN = {
-    Confirmation.RETURNED: "agent {agent!r} has no queue: it is not installed, or was removed",
+    Confirmation.RETURNED: "agent {agent!r} has no queue: it is not installed, or was removed; known are: outrider agent list",
     Confirmation.NACKED: "the broker refused the message: the queue of agent {agent!r} is full",
 }
 
@@ -100,7 +100,7 @@ class Outbox:
                     turn.sent.append({"b_id": attempt.id, "b_at": turn.stored_now})
             else:
                 words = _NOT_TAKEN[each.confirmation].format(agent=attempt.agent_id)
-                never.append(Finding(attempt.id, Verdict.NEVER_STARTED, words))
+                never.append(Finding(attempt.id, Verdict.NEVER_STARTED, words, of_message=True))
         return never
 
     def _try(self, message: Outgoing) -> Future[Confirmation] | None:

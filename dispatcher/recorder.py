@@ -40,6 +40,8 @@ class Finding:
     attempt_id: str
     verdict: Verdict
     reason: str
+    #: It is about a message. There may be two of an attempt: one that is published again, as nobody knows of the first.
+    of_message: bool = False
 
 
 class Recorder:
@@ -111,6 +113,9 @@ class Recorder:
             error = OperationError("Outrider", finding.reason)
             proof = Proof.NEVER_STARTED if finding.verdict is Verdict.NEVER_STARTED else Proof.NONE
             stored = {"error": to_json(error)}
+            if finding.of_message and self._runs(attempt):
+                # Its agent has the other one.
+                continue
             if attempt.state is not AttemptState.ENDED:
                 self._end(turn, attempt, Ending(verdict=finding.verdict, error=error), proof=proof, stored=stored)
             elif finding.verdict is Verdict.NEVER_STARTED:
@@ -118,6 +123,11 @@ class Recorder:
                 self._late_words.take(turn, attempt, {**stored, "verdict": finding.verdict.value, "proof": proof.value})
         # What its agent says after all may be in the same turn, and is late then: it must not be taken for the first.
         turn.write_endings()
+
+    def _runs(self, attempt: Attempt) -> bool:
+        run = self._run_of(attempt.execution_id)
+        opened = None if run is None else run.open.get(attempt.id)
+        return AttemptState.STARTED in (attempt.state, None if opened is None else opened.state)
 
     def take_up(self, turn: Turn, run: Run, found: Iterable[Attempt]) -> None:
         """Draw the consequences of verdicts that others recorded for an execution of ours."""

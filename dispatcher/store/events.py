@@ -44,6 +44,9 @@ _FIELDS = tuple(name for name in Event.__dataclass_fields__ if name not in ("id"
 BLANK: Mapping[str, Any] = dict.fromkeys((*_FIELDS, "stored_at"))
 _VALUES_OF = operator.attrgetter(*_FIELDS)
 
+#: Plugins may give these any name; on PostgreSQL, one that its column does not hold would fail everybody's transaction.
+_LENGTHS = {"level": 20, "event_type": 40}
+
 _INSERT = sa.insert(EVENTS)
 
 
@@ -90,6 +93,8 @@ def storable(message: str) -> str:
 def _row(event: Event, now: float) -> dict[str, Any]:
     row: dict[str, Any] = dict(zip(_FIELDS, _VALUES_OF(event), strict=True))
     row["message"] = storable(event.message)
+    for name, most in _LENGTHS.items():
+        row[name] = row[name] and row[name][:most]
     if event.causes is not None:
         row["causes"] = jsontext.dump(event.causes)
     row["stored_at"] = now

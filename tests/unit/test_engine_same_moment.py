@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from outrider.dispatcher.store import executions
+from outrider.dispatcher.attempts import outgoing
+from outrider.dispatcher.store import attempts, executions
 from outrider.dispatcher.store.executions import Cancel, Status
 from outrider.dispatcher.store.schema import ATTEMPTS
 from outrider.dispatcher.workflows.graph import Stage, StagePlan, Subgraph, TaskGraph, Workflow
@@ -205,3 +206,67 @@ def test_two_executions_of_one_deployment_lose_none_of_each_others_properties(tm
         arrived(made, 2)
         made.engine.turn()
         assert made.properties() == {"one": "here", "two": "here"}
+
+
+def test_an_agent_whose_clock_has_parted_from_ours_keeps_its_leases(tmp_path: Path) -> None:
+    settings = replace(QUICK, start_window_seconds=30.0, lease_seconds=60.0)
+    with bench(tmp_path, one_stage(chain(operation("a"))), settings=settings) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = made.start()
+        sent(made, execution_id)
+        for _ in range(50):
+            # Its clock goes on by five seconds with each heartbeat: after months, or after its machine stood still.
+            made.clock.advance(8.0)
+            agent.heartbeat(running=(agent.tasks[0].attempt_id,))
+            made.take_in()
+            made.engine.turn()
+        assert made.attempts(execution_id)[0].verdict is None
+
+
+def test_a_returned_copy_says_nothing_of_an_operation_that_its_agent_runs(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        execution_id = made.start()
+        sent(made, execution_id)
+        agent.heartbeat(running=(agent.tasks[0].attempt_id,))
+        made.take_in()
+        agent.stop()
+        with made.database.read() as connection:
+            bodies = attempts.bodies(connection, [agent.tasks[0].attempt_id])
+        (message,) = (outgoing(made.settings, agent.id, *each) for each in bodies.items())
+        # As a dispatcher publishes it again that does not know whether the one before it had; it expires in the queue.
+        made.transport.publish(replace(message, expires_seconds=0.001))
+        made.take_in()
+        assert made.attempts(execution_id)[0].verdict is None
+        agent.send(succeeded(agent.tasks[0]))
+        assert made.ended(execution_id).status is Status.TERMINATED
+        assert len(made.attempts(execution_id)) == 1
+
+
+def test_an_execution_with_a_long_queue_of_its_own_leaves_others_their_share(tmp_path: Path) -> None:
+    settings = replace(QUICK, batch_size=2)
+    long = one_stage(side_by_side(*(operation(f"t{number}") for number in range(20))))
+    with bench(tmp_path, long, settings=settings) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        first = made.start()
+        made.look()
+        made.planner = lambda execution, _view: long if execution.id == first else one_stage(chain(operation("a")))
+        second = made.start(force=True)
+        made.look()
+        made.look()
+        assert len(made.attempts(second)) == 1
+        assert len(agent.tasks) < 20
+
+
+def test_a_secret_at_which_the_dispatcher_fails_is_an_answer_and_stops_nothing(tmp_path: Path) -> None:
+    def broken(_tenant: str, _listed: object, _names: object) -> dict[str, str]:
+        raise OSError("no such file: secrets.key")
+
+    with bench(tmp_path, one_stage(chain(operation("a"))), inputs={"key": {"get_secret": "password"}}) as made:
+        made.engine._redeem = broken
+        agent = ScriptedAgent(made.transport, answer=silent)
+        made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        agent.redeem(agent.tasks[0], ["password"])
+        made.until(lambda: len(agent.replies) == 1)
+        assert agent.replies[0].error == "the dispatcher failed at it: OSError: no such file: secrets.key"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from outrider.dispatcher.foreign_text import storable_json
+from outrider.dispatcher.store import events
+from outrider.dispatcher.store.database import Database
+from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Status
-from outrider.messaging.messages import LogRecord, OperationResult, OperationTask
+from outrider.dispatcher.store.schema import EVENTS
+from outrider.messaging.messages import LogRecord, OperationResult, OperationTask, PropertyChange
 from tests.support.engines import bench, chain, one_stage, operation
 from tests.support.scripted_agent import ScriptedAgent, failed, succeeded
 
@@ -58,3 +63,29 @@ def test_values_properties_and_log_lines_take_part_of_it_and_others_go_on(tmp_pa
         assert made.ended(execution_id).status is Status.TERMINATED
         assert made.properties()["path"] == "/data/��.txt"
         made.until(lambda: made.messages(execution_id).count("/data/��.txt") == 2)
+
+
+def test_a_number_that_no_store_takes_is_refused_and_others_go_on(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=lambda _task: None)
+        execution_id = made.start()
+        made.until(lambda: len(agent.tasks) == 1)
+        task, beyond = agent.tasks[0], 2**70
+        agent.update(task, logs=(LogRecord(sequence=beyond, time=1.0, level="info", message="m", logger="ctx"),))
+        agent.send(replace(succeeded(task, color="red"), properties=(PropertyChange("node_1", {}, (), 1, beyond),)))
+        agent.heartbeat(journal_sequence=beyond)
+        agent.heartbeat(journal_epoch="e" * 65)
+        agent.send(succeeded(task))
+        assert made.ended(execution_id).status is Status.TERMINATED
+
+
+@pytest.mark.parametrize("field", ["level", "event_type"])
+def test_a_name_that_a_plugin_gave_is_cut_to_what_every_store_takes(tmp_path: Path, field: str) -> None:
+    columns = {"level": EVENTS.c.level, "event_type": EVENTS.c.event_type}
+    event = Event(message="m", happened_at=1.0, **{field: "x" * 300})  # type: ignore[arg-type]
+    database = Database(str(tmp_path / "store.db"))
+    with database.begin() as connection:
+        events.append(connection, [event, replace(event, attempt_id="a.1", sequence=1)], now=1.0)
+        stored = {getattr(each, field) for each in events.after(connection, 0)}
+    database.close()
+    assert {len(each) for each in stored} == {getattr(columns[field].type, "length", None)}
