@@ -57,6 +57,8 @@ class Intake:
         self._disk_full = False
         self._backlog_full = False
         self._refused: list[Attempt] = []
+        #: The state that the log told last.
+        self._told = ""
         #: Set when `review` has something to do; whoever waits for it must not be a thread of the transport's.
         self.changed = threading.Event()
 
@@ -111,14 +113,32 @@ class Intake:
                 self._consumer = self._transport.consume(
                     agent_queue(self._agent_id), self.receive, prefetch=self._prefetch
                 )
-                logger.info("taking tasks from %s", agent_queue(self._agent_id))
             elif not wanted and self._consumer is not None:
                 consumer, self._consumer = self._consumer, None
                 consumer.cancel()
-                logger.info("taking no tasks: %s", self.state)
+            self._tell()
         # Only now, with no consumer that would get them again at once.
         while self._refused:
             self._refused.pop().give_back()
+
+    def _tell(self) -> None:
+        """Log what is done about tasks, where that has changed."""
+        state, before = self.state, self._told
+        self._told = state
+        if state == before:
+            return
+        if state == "running":
+            logger.info("taking tasks from %s", agent_queue(self._agent_id))
+        elif state == "disk-full":
+            logger.warning(
+                "taking no tasks: the disk of %s is full (%.0f MiB are free, of which %.0f are kept by the setting "
+                "disk_reserve_mib), or cannot be written; what waits goes on when there is room",
+                self._state_dir,
+                self._free_bytes() / 2**20,
+                self._disk_reserve / 2**20,
+            )
+        else:
+            logger.info("taking no tasks: %s", state)
 
     def give_back(self, attempt: Attempt, error: Exception) -> None:
         """The journal cannot take an attempt: the broker gets it again, once nobody takes tasks here."""

@@ -22,7 +22,8 @@ from outrider.messaging.transport import Confirmation, Outgoing, Transport
 log = logging.getLogger(__name__)
 
 _NOT_TAKEN = {
-    Confirmation.RETURNED: "agent {agent!r} has no queue: it is not installed, or was removed; known are: outrider agent list",
+    Confirmation.RETURNED: "agent {agent!r} has no queue: it is not installed, or was removed; those that are known: "
+    "outrider agent list",
     Confirmation.NACKED: "the broker refused the message: the queue of agent {agent!r} is full",
 }
 

@@ -81,6 +81,20 @@ def test_a_task_whose_start_cannot_be_journaled_goes_back_to_the_queue_and_runs_
     assert len(stage.dispatcher.results) == 2
 
 
+def test_a_disk_that_is_too_full_for_tasks_is_told_at_once_with_the_folder_and_the_setting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Stage(tmp_path / "state", disk_reserve_mib=2**40)
+    try:
+        made.start_agent()
+        (said,) = [each for each in caplog.records if each.name == "outrider.agent.intake"]
+        assert said.levelname == "WARNING"
+        assert f"the disk of {tmp_path / 'state'} is full" in said.getMessage()
+        assert "disk_reserve_mib" in said.getMessage()
+    finally:
+        made.close()
+
+
 def test_the_next_attempt_runs_though_the_end_of_the_one_before_could_not_be_journaled_at_first(stage: Stage) -> None:
     assert stage.agent is not None
     attempts = stage.agent._attempts

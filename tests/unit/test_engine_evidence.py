@@ -59,6 +59,7 @@ def test_an_agent_that_never_appears_fails_the_task_when_the_start_window_is_ove
         execution = made.execution(execution_id)
         assert execution.status is Status.FAILED
         assert "has no queue" in str(execution.error)
+        assert "outrider agent list" in str(execution.error)
         assert {each.verdict for each in made.attempts(execution_id)} == {Verdict.NEVER_STARTED}
 
 
