@@ -150,6 +150,14 @@ def _lock_deployment(connection: Connection, tenant: str, deployment_id: str) ->
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
+def try_lock_deployment(connection: Connection, tenant: str, deployment_id: str) -> bool:
+    """Lock a deployment against whoever starts or resumes an execution of it; False: somebody does."""
+    if connection.dialect.name == "sqlite":
+        return True
+    key = sa.func.hashtextextended(f"{tenant}/{deployment_id}", 0)
+    return connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar_one() is True
+
+
 def get(connection: Connection, execution_id: str, *, lock: bool = False) -> Execution:
     """Return one execution; `lock`: until the transaction's end (SQLite: it has the only one). Raises `NotFound`."""
     found = bulk.row(connection, _BY_ID_LOCKED if lock else _BY_ID, {"b_id": execution_id})

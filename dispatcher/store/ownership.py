@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from outrider.dispatcher.store import bulk, tokens
 from outrider.dispatcher.store.database import upsert
-from outrider.dispatcher.store.executions import ACTIVE, Status, is_active
+from outrider.dispatcher.store.executions import ACTIVE, Status, is_active, try_lock_deployment
 from outrider.dispatcher.store.schema import DISPATCHERS, EXECUTIONS
 
 
@@ -80,10 +80,14 @@ def fail(connection: Connection, execution_id: str, *, owner: str, error: str, n
 def release_waiting(connection: Connection, *, now: float) -> None:
     """Make scheduled executions whose time has come, and queued ones whose deployment is free, pending."""
     bulk.change(connection, _QUEUE_DUE, {"b_now": now})
-    bulk.change(connection, _RELEASE_FREE, {})
+    for execution_id, tenant, deployment_id in bulk.rows(connection, _FREE_QUEUED, {}):
+        # Somebody may be starting another execution of the deployment: then the next look will do.
+        if deployment_id is None or try_lock_deployment(connection, tenant, deployment_id):
+            bulk.change(connection, _RELEASE, {"b_id": execution_id})
 
 
-def _release_free() -> sa.Update:
+def _is_free() -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions that an execution is queued, and waits for nothing any more."""
     held, earlier = EXECUTIONS.alias("held"), EXECUTIONS.alias("earlier")
     same = (EXECUTIONS.c.tenant == held.c.tenant) & (EXECUTIONS.c.deployment_id == held.c.deployment_id)
     busy = sa.exists().where(same, is_active(held))
@@ -96,12 +100,7 @@ def _release_free() -> sa.Update:
             sa.and_(earlier.c.created_at == EXECUTIONS.c.created_at, earlier.c.id < EXECUTIONS.c.id),
         ),
     )
-    return (
-        sa.update(EXECUTIONS)
-        .where(EXECUTIONS.c.status == Status.QUEUED.value)
-        .where(sa.or_(EXECUTIONS.c.force, ~busy & ~before))
-        .values(status=Status.PENDING.value)
-    )
+    return EXECUTIONS.c.status == Status.QUEUED.value, sa.or_(EXECUTIONS.c.force, ~busy & ~before)
 
 
 # The engine runs these at every look into the store, and they are long: made and compiled once.
@@ -110,7 +109,12 @@ _QUEUE_DUE = (
     .where(EXECUTIONS.c.status == Status.SCHEDULED.value, EXECUTIONS.c.scheduled_for <= sa.bindparam("b_now"))
     .values(status=Status.QUEUED.value)
 )
-_RELEASE_FREE = _release_free()
+_FREE_QUEUED = sa.select(EXECUTIONS.c.id, EXECUTIONS.c.tenant, EXECUTIONS.c.deployment_id).where(*_is_free())
+_RELEASE = (
+    sa.update(EXECUTIONS)
+    .where(EXECUTIONS.c.id == sa.bindparam("b_id"), *_is_free())
+    .values(status=Status.PENDING.value)
+)
 _FREE = (
     sa.select(EXECUTIONS.c.id)
     .where(is_active(EXECUTIONS), ~EXECUTIONS.c.outside)

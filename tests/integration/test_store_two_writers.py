@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from outrider.dispatcher import wishes
 from outrider.dispatcher.engine import Engine
-from outrider.dispatcher.errors import Conflict
+from outrider.dispatcher.errors import Conflict, ExecutionRunning
 from outrider.dispatcher.model import Model
 from outrider.dispatcher.signals import ResultArrived, UpdateArrived
 from outrider.dispatcher.store import agents, executions, ownership
@@ -92,6 +92,18 @@ def test_a_cancel_that_meets_the_begin_of_a_queued_execution_reaches_its_engine(
     cancelled.result(20)
     with database.read() as connection:
         assert executions.cancel_requests(connection, "one") == {execution_id: Cancel.NORMAL}
+
+
+def test_a_start_that_meets_the_begin_of_a_queued_execution_is_refused(
+    database: Database, pool: ThreadPoolExecutor
+) -> None:
+    execution_id = store(database, status=Status.QUEUED)
+    with database.begin() as connection:
+        ownership.release_waiting(connection, now=2.0)
+        other = pool.submit(store, database)
+        wait_until(lambda: other.done() or waiting(database), describe="the start, at the engine's transaction")
+    with pytest.raises(ExecutionRunning, match=execution_id):
+        other.result(20)
 
 
 def test_of_two_heartbeats_that_are_taken_at_once_the_newer_one_stays(made: Bench, pool: ThreadPoolExecutor) -> None:
