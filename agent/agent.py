@@ -18,7 +18,7 @@ from outrider.agent.clock import machine_id
 from outrider.agent.code import copy_code
 from outrider.agent.control import Control, Handler
 from outrider.agent.environments import Environments
-from outrider.agent.errors import JournalError, StateLocked
+from outrider.agent.errors import JournalError, StateLocked, StateUnusable
 from outrider.agent.folder import AttemptFolder
 from outrider.agent.heartbeat import Heart
 from outrider.agent.intake import Intake
@@ -72,14 +72,24 @@ class Agent:
         self._forget_at = time.monotonic() + _PRUNE_SECONDS
 
     def start(self) -> None:
-        """Take up what an earlier agent left, then begin to take tasks."""
+        """Take up what an earlier agent left, then begin to take tasks.
+
+        Raises `StateLocked`, `StateUnusable`, `JournalError`, and what the transport raises.
+        """
         settings, state_dir = self.settings, self.settings.state_dir
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._held.enter_context(lock_state(state_dir))
-        self._journal = Journal(state_dir / "journal.db", machine=machine_id())
-        self._held.callback(self._journal.close)
         try:
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._held.enter_context(lock_state(state_dir))
+            self._journal = Journal(state_dir / "journal.db", machine=machine_id())
+            self._held.callback(self._journal.close)
             self._start(settings, state_dir)
+        except OSError as error:
+            self._held.close()
+            place = error.filename2 or error.filename or state_dir
+            raise StateUnusable(
+                f"the state folder {state_dir} cannot be used: {place}: {error.strerror or error}; make room or mend it, "
+                "or give the agent another one"
+            ) from error
         except BaseException:
             self._held.close()
             raise
@@ -148,9 +158,11 @@ class Agent:
         self._finished.put(None)
         for thread in self._threads:
             thread.join(limit_seconds)
-        if end_runners and not self._runners.stop_all(limit_seconds=limit_seconds):
-            logger.warning("operations are still running; their runners end after them")
-        self._held.close()
+        try:
+            if end_runners and not self._runners.stop_all(limit_seconds=limit_seconds):
+                logger.warning("operations are still running; their runners end after them")
+        finally:
+            self._held.close()
 
     def end_operations(self, *, grace_seconds: float) -> dict[str, str]:
         """End all operations that run here; returns attempt → ``stopped``, ``not_confirmed`` …."""

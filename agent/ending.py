@@ -74,7 +74,7 @@ def await_end(
                     return result
                 poll.unregister(connection)
                 connection = None
-            elif not tree.root_alive() or deadline.over:
+            elif deadline.over or not _may_live(tree):
                 return None
             if interrupt in ready:
                 raise Interrupted
@@ -90,11 +90,13 @@ def _poll_milliseconds(deadline: Deadline, pidfd: Optional[int]) -> Optional[int
 @contextlib.contextmanager
 def _pidfd(tree: Tree) -> Iterator[Optional[int]]:
     descriptor: Optional[int] = None
+    surely_its = False
     with contextlib.suppress(OSError):
         descriptor = os.pidfd_open(tree.pid)
-    try:
         # The pid may have been used again before it was opened; then the process that is meant is gone.
-        yield descriptor if tree.root_alive() else None
+        surely_its = tree.root_alive()
+    try:
+        yield descriptor if surely_its else None
     finally:
         if descriptor is not None:
             os.close(descriptor)
@@ -102,17 +104,29 @@ def _pidfd(tree: Tree) -> Iterator[Optional[int]]:
 
 def _wait_gone(tree: Tree, limit_seconds: float) -> None:
     deadline = time.monotonic() + limit_seconds
-    while tree.root_alive() and time.monotonic() < deadline:
+    while _may_live(tree) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS / 5)
+
+
+def _may_live(tree: Tree) -> bool:
+    try:
+        return tree.root_alive()
+    except OSError:
+        # No descriptor is left to look with; the next look tells.
+        return True
 
 
 def last_word(folder: AttemptFolder, runner_alive: Callable[[], bool]) -> Optional[dict[str, Any]]:
     """Return the result in the folder of an operation whose process has ended; waits for the runner to write one."""
     deadline = time.monotonic() + _RUNNER_WORD_SECONDS
     while True:
-        # Asked before looking: what it writes last is there when it is gone.
-        writes_still = runner_alive()
-        outcome = folder.outcome()
+        try:
+            # Asked before looking: what it writes last is there when it is gone.
+            writes_still = runner_alive()
+            outcome = folder.outcome()
+        except OSError:
+            # As in `_may_live`.
+            writes_still, outcome = True, None
         if outcome is not None or not writes_still or time.monotonic() > deadline:
             return outcome
         time.sleep(_POLL_SECONDS)

@@ -2,6 +2,7 @@
 
 AgentError
 ├── SettingsError       settings are missing or wrong; lists all of them
+├── StateUnusable       the state folder cannot be made, read or written
 ├── StateLocked         another agent uses this state folder
 ├── JournalError        the journal cannot be read or written (a full or broken disk)
 ├── RunnerError         a plugin's runner cannot be started, or does not answer
@@ -24,6 +25,10 @@ class SettingsError(AgentError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(["the agent's settings are not valid:", *(f"  {problem}" for problem in problems)]))
         self.problems = problems
+
+
+class StateUnusable(AgentError):
+    """The state folder cannot be made, read or written; the text names what the operating system refused."""
 
 
 class StateLocked(AgentError):

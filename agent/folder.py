@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from outrider.agent.runner.capture import read_tail
+from outrider.agent.runner.processes import unless_short
 from outrider.agent.runner.protocol import RESULT_NAME, STARTED_NAME, UPDATES_NAME
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
@@ -125,7 +126,8 @@ class AttemptFolder:
 def _read_object(path: Path) -> Optional[dict[str, Any]]:
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        unless_short(error)
         return None
     return found if isinstance(found, dict) else None
 

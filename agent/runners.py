@@ -281,7 +281,8 @@ class Runners:
     def _read_state(self, folder: Path) -> Optional[Runner]:
         try:
             state = json.loads((folder / protocol.STATE_NAME).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            processes.unless_short(error)
             return None
         if state["boot_id"] != processes.boot_id() or state["protocol"] != protocol.VERSION:
             return None

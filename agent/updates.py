@@ -8,7 +8,6 @@ those that went before it; whichever batch is merged first brings all that lies 
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -16,6 +15,7 @@ from concurrent.futures import Future
 from typing import Any, Callable, Optional
 
 from outrider.agent.folder import NOTHING_SHIPPED, AttemptFolder, Shipped, read_records
+from outrider.agent.runner.processes import SHORTAGES
 from outrider.messaging import topology
 from outrider.messaging.codec import encode
 from outrider.messaging.errors import MessagingError
@@ -28,8 +28,6 @@ _BATCH_BYTES = 512 * 1024
 #: So much of the property changes that went before is repeated, the newest of them.
 _REPEATED_BYTES = 256 * 1024
 _RETRY_SECONDS = 1.0
-#: Why a file cannot be read at the moment: that says nothing of what is in it.
-_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 #: How long the shipper looks for records by itself after the last attempt.
 _WAKEFUL_SECONDS = 2.0
 
@@ -144,7 +142,7 @@ class UpdateShipper:
         except Exception as error:
             spool.under_way = False
             spool.not_before = time.monotonic() + _RETRY_SECONDS
-            if isinstance(error, OSError) and error.errno in _PASSING:
+            if isinstance(error, OSError) and error.errno in SHORTAGES:
                 logger.warning("the update records of attempt %s wait: %s", spool.task.attempt_id, error)
                 return
             # Operations write to that file, and no other attempt's records may wait for what is wrong with it.

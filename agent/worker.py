@@ -220,7 +220,7 @@ class Worker:
     def _judge(self, attempt: Attempt, tree: Tree, identity: dict[str, Any], deadline: Deadline) -> OperationResult:
         """Return the result of an operation that did not say how it ended."""
         epoch = self._journal.epoch
-        if tree.root_alive() and deadline.over:
+        if deadline.over and tree.root_alive():
             logger.warning("attempt %s: its runner did not stop it in time; the agent does", attempt.attempt_id)
             return self._reporter.timed_out(attempt, tree.end(grace_seconds=0), epoch=epoch)
         if attempt.cancelled:

@@ -7,6 +7,7 @@ runner, child and agent; reads /proc only, so that the runner needs nothing besi
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import os
 import signal
@@ -15,6 +16,8 @@ from typing import NamedTuple, Optional
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+#: Why nothing can be opened at the moment, whatever there is.
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -36,11 +39,12 @@ def boot_id() -> str:
 
 
 def status(pid: int) -> Optional[Status]:
-    """Return what /proc says of a process, or None if there is none."""
+    """Return what /proc says of a process, or None if there is none. Raises `OSError` if that cannot be known."""
     try:
         # Plain descriptors: on every operation's way, and a file object costs several times as much.
         file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        unless_short(error)
         return None
     try:
         line = os.read(file, 4096)
@@ -52,6 +56,12 @@ def status(pid: int) -> Optional[Status]:
     # The second field, the command's name, may hold spaces and parentheses: the last one ends it.
     fields = line[line.rfind(b")") + 2 :].split()
     return Status(pid, fields[0].decode("ascii"), int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def unless_short(error: Exception) -> None:
+    """Raise an error that says nothing of what was looked for: taken for its absence, it would end what runs."""
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
+        raise error
 
 
 def start_ticks(pid: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from outrider.agent import ending
 from outrider.agent.environments import PluginEnvironment
 from outrider.agent.errors import RunnerError
+from outrider.agent.folder import AttemptFolder
 from outrider.agent.runner import processes, protocol
 from outrider.agent.runner.processes import Status
 from outrider.agent.runner.tree import Tree
@@ -109,3 +112,56 @@ def test_a_session_of_another_process_with_the_same_pid_is_not_the_operations(
     monkeypatch.setattr(processes, "alive", lambda _pid, _started: False)
     monkeypatch.setattr(processes, "_environment", lambda _pid: [])
     assert [each.pid for each in Tree("task.1", 100, 500, None).members()] == members
+
+
+def short(*_arguments: object) -> Any:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_without_a_descriptor_to_look_with_no_runner_is_taken_for_dead(
+    runners: Runners, tmp_path: Path, process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = runner_in(tmp_path / "runners" / "live", process)
+    runners._use(runners.spec(ENVIRONMENT, "fork"), runner)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", short)
+        with pytest.raises(OSError, match="Too many open files"):
+            runners.tidy()
+    assert runner.folder.exists()
+
+
+def test_without_a_descriptor_to_look_with_an_operation_is_not_taken_for_dead(
+    process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = Tree("task.1", process.pid, processes.start_ticks(process.pid), None)
+    interrupt, interrupting = os.pipe()
+    looks: list[object] = []
+
+    def look_in_vain(*_arguments: object) -> Any:
+        looks.append(None)
+        if len(looks) > 2:
+            os.write(interrupting, b"x")
+        short()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", look_in_vain)
+        patched.setattr(os, "pidfd_open", short)
+        patched.setattr(ending, "_LOOK_SECONDS", 0.01)
+        with pytest.raises(ending.Interrupted):
+            ending.await_end(tree, None, ending.Deadline(0.0, None, slack_seconds=0.0), interrupt)
+    os.close(interrupt)
+    os.close(interrupting)
+
+
+def test_the_last_word_is_heard_though_there_was_no_descriptor_for_it_at_first(
+    runners: Runners, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "result.json").write_text('{"verdict": "succeeded"}')
+    read, failures = Path.read_bytes, iter((short, short))
+
+    def read_in_the_end(path: Path) -> Any:
+        return next(failures, read)(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_in_the_end)
+    told = ending.last_word(AttemptFolder(tmp_path), lambda: runners.is_alive("gone"))
+    assert told == {"verdict": "succeeded"}
