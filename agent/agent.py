@@ -87,8 +87,8 @@ class Agent:
             self._held.close()
             place = error.filename2 or error.filename or state_dir
             raise StateUnusable(
-                f"the state folder {state_dir} cannot be used: {place}: {error.strerror or error}; make room or mend it, "
-                "or give the agent another one"
+                f"the state folder {state_dir} cannot be used: {place}: {error.strerror or error}; make room or mend "
+                "it, or give the agent another one"
             ) from error
         except BaseException:
             self._held.close()

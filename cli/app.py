@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from outrider.cli.commands import COMMANDS
+from outrider.cli.exit_codes import ExitCode
 from outrider.cli.lazy import Command, Group, LazyGroup
 from outrider.cli.profiles import LOCAL, in_use
 from outrider.cli.remote.commands import MANAGED
@@ -17,6 +21,10 @@ EPILOG = (
     "State lies in $OUTRIDER_HOME (default ~/.outrider); every command finds it there. "
     "With `outrider profile`, commands speak to a manager instead."
 )
+
+
+#: What a disk says that cannot be written, whatever was to be written: no defect, and the operator can mend it.
+NOT_WRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 def print_version(value: bool) -> None:
@@ -49,4 +57,11 @@ def run() -> None:
     Tracebacks are Python's own: the decorated ones of Typer print local variables, and one of them may be a secret.
     """
     managed = in_use() != LOCAL
-    application({**COMMANDS, **MANAGED} if managed else COMMANDS)(prog_name="outrider")
+    try:
+        application({**COMMANDS, **MANAGED} if managed else COMMANDS)(prog_name="outrider")
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        place = error.filename2 or error.filename or "the output"
+        typer.echo(f"error: {place}: {os.strerror(error.errno)}; make room there, and run it again", err=True)
+        sys.exit(ExitCode.UNAVAILABLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from outrider.agent.agent import Agent
-from outrider.agent.errors import StateLocked
+from outrider.agent.errors import StateLocked, StateUnusable
 from outrider.agent.journal import Journal
 from outrider.agent.runner import processes
 from outrider.messaging.amqp import AmqpSettings, AmqpTransport
@@ -102,6 +103,21 @@ def test_a_second_agent_on_one_state_folder_is_refused(stage: Stage) -> None:
     with pytest.raises(StateLocked, match="another agent"):
         Agent(stage.settings, transport).start()
     transport.close()
+
+
+def test_a_state_folder_that_cannot_be_written_is_named_and_free_for_the_next_agent(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_target: Path) -> Path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "the/sdk")
+
+    stage.stop_agent()
+    with monkeypatch.context() as patched:
+        patched.setattr("outrider.agent.agent.copy_code", full)
+        with pytest.raises(StateUnusable, match=f"{stage.settings.state_dir} cannot be used: the/sdk: No space left"):
+            stage.start_agent()
+    stage.start_agent()
+    assert stage.dispatcher.run(make_task("succeed")).verdict is Verdict.SUCCEEDED
 
 
 def test_a_lost_journal_is_a_new_epoch_and_old_tasks_are_refused(stage: Stage, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -141,3 +143,18 @@ def test_no_hosts_agent_gets_the_central_agents_name(
 
     assert ended.value.code == ExitCode.BAD_INPUT
     assert "'central' is the central agent's name" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "outrider.cli", "config", "show", "--json"],
+            env={**os.environ, "OUTRIDER_HOME": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    assert done.returncode == ExitCode.UNAVAILABLE
+    assert done.stderr == "error: the output: No space left on device; make room there, and run it again\n"
