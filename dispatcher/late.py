@@ -55,7 +55,12 @@ class LateWords:
             run = None
         at_stage = run is not None and run.graph is not None and run.graph.id == task.graph_id
         decided = self._decide(turn, run if at_stage else None, task, attempt, word)
-        outcome = "it takes the verdict's place" if decided else "a newer attempt decided, so it is only kept"
+        if decided:
+            outcome = "it takes the verdict's place"
+        elif run is None and task.state is TaskState.SENDING and task.attempt == attempt.number:
+            outcome = "the dispatcher that runs the execution decides with it"
+        else:
+            outcome = "a newer attempt decided, so it is only kept"
         self._tell(turn, execution, task, attempt, word, outcome)
         if decided and word["verdict"] == Verdict.NEVER_STARTED.value:
             self._count_the_one_before(turn, run if at_stage else None, execution, task)

@@ -20,7 +20,7 @@ from outrider.dispatcher.progress import Progress
 from outrider.dispatcher.retries import Ending
 from outrider.dispatcher.run import OpenAttempt, Run
 from outrider.dispatcher.signals import ResultArrived, UpdateArrived
-from outrider.dispatcher.store import attempts, executions, tasks
+from outrider.dispatcher.store import attempts, bulk, executions, tasks
 from outrider.dispatcher.store.attempts import Attempt, AttemptState
 from outrider.dispatcher.store.events import Event
 from outrider.dispatcher.store.executions import Execution
@@ -136,10 +136,14 @@ class Recorder:
             turn.applied.append({"b_id": attempt.id})
             if opened is None or attempt.verdict is None:
                 continue
-            stored = attempt.result or {}
+            verdict, stored = attempt.verdict, attempt.result or {}
+            if verdict in attempts.UNCERTAIN and attempt.late_result is not None:
+                # It came before anybody acted on the verdict.
+                verdict, stored = Verdict(attempt.late_result["verdict"]), attempt.late_result
+                bulk.write(turn.connection, attempts.REPLACE, [attempts.replacement(attempt.id, stored)])
             opened.property_sequence = attempt.property_sequence
             changes = [from_json(PropertyChange, each) for each in stored.get("properties", ())]
-            self._progress.settle(turn, run, opened, Ending.stored(attempt.verdict, stored), properties=changes)
+            self._progress.settle(turn, run, opened, Ending.stored(verdict, stored), properties=changes)
 
     def _first(self, turn: Turn, run: Run | None, attempt: Attempt | OpenAttempt, result: OperationResult) -> None:
         ending = Ending(verdict=result.verdict, value=result.value, error=result.error)

@@ -270,3 +270,27 @@ def test_a_secret_at_which_the_dispatcher_fails_is_an_answer_and_stops_nothing(t
         agent.redeem(agent.tasks[0], ["password"])
         made.until(lambda: len(agent.replies) == 1)
         assert agent.replies[0].error == "the dispatcher failed at it: OSError: no such file: secrets.key"
+
+
+def test_a_late_success_that_comes_before_the_owner_acts_on_the_verdict_decides(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a", max_retries=0)))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        agent.heartbeat()
+        made.take_in()
+        execution_id = made.start()
+        sent(made, execution_id)
+        # From here on the other dispatcher hears everything, and the owner looks into the store.
+        made.engine._consumers.stop()
+        two = made.new_engine("two")
+        agent.heartbeat(journal_epoch="epoch-2")
+        made.until(lambda: made.attempts(execution_id)[0].verdict is Verdict.MAY_HAVE_RUN, engines=(two,))
+        agent.send(succeeded(agent.tasks[0], color="green"))
+        made.until(lambda: made.attempts(execution_id)[0].late_result is not None, engines=(two,))
+        made.look()
+        assert made.ended(execution_id).status is Status.TERMINATED
+        assert made.attempts(execution_id)[0].verdict is Verdict.SUCCEEDED
+        assert made.properties() == {"color": "green"}
+        assert any(
+            "the dispatcher that runs the execution decides with it" in each for each in made.messages(execution_id)
+        )
+        two.stop()
