@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import partial
@@ -235,23 +236,34 @@ class AmqpTransport:
     def _consuming_up(self, connection: pika.SelectConnection) -> None:
         """Declare again what was declared (a broker may come back empty, exclusive queues are gone), then consume."""
         with self._lock:
-            declared = list(self._declared)
-        everything = Topology(
-            exchanges=tuple(exchange for topology in declared for exchange in topology.exchanges),
-            queues=tuple(queue for topology in declared for queue in topology.queues),
-            bindings=tuple(binding for topology in declared for binding in topology.bindings),
-        )
-        request = ChannelRequest(partial(requests.declare, everything), what="declare again after a reconnection")
-        request.future.add_done_callback(lambda future: self._declared_again(future, connection))
-        request.run(connection)
+            declared = iter(list(self._declared))
+        self._declare_again(connection, declared)
 
-    def _declared_again(self, future: Future[None], connection: pika.SelectConnection) -> None:
+    def _declare_again(self, connection: pika.SelectConnection, left: Iterator[Topology]) -> None:
+        """Declare one topology after the other: one may bind to another's exchanges, and none depends on its success.
+
+        A shared queue whose node is down must not cost a dispatcher its own one, in which it gets its answers.
+        """
         if not connection.is_open:
             return
+        topology = next(left, None)
+        if topology is None:
+            self._serve_again(connection)
+            return
+        request = ChannelRequest(partial(requests.declare, topology), what="declare again after a reconnection")
+        request.future.add_done_callback(partial(self._declared_again, connection, left))
+        request.run(connection)
+
+    def _declared_again(
+        self, connection: pika.SelectConnection, left: Iterator[Topology], future: Future[None]
+    ) -> None:
         error = future.exception()
         if error is not None:
             # Consumers of other queues must go on; those of a missing one report themselves.
             logger.error("%s", error, extra={"action": "redeclare_failed"})
+        self._declare_again(connection, left)
+
+    def _serve_again(self, connection: pika.SelectConnection) -> None:
         for consumer in self._consumers_of(self._consuming):
             consumer.link_up(connection)
         self._report("consume", up=True)

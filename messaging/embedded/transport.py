@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from concurrent.futures import Future
@@ -11,9 +12,11 @@ from typing import Callable, Optional
 from outrider.messaging.delivery import ReceivedMessage, Settlement, run_handler
 from outrider.messaging.embedded.core import BrokerCore
 from outrider.messaging.embedded.queue import StoredMessage, Subscription
-from outrider.messaging.errors import ConnectFailed, TopologyMismatch, TransportClosed
+from outrider.messaging.errors import ConnectFailed, TopologyMismatch, TransportClosed, TransportError
 from outrider.messaging.listeners import Listeners
 from outrider.messaging.transport import Confirmation, Delivery, Handler, Outgoing, Topology
+
+logger = logging.getLogger(__name__)
 
 
 class EmbeddedTransport:
@@ -121,7 +124,11 @@ class EmbeddedTransport:
             consumers, declared = list(self._consumers), list(self._declared)
         if available:
             for topology in declared:
-                self._broker.declare(topology, party=self)
+                try:
+                    self._broker.declare(topology, party=self)
+                except TransportError as error:
+                    # None depends on another's success; consumers of what is missing report themselves.
+                    logger.error("%s", error, extra={"action": "redeclare_failed"})  # noqa: TRY400 - the text says all
             for consumer in consumers:
                 consumer.resubscribe(party=self)
         else:
