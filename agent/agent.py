@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Optional
 
+from outrider.agent import downloads
 from outrider.agent.attempts import Attempts, Phase
 from outrider.agent.clock import machine_id
 from outrider.agent.code import copy_code
@@ -288,7 +289,9 @@ class Agent:
         if time.monotonic() > self._forget_at:
             self._forget_at = time.monotonic() + _PRUNE_SECONDS
             self._journal.prune(older_than_seconds=self.settings.journal_keep_seconds)
-            self._environments.collect(unused_seconds=self.settings.environment_keep_seconds)
+            unused_seconds = self.settings.environment_keep_seconds
+            downloads.collect(self.settings.state_dir, unused_seconds=unused_seconds)
+            self._environments.collect(unused_seconds=unused_seconds)
 
 
 @contextlib.contextmanager

@@ -63,7 +63,8 @@ class Settings:
     result_limit_mib: float = 16.0
     #: How long finished attempts are remembered, against redeliveries.
     journal_keep_seconds: float = 7 * 86400.0
-    #: A plugin's environment that no runner was started in for so long is removed; it is installed again when needed.
+    #: A plugin's environment that no runner was started in for so long is removed, and so is a blueprint's resource
+    #: that no operation used; both come again when needed.
     environment_keep_seconds: float = 30 * 86400.0
     #: Free space of the state folder's disk below which no tasks are taken.
     disk_reserve_mib: int = 64

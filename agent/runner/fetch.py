@@ -28,6 +28,9 @@ def fetch(source: dict[str, Any], sha256: str, destination: Path, *, limit_secon
     `source` is the JSON form of `messages.FilesRef`. Raises `FetchError`.
     """
     if destination.exists():
+        with contextlib.suppress(OSError):
+            # What is not used any more is removed by this time.
+            os.utime(destination)
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     url = urlsplit(str(source.get("url", "")))
