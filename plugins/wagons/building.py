@@ -216,7 +216,11 @@ class _Builder:
             )
         if path.is_dir():
             if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")):
-                raise BadSource(f"{path}: has no pyproject.toml, setup.py or setup.cfg, so it cannot be built; add one")
+                file = next(iter(sorted(path.glob("*.py"))), None)
+                instead = "" if file is None else f", or name a plugin in one file as its file: {file}"
+                raise BadSource(
+                    f"{path}: has no pyproject.toml, setup.py or setup.cfg, so it cannot be built; add one{instead}"
+                )
             wheel = self._build_folder(pip, path, work)
         elif path.is_file():
             wheel = pip.build(str(path.resolve()), work / "own")
@@ -234,7 +238,7 @@ class _Builder:
         copy = work / "source"
         ignored = shutil.ignore_patterns("__pycache__", "build", "dist", "*.egg-info", ".git", ".venv", ".tox", "*.wgn")
         shutil.copytree(path, copy, symlinks=True, ignore=ignored)
-        wheel = pip.build(str(copy), work / "own")
+        wheel = pip.build(str(copy), work / "own", what=str(path))
         normalize_wheel(wheel)
         return wheel
 
@@ -249,10 +253,11 @@ class _Builder:
             return ()
         own = replace(declared, requires=with_successors(declared.requires))
         asked = [str(plugin)] if own == declared else list(own.requires)
+        what = f"the requirements of {self._source}"
         for _ in range(_MOST_ROUNDS):
             pinned = tuple(
                 one
-                for one in pip.resolve(asked, constraints=self._constraints, work=work)
+                for one in pip.resolve(asked, constraints=self._constraints, work=work, what=what)
                 if normalize(one.name) != normalize(own.name)
             )
             if not wanted.cross:

@@ -43,21 +43,27 @@ class Pip:
         self._command = (python, "-m", "pip")
         self._cross = cross
 
-    def build(self, source: str, folder: Path) -> Path:
-        """Build or fetch the wheel of ``source`` (a folder or a requirement) itself; return it."""
+    def build(self, source: str, folder: Path, *, what: Optional[str] = None) -> Path:
+        """Build or fetch the wheel of ``source`` (a folder or a requirement) itself; return it.
+
+        ``what`` is its name to people, if that is another.
+        """
         folder.mkdir()
-        self._run("wheel", "--no-deps", "--wheel-dir", str(folder), *self._only_wheels(source), source, what=source)
+        arguments = ("--no-deps", "--wheel-dir", str(folder), *self._only_wheels(source), source)
+        self._run("wheel", *arguments, what=what or source)
         return next(iter(folder.glob("*.whl")))
 
-    def resolve(self, requirements: Sequence[str], *, constraints: Optional[Path], work: Path) -> tuple[Pinned, ...]:
-        """Return what pip would install for ``requirements``; nothing is installed."""
+    def resolve(
+        self, requirements: Sequence[str], *, constraints: Optional[Path], work: Path, what: str
+    ) -> tuple[Pinned, ...]:
+        """Return what pip would install for ``requirements``, which errors call ``what``; nothing is installed."""
         report = work / "report.json"
         arguments = ["install", "--dry-run", "--ignore-installed", "--report", str(report)]
         if self._cross is not None:
             arguments += ["--target", str(work / "unused"), *self._cross_arguments()]
         if constraints is not None:
             arguments += ["--constraint", str(constraints)]
-        self._run(*arguments, *requirements, what=", ".join(requirements))
+        self._run(*arguments, *requirements, what=what)
         items = json.loads(report.read_text(encoding="utf-8"))["install"]
         return tuple(sorted((_pinned(item) for item in items), key=lambda one: one.name.lower()))
 

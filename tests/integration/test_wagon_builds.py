@@ -271,6 +271,12 @@ def test_what_cannot_be_built_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadSource, match=r"no pyproject\.toml"):
         build(tmp_path / "empty", output_dir=tmp_path)
+    one_file = tmp_path / "empty" / "hello.py"
+    one_file.write_text('# /// script\n# dependencies = ["iniconfig==0.0.0.1"]\n# ///\n')
+    with pytest.raises(BadSource, match=f"or name a plugin in one file as its file: {one_file}$"):
+        build(tmp_path / "empty", output_dir=tmp_path)
+    with pytest.raises(PipFailed, match=f"^the requirements of {one_file}: pip install failed"):
+        build(one_file, output_dir=tmp_path)
     with pytest.raises(BadSource, match="no such file or folder"):
         build(tmp_path / "lost", output_dir=tmp_path)
     with pytest.raises(BadSource, match="platform 'amiga' is not understood"):
