@@ -440,7 +440,7 @@ class Engine:
         try:
             with self._database.begin() as connection:
                 ownership.leave(connection, self.id)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - nobody would begin another turn if this ended the engine's thread
             log.warning("ownership could not be given up yet: %s", error, extra={"action": "start_over"})
         self._renew_at = 0.0
         self._stopping.wait(self.settings.poll_seconds)
@@ -455,7 +455,7 @@ class Engine:
             with self._database.begin() as connection:
                 now = self._database.now(connection)
                 given_up = quarantine.give_up(connection, execution_id, owner=self.id, error=error, now=now)
-        except StoreError as failure:
+        except Exception as failure:  # noqa: BLE001 - as in `_start_over`
             log.warning("an execution could not be given up yet: %s", failure, extra={"action": "quarantine"})
             return
         if given_up:

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InternalError, OperationalError
 
 from outrider.dispatcher.errors import AlreadyExists, StoreBusy, StoreUnavailable
 from outrider.dispatcher.store import bulk, migrate
@@ -218,10 +218,13 @@ def _create_engine(url: str) -> Engine:
 
 @contextlib.contextmanager
 def _translated(url: str) -> Iterator[None]:
-    """Turn the driver's connection errors into ours; programming errors pass as they are."""
+    """Turn the driver's connection errors into ours; programming errors pass as they are.
+
+    Internal ones are the server's, too: it was made a standby, for example, and only reads.
+    """
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, InternalError) as error:
         shown = sa.make_url(url).render_as_string(hide_password=True)
         if "locked" in str(error.orig):
             raise StoreBusy(f"{shown}: another process has held the database for {BUSY_TIMEOUT_SECONDS:g} s") from error

@@ -196,3 +196,23 @@ def test_two_dispatchers_with_each_others_results_and_updates_do_not_wait_for_ea
     assert made.ended(execution_id, engines=(first, second)).status is Status.TERMINATED
     assert not [each.message for each in caplog.records if each.levelname == "ERROR"], "no turn had to be given up"
     two.stop()
+
+
+def test_a_server_that_only_reads_for_a_while_ends_no_engine(made: Bench) -> None:
+    ScriptedAgent(made.transport)
+    execution_id = made.start()
+
+    def may_write(*, yes: bool) -> None:
+        name = sa.make_url(made.database.url).database
+        with made.database._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("SET default_transaction_read_only = off"))
+            connection.execute(sa.text(f"ALTER DATABASE {name} SET default_transaction_read_only = {not yes}"))
+        made.database._engine.dispose()
+
+    # As a primary that became a standby.
+    may_write(yes=False)
+    for _ in range(4):
+        made.engine.guarded_turn()
+    may_write(yes=True)
+    made.clock.advance(made.settings.poll_seconds)
+    assert made.ended(execution_id).status is Status.TERMINATED
