@@ -162,7 +162,7 @@ def conclude(local: Local, execution: Execution, deployment_id: str, *, json: bo
     with local.dispatcher.database.read() as connection:
         left = any(lines_of(progress.said(connection, execution.id), everything=False))
     if left:
-        say(f"its traceback, and what it printed: outrider execution show {execution.id[:SHORT]}")
+        say(f"tracebacks and output: outrider execution show {execution.id[:SHORT]}")
     if outputs:
         console.print("outputs:")
         print_fields({f"  {name}": value for name, value in outputs.items()})
