@@ -17,7 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Optional
 
-import outrider.agent.lean  # noqa: F401 - first of all: the AMQP library is imported by what follows
+from outrider.agent import lean  # first of all: the AMQP library is imported by what follows
 from outrider.agent.agent import Agent
 from outrider.agent.errors import AgentError, SettingsError
 from outrider.agent.notify import ServiceManager
@@ -74,6 +74,7 @@ def _serve(settings: Settings, recent_log: RecentLog) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
+    lean.collect_rarely()
     manager = ServiceManager()
     transport = AmqpTransport(_amqp(settings))
     try:

@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.peers.celery_peer import celery_peer
 from benchmarks.report import Report, benchmark_arguments, note
 from benchmarks.stack import Stack, amqp_stack, embedded_stack, rabbitmq_node, wait_for_agent
+from outrider.dispatcher.garbage import collect_rarely
 from outrider.dispatcher.store import attempts
 from outrider.dispatcher.store.attempts import Attempt
 
@@ -136,6 +137,8 @@ def main() -> None:
     """Measure and print."""
     arguments = benchmark_arguments(__doc__, _options)
     report = Report("operations")
+    # As in the command line's processes.
+    collect_rarely()
     with tempfile.TemporaryDirectory(prefix="outrider-bench-blueprints-") as text:
         blueprints = Path(text)
         write_blueprints(blueprints, chain=arguments.chain, wide=arguments.wide)

@@ -15,6 +15,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from outrider.dispatcher.garbage import THRESHOLDS
+
 ADDED_FLAGS = frozenset({"help", "install_completion", "show_completion"})
 #: Leaves options that the command does not know to it, as further arguments.
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -78,6 +80,7 @@ class LazyGroup(TyperGroup):
         if isinstance(self.entries.get(name), Command):
             # What was loaded stays to the end, so the collector need not go through it, now or then: `main` stopped it.
             gc.freeze()
+            gc.set_threshold(*THRESHOLDS)
             gc.enable()
         return name, command, rest
 
