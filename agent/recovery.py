@@ -98,10 +98,14 @@ class Recovery:
 
     def _attempt(self, entry: Entry) -> Optional[Attempt]:
         folder = AttemptFolder(attempt_folder(self._state_dir, entry.attempt_id))
+        if entry.task is None and entry.result is not None:
+            # It was cancelled, or refused, before it was accepted: there is nothing but this.
+            self._outbox.send(entry.attempt_id, entry.result)
+            return None
         try:
             task = decode(entry.task or b"")
         except DecodeError as error:
-            # Journaled by a release that is newer than this one, or a tombstone's result.
+            # Journaled by a release that is newer than this one.
             logger.error("attempt %s in the journal cannot be read: %s", entry.attempt_id, error)  # noqa: TRY400 - the text says it all
             if entry.result is not None:
                 self._outbox.send(entry.attempt_id, entry.result)

@@ -102,10 +102,13 @@ class Worker:
         if reserved == beside:
             with self._lock:
                 self._idle += 1 if beside else -1
-        if beside:
-            self._run_beside(attempt, None)
-        else:
+        if not beside:
             self._queue.put(attempt)
+            return
+        try:
+            self._run_beside(attempt, None)
+        except RuntimeError as error:
+            self.conclude_not_run(attempt, Refused("NoThread", f"there is no thread for it at the moment: {error}"))
 
     def adopt(self, attempt: Attempt, identity: dict[str, Any]) -> None:
         """Wait for an operation that an earlier agent started, beside the slots, and report it."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
+import logging
 import os
 import signal
 import socket
@@ -14,6 +16,7 @@ from typing import Any, cast
 
 import pytest
 
+from outrider.agent import journal as journaling
 from outrider.agent import questions, worker
 from outrider.agent.attempts import Attempts
 from outrider.agent.errors import JournalError
@@ -25,6 +28,7 @@ from outrider.agent.questions import Questions
 from outrider.agent.runner import processes, protocol
 from outrider.agent.runner.asking import FOLDER, ask
 from outrider.agent.runner.tree import Tree
+from outrider.messaging.codec import encode
 from outrider.messaging.messages import Proof, Verdict
 from outrider.plugins.sdk.errors import RequestFailed
 from tests.support.agents import SUPPORT, Stage, make_task
@@ -186,7 +190,7 @@ class ShortOfThreads(threading.Thread):
     failed = False
 
     def start(self) -> None:
-        if self.name == "question" and not ShortOfThreads.failed:
+        if self.name.startswith(("question", "beside")) and self.name != "questions" and not ShortOfThreads.failed:
             ShortOfThreads.failed = True
             raise RuntimeError("can't start new thread")
         super().start()
@@ -233,3 +237,35 @@ def test_an_operation_whose_marker_cannot_be_written_is_not_called_and_says_so(s
     assert result.error is not None
     assert (result.verdict, result.error.type) == (Verdict.NEVER_STARTED, "FolderNotWritable")
     assert not (tmp_path / "lines").exists()
+
+
+def test_a_workflow_function_for_which_there_is_no_thread_never_started_and_is_not_kept(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stage.agent is not None
+    task = make_task("succeed")
+    context = dataclasses.replace(task.context, extras={"workflow": {"id": "w"}})
+    monkeypatch.setattr(ShortOfThreads, "failed", False)
+    monkeypatch.setattr(threading, "Thread", ShortOfThreads)
+    result = stage.dispatcher.run(dataclasses.replace(task, context=context))
+    assert result.error is not None
+    assert (result.verdict, result.error.type) == (Verdict.NEVER_STARTED, "NoThread")
+    attempts = stage.agent._attempts
+    wait_until(lambda: not attempts.all(), 30, "the end of the attempt")
+    assert stage.dispatcher.dead == []
+    assert stage.dispatcher.run(make_task("succeed")).verdict is Verdict.SUCCEEDED
+
+
+def test_the_result_of_an_attempt_that_was_never_accepted_is_sent_after_a_restart_without_a_word_of_damage(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert stage.agent is not None
+    result = stage.dispatcher.run(make_task("succeed", journal_epoch="another", attempt_id="task.1"))
+    assert result.verdict is Verdict.NEVER_STARTED
+    journal, body = stage.agent._journal, encode(result)
+    journal.call(journaling.finish("task.2", "never_started", body))
+    stage.stop_agent()
+    caplog.clear()
+    stage.start_agent()
+    wait_until(lambda: len(stage.dispatcher.results) == 2, 30, "the second result")
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
