@@ -322,6 +322,7 @@ class Engine:
             if turn.own(run) and run.graph is not None:
                 self._recorder.take_up(turn, run, [attempt])
                 self._note_ready(run)
+        self._progress.refuse_waiting(turn)
         self._outbox.publish_again(turn, self._runs)
 
     def _renew(self, turn: Turn) -> None:

@@ -17,7 +17,8 @@ class Fleet:
         self._epochs: dict[str, str | None] = {}
         self._fenced: set[str] = set()
         self._open: Counter[str] = Counter()
-        self._waiting: dict[str, deque[tuple[Run, int]]] = {}
+        #: Agent → tasks that wait for its room, each with the engine's time since when.
+        self._waiting: dict[str, deque[tuple[Run, int, float]]] = {}
 
     def learn(self, agent: Agent) -> None:
         """Take over what the store says of an agent."""
@@ -50,18 +51,29 @@ class Fleet:
         if not waiting or agent_id in self._fenced:
             return []
         room = self._limit - self._open[agent_id]
-        found = [waiting.popleft() for _ in range(min(room, len(waiting)))]
+        found = [waiting.popleft()[:2] for _ in range(min(room, len(waiting)))]
         if not waiting:
             del self._waiting[agent_id]
         return found
 
-    def wait_for_room(self, agent_id: str, run: Run, position: int) -> None:
+    def wait_for_room(self, agent_id: str, run: Run, position: int, *, now: float) -> None:
         """Remember a task until its agent has room."""
-        self._waiting.setdefault(agent_id, deque()).append((run, position))
+        self._waiting.setdefault(agent_id, deque()).append((run, position, now))
+
+    def pop_vain(self, *, before: float) -> list[tuple[str, Run, int]]:
+        """Return, and forget, who has waited since `before` for an agent that cannot be trusted: it may be gone."""
+        found = []
+        for agent_id in self._fenced & self._waiting.keys():
+            waiting = self._waiting[agent_id]
+            while waiting and waiting[0][2] <= before:
+                found.append((agent_id, *waiting.popleft()[:2]))
+            if not waiting:
+                del self._waiting[agent_id]
+        return found
 
     def has_waiting(self, run: Run) -> bool:
         """Return whether tasks of an execution wait for an agent's room."""
-        return any(each is run for waiting in self._waiting.values() for each, _ in waiting)
+        return any(entry[0] is run for waiting in self._waiting.values() for entry in waiting)
 
     def forget_waiting(self, run: Run) -> None:
         """Drop an execution's waiting tasks."""

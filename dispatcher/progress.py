@@ -112,7 +112,7 @@ class Progress:
             operation = operations.find(run, task)
             agent_id = self._maker.agent_of(run, task, operation)
             if not self._fleet.has_room(agent_id):
-                self._fleet.wait_for_room(agent_id, run, position)
+                self._fleet.wait_for_room(agent_id, run, position, now=turn.now)
                 return 0
             epoch = self._fleet.epoch(agent_id)
             prepared = self._maker.prepare(turn, run, position, operation, agent_id=agent_id, epoch=epoch)
@@ -344,6 +344,20 @@ class Progress:
             if not waiting.ended and waiting.graph is not None:
                 waiting.current.ready.append(position)
                 self._ready_again(waiting)
+
+    def refuse_waiting(self, turn: Turn) -> None:
+        """Fail the tasks that have waited for a start window for agents that are not trusted any more."""
+        window = self._settings.start_window_seconds
+        for agent_id, run, position in self._fleet.pop_vain(before=turn.now - window):
+            if not turn.own(run) or run.graph is None or run.current.states[position] is not TaskState.PENDING:
+                continue
+            subject = narrate.subject(run.current.tasks[position], run.current.task_id(position))
+            reason = (
+                f"{subject} was not sent within {window:g} s: the journal of agent {agent_id!r} cannot be trusted, and "
+                "it has not begun a new one; see `outrider agent list`"
+            )
+            self._failed(turn, run, position, reason, error=None, may_recover=True)
+            self._ready_again(run)
 
     def _succeeded(self, turn: Turn, run: Run, position: int, ending: Ending) -> None:
         task = run.current.tasks[position]

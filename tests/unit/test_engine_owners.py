@@ -206,6 +206,22 @@ def test_a_journal_restored_from_an_old_copy_is_fenced_until_it_begins_a_new_epo
         assert made.ended(again).status is Status.TERMINATED
 
 
+def test_who_waits_for_an_agent_that_was_fenced_and_never_comes_back_is_told(tmp_path: Path) -> None:
+    with bench(tmp_path, one_stage(chain(operation("a")))) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        started(made, agent)
+        heard(made, agent, journal_sequence=3)
+        again = made.start(force=True)
+        made.look()
+        made.pass_time(made.settings.start_window_seconds - 4)
+        assert not made.execution(again).ended
+        made.pass_time(8.0)
+        ended = made.ended(again)
+        assert ended.status is Status.FAILED
+        assert "the journal of agent 'central' cannot be trusted" in str(ended.error)
+        assert made.attempts(again) == []
+
+
 def test_what_an_agent_writes_to_a_restored_journal_does_not_hide_that_it_is_one(tmp_path: Path) -> None:
     with bench(tmp_path, one_stage(chain(operation("a")))) as made:
         agent = ScriptedAgent(made.transport, answer=silent)
