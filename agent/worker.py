@@ -136,6 +136,9 @@ class Worker:
             self._outbox.send(attempt.attempt_id, entry.result)
         elif entry.state is journaling.State.TOMBSTONE:
             self.conclude_cancelled(attempt)
+        elif entry.state is journaling.State.STARTING and entry.identity is not None:
+            # Its start was written when nobody waited for that any more, on a disk that had stood still.
+            self.adopt(attempt, entry.identity)
         else:
             # Done, and its result too large to be kept: the broker confirmed it once.
             self._attempts.remove(attempt.attempt_id)

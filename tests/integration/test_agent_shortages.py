@@ -269,3 +269,15 @@ def test_the_result_of_an_attempt_that_was_never_accepted_is_sent_after_a_restar
     stage.start_agent()
     wait_until(lambda: len(stage.dispatcher.results) == 2, 30, "the second result")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_an_attempt_that_comes_again_and_is_in_nobodys_hands_though_its_start_is_journaled_is_reported(
+    stage: Stage,
+) -> None:
+    assert stage.agent is not None
+    identity = {"pid": 2**22 + 1, "start_ticks": 1, "boot_id": processes.boot_id(), "started_clock": 1.0}
+    task = make_task("succeed", attempt_id="task.1")
+    stage.agent._journal.call(journaling.start("task.1", encode(task), identity))
+    result = stage.dispatcher.run(task)
+    assert result.error is not None
+    assert (result.verdict, result.error.type) == (Verdict.NEVER_STARTED, "ChildDied")
