@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 
 from outrider.agent import journal as journaling
 from outrider.agent.journal import Journal
+from outrider.agent.verdicts import shortened
 from outrider.messaging import topology
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.transport import Confirmation, Outgoing, Transport
@@ -95,9 +96,12 @@ class ResultOutbox:
         future.add_done_callback(lambda finished: self._published(attempt_id, finished))
 
     def _published(self, attempt_id: str, future: Future[Confirmation]) -> None:
-        if future.cancelled() or future.exception() is not None or future.result() is not Confirmation.CONFIRMED:
-            reason = "cancelled" if future.cancelled() else future.exception() or future.result().value
-            logger.debug("the result of attempt %s was not confirmed (%s); it is sent again", attempt_id, reason)
+        failed = future.cancelled() or future.exception() is not None
+        outcome = Confirmation.UNKNOWN if failed else future.result()
+        if outcome is not Confirmation.CONFIRMED:
+            logger.debug("the result of attempt %s was not confirmed (%s); it is sent again", attempt_id, outcome.value)
+            if outcome is Confirmation.TOO_LARGE:
+                self._shorten(attempt_id)
             self._settle(attempt_id, confirmed=False)
             return
         self._settle(attempt_id, confirmed=True)
@@ -106,6 +110,15 @@ class ResultOutbox:
                 self._ahead[attempt_id] = True
                 return
         self._mark_done(attempt_id)
+
+    def _shorten(self, attempt_id: str) -> None:
+        """Have it said that the result is too large: as such, it would never arrive.
+
+        The journal keeps what the operation returned; whoever sends that again comes to the same end.
+        """
+        with self._lock:
+            body, sent = self._pending[attempt_id]
+            self._pending[attempt_id] = (shortened(body), sent)
 
     def journaled(self, attempt_id: str) -> None:
         """The journal has a result that was sent ahead."""

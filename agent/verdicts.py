@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Optional
 
 from outrider.agent.attempts import Attempt
 from outrider.agent.errors import PreparationFailed, Refused
 from outrider.agent.runner.tree import PROOF_NONE
 from outrider.agent.updates import property_change
-from outrider.messaging.codec import encode
+from outrider.messaging.codec import decode, encode
 from outrider.messaging.messages import Durations, OperationError, OperationResult, Proof, Usage, Verdict
 
 _TAIL_BYTES = 8 * 1024
 #: What an operation says of itself; it stands also if a cancel or a timeout came at the same moment.
 _OWN_WORD = (Verdict.SUCCEEDED, Verdict.RESCHEDULED)
+
+
+def shortened(body: bytes) -> bytes:
+    """Return the message of the failure that takes the place of a result whose message the broker finds too large."""
+    result = decode(body)
+    if not isinstance(result, OperationResult):
+        raise TypeError(f"{type(result).__name__} is no result")
+    return encode(_too_large(result, body, "the broker takes no message of that size (its setting max_message_size)"))
 
 
 class Reporter:
@@ -80,30 +89,12 @@ class Reporter:
             proof=Proof.NEVER_STARTED,
         )
 
-    def encode(self, attempt: Attempt, result: OperationResult) -> tuple[OperationResult, bytes]:
+    def encode(self, result: OperationResult) -> tuple[OperationResult, bytes]:
         """Return the result and its message; one that is too large for the broker becomes a failure that says so."""
         body = encode(result)
         if len(body) <= self._limit:
             return result, body
-        sizes = {
-            "return value": len(json.dumps(result.value)),
-            "property changes": sum(len(json.dumps(change.set)) for change in result.properties),
-        }
-        listed = ", ".join(f"{name} {size} bytes" for name, size in sizes.items())
-        text = (
-            f"the result is too large to be sent: {len(body)} bytes ({listed}), at most {self._limit} are allowed "
-            "(the agent's setting result_limit_mib, and the broker's own limit); the operation itself "
-            f"ended with {result.verdict.value}"
-        )
-        small = self._result(
-            attempt,
-            Verdict.FAILED,
-            epoch=result.journal_epoch or "",
-            error=OperationError("ResultTooLarge", text, recoverable=False),
-            usage=result.usage,
-            last_sequence=result.last_sequence,
-            proof=result.proof,
-        )
+        small = _too_large(result, body, f"the agent's setting result_limit_mib allows {self._limit}")
         return small, encode(small)
 
     def _lost(
@@ -150,4 +141,20 @@ def _error(described: Optional[dict[str, Any]]) -> Optional[OperationError]:
         recoverable=bool(described.get("recoverable", True)),
         retry_after_seconds=described.get("retry_after_seconds"),
         exit_code=described.get("exit_code"),
+    )
+
+
+def _too_large(result: OperationResult, body: bytes, why: str) -> OperationResult:
+    sizes = {
+        "return value": len(json.dumps(result.value)),
+        "property changes": sum(len(json.dumps(change.set)) for change in result.properties),
+    }
+    listed = ", ".join(f"{name} {size} bytes" for name, size in sizes.items())
+    text = (
+        f"the result is too large to be sent: {len(body)} bytes ({listed}); {why}; the operation itself ended with "
+        f"{result.verdict.value}"
+    )
+    error = OperationError("ResultTooLarge", text, recoverable=False)
+    return replace(
+        result, verdict=Verdict.FAILED, value=None, error=error, properties=(), stdout_tail="", stderr_tail=""
     )

@@ -263,7 +263,7 @@ class Worker:
         """
         attempt.phase = Phase.REPORTING
         attempt.doing = "reporting"
-        result, body = self._reporter.encode(attempt, result)
+        result, body = self._reporter.encode(result)
         # One that is too large has become a failure.
         at_once = at_once and result.verdict is Verdict.SUCCEEDED
         record = journaling.finish(attempt.attempt_id, result.verdict.value, body)

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 _NOT_TAKEN = {
     Confirmation.RETURNED: "agent {agent!r} has no queue: it is not installed, or was removed; those that are known: "
     "outrider agent list",
-    Confirmation.NACKED: "the broker refused the message: the queue of agent {agent!r} is full, or the task larger "
-    "than the broker's max_message_size, which the dispatcher's log says then",
+    Confirmation.NACKED: "the broker refused the message: the queue of agent {agent!r} is full",
+    Confirmation.TOO_LARGE: "the task is larger than the broker's max_message_size; the dispatcher's log has the sizes",
 }
 
 

@@ -21,8 +21,10 @@ class Confirmation(str, Enum):
     CONFIRMED = "confirmed"
     #: No queue takes this routing key (`mandatory`): evidence that nobody has the message.
     RETURNED = "returned"
-    #: The broker refused it (a full queue), or is known to take none of its size: evidence that nobody has the message.
+    #: The broker refused it (a full queue): evidence that nobody has the message.
     NACKED = "nacked"
+    #: The broker is known to take no message of its size: evidence that nobody has it, and it need not be tried again.
+    TOO_LARGE = "too large"
     #: The connection ended first: the message may or may not have arrived. Publish the same again.
     UNKNOWN = "unknown"
 

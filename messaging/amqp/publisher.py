@@ -66,7 +66,7 @@ class Publisher:
                 self._largest,
                 extra={"action": "message_too_large", "key": message.routing_key},
             )
-            future.set_result(Confirmation.NACKED)
+            future.set_result(Confirmation.TOO_LARGE)
             return
         lane = self._lanes.get(message.lane)
         if lane is None or lane.closed:

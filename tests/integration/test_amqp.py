@@ -329,7 +329,7 @@ def test_a_message_that_the_broker_finds_too_large_holds_up_no_other(
     large = to_work(b"x" * (LARGEST_MESSAGE_BYTES + 1))
     assert transport.publish(large).result(30) is Confirmation.UNKNOWN
     again, small = transport.publish(large), transport.publish(to_work())
-    assert again.result(10) is Confirmation.NACKED
+    assert again.result(10) is Confirmation.TOO_LARGE
     assert small.result(10) is Confirmation.CONFIRMED
     assert f"the broker's max_message_size is {LARGEST_MESSAGE_BYTES}" in caplog.text
 

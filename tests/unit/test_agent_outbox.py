@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from outrider.agent import journal as journaling
+from outrider.agent import outbox
 from outrider.agent.journal import Journal, State
 from outrider.agent.outbox import ResultOutbox
+from outrider.messaging.codec import decode, encode
+from outrider.messaging.messages import OperationResult, Verdict
 from outrider.messaging.transport import Confirmation, Outgoing
 from tests.support.waiting import wait_until
 
@@ -26,10 +29,12 @@ class SlowBroker:
 
     def __init__(self) -> None:
         self.published: list[Future[Confirmation]] = []
+        self.messages: list[bytes] = []
 
-    def publish(self, _message: Outgoing) -> Future[Confirmation]:
+    def publish(self, message: Outgoing) -> Future[Confirmation]:
         future: Future[Confirmation] = Future()
         self.published.append(future)
+        self.messages.append(message.body)
         return future
 
     def confirm(self) -> None:
@@ -105,3 +110,23 @@ def test_a_result_that_cannot_be_journaled_is_sent_all_the_same_and_done_once_th
     desk.outbox.send_again()
     wait_until(lambda: desk.done == ["task.1"], 10.0, "the attempt to be done")
     assert desk.state() is State.DONE
+
+
+def test_a_result_that_the_broker_finds_too_large_becomes_a_failure_that_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_RETRY_SECONDS", 0.0)
+    result = OperationResult("task.1", "task", "run", "agent", "token", Verdict.SUCCEEDED, value="x" * 1000)
+    body = encode(result)
+    desk.journal.call(journaling.finish("task.1", "succeeded", body))
+    desk.outbox.send("task.1", body)
+    desk.broker.published[-1].set_result(Confirmation.TOO_LARGE)
+    desk.outbox.send_again()
+    sent = decode(desk.broker.messages[-1])
+    assert isinstance(sent, OperationResult)
+    assert (sent.attempt_id, sent.token, sent.verdict, sent.value) == ("task.1", "token", Verdict.FAILED, None)
+    assert sent.error is not None
+    assert sent.error.type == "ResultTooLarge"
+    assert f"{len(body)} bytes (return value 1002 bytes" in sent.error.message
+    desk.broker.confirm()
+    wait_until(lambda: desk.done == ["task.1"], 10.0, "the attempt to be done")
