@@ -33,14 +33,12 @@ def storable_json(body: bytes) -> bytes:
 
 def storable_numbers(message: Message) -> bool:
     """Return whether a store takes what a message counts: agents of ours count slowly, others may say anything."""
-    counted: list[int]
-    if isinstance(message, OperationResult):
-        counted = [each.sequence for each in message.properties]
-    elif isinstance(message, OperationUpdate):
-        numbered = (message.logs, message.events, message.properties)
-        counted = [each.sequence for some in numbered for each in some]
-    elif isinstance(message, AgentHeartbeat):
-        counted = [message.journal_sequence, len(message.journal_epoch) + _LARGEST - _LONGEST_EPOCH]
-    else:
-        return True
+    if isinstance(message, AgentHeartbeat):
+        return message.journal_sequence <= _LARGEST and len(message.journal_epoch) <= _LONGEST_EPOCH
+    counted: list[int] = []
+    if isinstance(message, (OperationResult, OperationUpdate)):
+        counted += [each.sequence for each in message.properties]
+    if isinstance(message, OperationUpdate):
+        counted += [each.sequence for each in message.logs]
+        counted += [each.sequence for each in message.events]
     return max(counted, default=0) <= _LARGEST
