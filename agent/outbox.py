@@ -117,8 +117,10 @@ class ResultOutbox:
         The journal keeps what the operation returned; whoever sends that again comes to the same end.
         """
         with self._lock:
-            body, sent = self._pending[attempt_id]
-            self._pending[attempt_id] = (shortened(body), sent)
+            # Gone if it was sent twice, for a task that was delivered again, and the other one has arrived.
+            if attempt_id in self._pending:
+                body, sent = self._pending[attempt_id]
+                self._pending[attempt_id] = (shortened(body), sent)
 
     def journaled(self, attempt_id: str) -> None:
         """The journal has a result that was sent ahead."""

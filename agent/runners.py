@@ -170,7 +170,9 @@ class Runners:
         for pid, child in list(_started.items()):
             if child.poll() is not None:
                 _started.pop(pid, None)
-        for runner in set(self._live.values()):
+        with self._lock:
+            used = set(self._live.values())
+        for runner in used:
             if not runner.alive:
                 self.drop(runner)
         for runner in list(self._leaving):

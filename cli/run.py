@@ -31,7 +31,7 @@ from outrider.dispatcher.errors import DispatcherError, NotFound
 from outrider.dispatcher.files.manifest import changed_files
 from outrider.dispatcher.store import blueprints, deployments, progress
 from outrider.dispatcher.store.deployments import Deployment
-from outrider.dispatcher.store.executions import Execution
+from outrider.dispatcher.store.executions import Execution, Status
 from outrider.dispatcher.workflows import WorkflowError
 from outrider.messaging.errors import MessagingError
 from outrider.plugins.wagons import WagonError
@@ -159,9 +159,7 @@ def conclude(local: Local, execution: Execution, deployment_id: str, *, json: bo
     console.print(f"{execution.workflow} {execution.status.value} after {took(execution)}")
     if execution.error:
         errors.print(execution.error, markup=False, soft_wrap=True)
-    with local.dispatcher.database.read() as connection:
-        left = any(lines_of(progress.said(connection, execution.id), everything=False))
-    if left:
+    if execution.status is not Status.TERMINATED and _left_words(local, execution):
         say(f"tracebacks and output: outrider execution show {execution.id[:SHORT]}")
     if outputs:
         console.print("outputs:")
@@ -169,6 +167,12 @@ def conclude(local: Local, execution: Execution, deployment_id: str, *, json: bo
     if show_waterfall:
         console.print()
         console.print(waterfall(spans, width=console.width))
+
+
+def _left_words(local: Local, execution: Execution) -> bool:
+    """Whether operations that failed left a traceback or output."""
+    with local.dispatcher.database.read() as connection:
+        return any(lines_of(progress.said(connection, execution.id), everything=False))
 
 
 def exit_code(execution: Execution) -> ExitCode:

@@ -16,6 +16,8 @@ class Fleet:
         self._limit = settings.max_open_per_agent
         self._epochs: dict[str, str | None] = {}
         self._fenced: set[str] = set()
+        #: Fenced agent → the engine's time when it was first looked for who waits for it in vain.
+        self._missed_since: dict[str, float] = {}
         self._open: Counter[str] = Counter()
         #: Agent → tasks that wait for its room, each with the engine's time since when.
         self._waiting: dict[str, deque[tuple[Run, int, float]]] = {}
@@ -27,6 +29,7 @@ class Fleet:
             self._fenced.add(agent.id)
         else:
             self._fenced.discard(agent.id)
+            self._missed_since.pop(agent.id, None)
 
     def epoch(self, agent_id: str) -> str | None:
         """Return the epoch of an agent's journal; None while it was not heard of."""
@@ -60,12 +63,15 @@ class Fleet:
         """Remember a task until its agent has room."""
         self._waiting.setdefault(agent_id, deque()).append((run, position, now))
 
-    def pop_vain(self, *, before: float) -> list[tuple[str, Run, int]]:
-        """Return, and forget, who has waited since `before` for an agent that cannot be trusted: it may be gone."""
+    def pop_vain(self, *, now: float, patience_seconds: float) -> list[tuple[str, Run, int]]:
+        """Return, and forget, who has waited so long for agents that could not be trusted all the while: they are gone.
+
+        Called at every look into the store.
+        """
         found = []
         for agent_id in self._fenced & self._waiting.keys():
-            waiting = self._waiting[agent_id]
-            while waiting and waiting[0][2] <= before:
+            waiting, since = self._waiting[agent_id], self._missed_since.setdefault(agent_id, now)
+            while waiting and max(waiting[0][2], since) <= now - patience_seconds:
                 found.append((agent_id, *waiting.popleft()[:2]))
             if not waiting:
                 del self._waiting[agent_id]

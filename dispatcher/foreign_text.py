@@ -34,11 +34,11 @@ def storable_json(body: bytes) -> bytes:
 def storable_numbers(message: Message) -> bool:
     """Return whether a store takes what a message counts: agents of ours count slowly, others may say anything."""
     if isinstance(message, AgentHeartbeat):
-        return message.journal_sequence <= _LARGEST and len(message.journal_epoch) <= _LONGEST_EPOCH
+        return 0 <= message.journal_sequence <= _LARGEST and len(message.journal_epoch) <= _LONGEST_EPOCH
     counted: list[int] = []
     if isinstance(message, (OperationResult, OperationUpdate)):
         counted += [each.sequence for each in message.properties]
     if isinstance(message, OperationUpdate):
         counted += [each.sequence for each in message.logs]
         counted += [each.sequence for each in message.events]
-    return max(counted, default=0) <= _LARGEST
+    return all(0 <= each <= _LARGEST for each in counted)

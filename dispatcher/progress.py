@@ -348,7 +348,7 @@ class Progress:
     def refuse_waiting(self, turn: Turn) -> None:
         """Fail the tasks that have waited for a start window for agents that are not trusted any more."""
         window = self._settings.start_window_seconds
-        for agent_id, run, position in self._fleet.pop_vain(before=turn.now - window):
+        for agent_id, run, position in self._fleet.pop_vain(now=turn.now, patience_seconds=window):
             if not turn.own(run) or run.graph is None or run.current.states[position] is not TaskState.PENDING:
                 continue
             subject = narrate.subject(run.current.tasks[position], run.current.task_id(position))

@@ -168,7 +168,7 @@ def ended_attempts(connection: Connection, execution_id: str, *, limit: int = 10
 
 
 def said(connection: Connection, execution_id: str, *, limit: int = 10_000) -> list[Said]:
-    """Return what an execution's operations left behind, each with its last attempt that left something.
+    """Return what an execution's last attempts left behind, of each operation the last one that left something.
 
     What was tried again with success left nothing but what its last attempt did.
     """
@@ -183,11 +183,11 @@ def said(connection: Connection, execution_id: str, *, limit: int = 10_000) -> l
         )
         .join(TASKS, TASKS.c.id == ATTEMPTS.c.task_id)
         .where(ATTEMPTS.c.execution_id == execution_id, ATTEMPTS.c.state == AttemptState.ENDED.value)
-        .order_by(ATTEMPTS.c.created_at, ATTEMPTS.c.number)
+        .order_by(ATTEMPTS.c.created_at.desc(), ATTEMPTS.c.number.desc())
         .limit(limit)
     )
     found: dict[str, Said] = {}
-    for row in connection.execute(query):
+    for row in reversed(connection.execute(query).all()):
         result: Mapping[str, Any] = jsontext.load(row.result) or {}
         one = Said(
             operation=row.operation or "",

@@ -1,7 +1,8 @@
 """Tells a mistake in an operation's name from an error in the plugin, and names what there is instead.
 
-For `bench`, where a person has typed the name. It is asked after the operation could not be loaded, and executes none
-of the plugin's code: what its modules do when they are imported, they have done.
+For `bench`, where a person has typed the name, and for `calling`, where a blueprint has it. It is asked after the
+operation could not be loaded, and executes none of the plugin's code: what its modules do when they are imported, they
+have done.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from outrider.dispatcher.store.executions import Status
 from outrider.dispatcher.store.schema import ATTEMPTS, TOKENS
 from outrider.dispatcher.workflows.graph import Subgraph, TaskGraph
 from outrider.messaging.messages import MANAGER_ACCESS, ControlReply, OperationTask, PropertyChange, Verdict
-from tests.support.engines import Bench, bench, chain, make_deployment, one_stage, operation, side_by_side
+from tests.support.engines import QUICK, Bench, bench, chain, make_deployment, one_stage, operation, side_by_side
 from tests.support.scripted_agent import ScriptedAgent, failed, not_resumable, succeeded
 from tests.support.waiting import wait_until
 
@@ -220,6 +220,22 @@ def test_who_waits_for_an_agent_that_was_fenced_and_never_comes_back_is_told(tmp
         assert ended.status is Status.FAILED
         assert "the journal of agent 'central' cannot be trusted" in str(ended.error)
         assert made.attempts(again) == []
+
+
+def test_who_has_long_waited_for_room_is_not_refused_as_soon_as_the_agent_is_fenced(tmp_path: Path) -> None:
+    settings = replace(QUICK, max_open_per_agent=1, start_window_seconds=20.0)
+    with bench(tmp_path, one_stage(chain(operation("a"))), settings=settings) as made:
+        agent = ScriptedAgent(made.transport, answer=silent)
+        started(made, agent)
+        again = made.start(force=True)
+        made.look()
+        for number in range(15):
+            made.clock.advance(2.0)
+            agent.heartbeat(running=(agent.tasks[0].attempt_id,), journal_sequence=6 + number)
+            made.take_in()
+        heard(made, agent, journal_sequence=3)
+        made.look()
+        assert not made.execution(again).ended
 
 
 def test_what_an_agent_writes_to_a_restored_journal_does_not_hide_that_it_is_one(tmp_path: Path) -> None:

@@ -183,8 +183,8 @@ def test_results_in_a_turn_that_fails_come_again_and_only_the_execution_at_fault
         agent.send(failed(agent.tasks[0], recoverable=False))
         agent.send(succeeded(agent.tasks[1]))
         arrived(made, 2)
-        for _ in range(200):
-            made.clock.advance(0.5)
+        for _ in range(1000):
+            made.clock.advance(0.1)
             made.engine.guarded_turn(wait_seconds=0.01)
             if made.execution(broken).ended and made.execution(good).ended:
                 break

@@ -172,7 +172,7 @@ def test_many_transfers_at_once(server, sha256, tokens):
 
 
 def test_connections_that_ask_nothing_keep_nobody_out(store, tokens, sha256):
-    settings = ServerSettings(concurrent_requests=4, request_seconds=1.0)
+    settings = ServerSettings(concurrent_requests=4, request_seconds=3.0)
     with FilesServer(store, tokens, settings) as server, contextlib.ExitStack() as stack:
         silent, begun, again = (
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10)) for _ in range(3)
