@@ -25,6 +25,8 @@ _POLL_SECONDS = 0.01
 #: Without pidfds (Linux before 5.3) the process is looked at this often.
 _LOOK_SECONDS = 0.25
 _LINGER_SECONDS = 10.0
+#: Most operations say within this time that they are done; until then, their process itself is not watched.
+_SOON_MILLISECONDS = 50
 
 
 class Interrupted(Exception):
@@ -56,28 +58,49 @@ def await_end(
     Returns None with the process alive if `deadline` is over. `interrupt`: a descriptor that becomes readable when the
     agent stops; raises `Interrupted` then.
     """
+    poll = select.poll()
+    poll.register(interrupt, select.POLLIN)
+    if connection is not None:
+        poll.register(connection, select.POLLIN)
+        if connection.fileno() in _ready(poll, _SOON_MILLISECONDS):
+            said = _said(tree, connection)
+            if said is not None:
+                return said
+            poll.unregister(connection)
+            connection = None
     with _pidfd(tree) as pidfd:
-        poll = select.poll()
-        poll.register(interrupt, select.POLLIN)
-        if connection is not None:
-            poll.register(connection, select.POLLIN)
         if pidfd is not None:
             poll.register(pidfd, select.POLLIN)
+        # One that is gone already cannot be watched: what it said last may still be on the connection.
+        wait: Optional[int] = 0 if pidfd is None else _poll_milliseconds(deadline, pidfd)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll(_poll_milliseconds(deadline, pidfd))}
+            ready = _ready(poll, wait)
+            wait = _poll_milliseconds(deadline, pidfd)
             if connection is not None and connection.fileno() in ready:
-                frame = protocol.receive_frame(connection)
-                if frame is not None:
-                    if frame["lingering"]:
-                        _wait_gone(tree, _LINGER_SECONDS)
-                    result: dict[str, Any] = frame["result"]
-                    return result
+                said = _said(tree, connection)
+                if said is not None:
+                    return said
                 poll.unregister(connection)
                 connection = None
             elif deadline.over or not _may_live(tree):
                 return None
             if interrupt in ready:
                 raise Interrupted
+
+
+def _ready(poll: select.poll, milliseconds: Optional[int]) -> set[int]:
+    return {descriptor for descriptor, _ in poll.poll(milliseconds)}
+
+
+def _said(tree: Tree, connection: socket.socket) -> Optional[dict[str, Any]]:
+    """Return what the child said at its end, and wait for that if threads of the operation go on; None: nothing."""
+    frame = protocol.receive_frame(connection)
+    if frame is None:
+        return None
+    if frame["lingering"]:
+        _wait_gone(tree, _LINGER_SECONDS)
+    result: dict[str, Any] = frame["result"]
+    return result
 
 
 def _poll_milliseconds(deadline: Deadline, pidfd: Optional[int]) -> Optional[int]:

@@ -187,7 +187,7 @@ class Launcher:
 
     def _runner(self, attempt: Attempt, environment: PluginEnvironment) -> Runner:
         spec = self._runners.spec(environment, attempt.task.plugin.mode.value)
-        runner = self._runners.live(spec)
+        runner = self._runners.known(spec)
         if runner is not None:
             return runner
         self._environments.used(environment)

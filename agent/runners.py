@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -51,11 +52,13 @@ class Spec:
     def key(self) -> str:
         """A short name of it."""
         environment = self.environment
-        parts = (
-            *(environment.python, environment.folder, environment.name, environment.version, self.mode, self.code),
-            *self.variables,
-        )
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+        parts = (environment.python, environment.folder, environment.name, environment.version, self.mode, self.code)
+        return _short_name(parts + self.variables)
+
+
+@functools.lru_cache(maxsize=256)
+def _short_name(parts: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -108,18 +111,17 @@ class Runners:
         """Return what identifies a runner for this environment with the agent's present code."""
         return Spec(environment, mode, str(self._code), self._settings.environment)
 
-    def live(self, spec: Spec) -> Optional[Runner]:
-        """Return the runner for `spec` if it is known and lives."""
-        runner = self._live.get(spec.key)
-        return runner if runner is not None and runner.alive else None
+    def known(self, spec: Spec) -> Optional[Runner]:
+        """Return the runner for `spec`, if there is one; whether it has ended in between, `connect` tells."""
+        return self._live.get(spec.key)
 
     def ensure(self, spec: Spec, modules: tuple[str, ...]) -> Runner:
         """Return a live runner, started if need be. Raises `RunnerError`."""
         with self._lock:
             start_lock = self._starting.setdefault(spec.key, threading.Lock())
         with start_lock:
-            runner = self.live(spec)
-            if runner is None:
+            runner = self.known(spec)
+            if runner is None or not runner.alive:
                 runner = self._start(spec, modules)
                 self._use(spec, runner)
             return runner

@@ -96,6 +96,10 @@ Signal = Union[
 
 #: So long may a patient signal wait while others keep the engine busy.
 _PATIENCE_SECONDS = 1.0
+#: So many signals do not wait for company.
+_ENOUGH = 16
+#: Who sends one of these does not wait for an answer; all others hurry.
+_UNHURRIED = (ResultArrived, UpdateArrived, HeartbeatArrived)
 
 
 class Inbox:
@@ -105,6 +109,7 @@ class Inbox:
         self._signals: deque[Signal] = deque()
         #: Signals that wait for company, each with the time of its coming.
         self._patient: deque[tuple[float, Signal]] = deque()
+        self._hurried = False
         self._filled = threading.Condition()
 
     def put(self, signal: Signal, *, patient: bool = False) -> None:
@@ -114,11 +119,16 @@ class Inbox:
                 self._patient.append((time.monotonic(), signal))
                 return
             self._signals.append(signal)
-            if len(self._signals) == 1:
+            hurries = not isinstance(signal, _UNHURRIED)
+            self._hurried |= hurries
+            if hurries or len(self._signals) in (1, _ENOUGH):
                 self._filled.notify()
 
-    def take(self, *, limit: int, timeout_seconds: float) -> list[Signal]:
-        """Return up to `limit` signals, waiting for the first one that is not patient up to the timeout."""
+    def take(self, *, limit: int, timeout_seconds: float, company_seconds: float = 0.0) -> list[Signal]:
+        """Return up to `limit` signals, waiting for the first one that is not patient up to the timeout.
+
+        `company_seconds`: how long those that came wait for others, unless they are many, or one of them hurries.
+        """
         deadline = time.monotonic() + timeout_seconds
         with self._filled:
             while not self._signals:
@@ -126,7 +136,11 @@ class Inbox:
                 if left <= 0:
                     break
                 self._filled.wait(left)
+            if company_seconds and self._signals:
+                enough = min(limit, _ENOUGH)
+                self._filled.wait_for(lambda: self._hurried or len(self._signals) >= enough, company_seconds)
             taken = [self._signals.popleft() for _ in range(min(limit, len(self._signals)))]
+            self._hurried = self._hurried and bool(self._signals)
             if self._patient and (not taken or self._patient[0][0] < time.monotonic() - _PATIENCE_SECONDS):
                 taken += [self._patient.popleft()[1] for _ in range(min(limit, len(self._patient)))]
             return taken

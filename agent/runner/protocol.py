@@ -31,6 +31,8 @@ MARKER = "OUTRIDER_ATTEMPT"
 
 _LENGTH = struct.Struct(">I")
 _LARGEST_FRAME = 512 * 1024 * 1024
+#: Most frames are shorter.
+_AT_ONCE = 16 * 1024
 
 
 class ProtocolError(Exception):
@@ -54,34 +56,39 @@ def frame(body: bytes) -> bytes:
 
 def receive_frame(connection: socket.socket) -> Optional[dict[str, Any]]:
     """Return the next message, or None if the connection ended before a whole one arrived."""
-    header = _receive_exactly(connection, _LENGTH.size)
-    if header is None:
+    received = _receive(connection, b"", _LENGTH.size)
+    if received is None:
         return None
-    (length,) = _LENGTH.unpack(header)
+    (length,) = _LENGTH.unpack_from(received)
     if length > _LARGEST_FRAME:
         raise ProtocolError(f"a frame of {length} bytes was announced; at most {_LARGEST_FRAME} are accepted")
-    body = _receive_exactly(connection, length)
-    if body is None:
+    received = _receive(connection, received, _LENGTH.size + length)
+    if received is None:
         return None
-    # Decoded here: `loads` would look for other encodings first.
-    message = json.loads(body.decode())
+    # Decoded here: `loads` would look for other encodings first. What follows is nobody's: an operation that forked,
+    # and returned in both processes, says twice that it is done.
+    message = json.loads(str(memoryview(received)[_LENGTH.size : _LENGTH.size + length], "utf-8"))
     if not isinstance(message, dict):
         raise ProtocolError("a frame does not hold a JSON object")
     return message
 
 
-def _receive_exactly(connection: socket.socket, count: int) -> Optional[bytes]:
-    """Return `count` bytes, or None if the connection ended earlier."""
-    parts: list[bytes] = []
-    while count:
+def _receive(connection: socket.socket, received: bytes, count: int) -> Optional[bytes]:
+    """Return `received` and what follows, `count` bytes or more, or None if the connection ended earlier.
+
+    The sides speak in turns, so what is there is one frame's, and one call nearly always takes all of it.
+    """
+    parts = [received]
+    missing = count - len(received)
+    while missing > 0:
         try:
-            part = connection.recv(min(count, 1 << 20))
+            part = connection.recv(max(_AT_ONCE, min(missing, 1 << 20)))
         except ConnectionError:
             return None
         if not part:
             return None
         parts.append(part)
-        count -= len(part)
+        missing -= len(part)
     return b"".join(parts)
 
 

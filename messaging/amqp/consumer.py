@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import partial
+from itertools import takewhile
 from typing import Any, Optional
 
 import pika
@@ -43,7 +45,10 @@ class AmqpConsumer:
         self._rejections = rejections
         self._channel: Optional[Channel] = None
         self._tag: Optional[str] = None
-        self._unsettled = 0
+        #: Tags of the messages that were handed out, in the broker's order.
+        self._unsettled: dict[int, None] = {}
+        #: What is to be said to the broker; filled from any thread.
+        self._settlements: deque[tuple[Channel, int, Settlement]] = deque()
         self._attempts = 0
         self._alive = False
         self._cancelled = threading.Event()
@@ -94,7 +99,7 @@ class AmqpConsumer:
         """Begin to take messages through this connection."""
         if self._cancelled.is_set() or self._channel is not None:
             return
-        self._unsettled = 0
+        self._unsettled.clear()
         self._channel = connection.channel(on_open_callback=self._opened)
         self._channel.add_on_close_callback(self._closed)
         self._channel.add_on_cancel_callback(self._cancelled_by_broker)
@@ -130,7 +135,7 @@ class AmqpConsumer:
         return not self._started.done() and self._started.set_running_or_notify_cancel()
 
     def _received(self, channel: Channel, method: spec.Basic.Deliver, properties: Properties, body: bytes) -> None:
-        self._unsettled += 1
+        self._unsettled[method.delivery_tag] = None
         headers = properties.headers or {}
         delivery = ReceivedMessage(
             body=body,
@@ -151,20 +156,40 @@ class AmqpConsumer:
             delivery.reject(f"its properties cannot be read: {properties.unreadable}")
 
     def _settle_from_any_thread(self, channel: Channel, tag: int, settlement: Settlement) -> None:
+        self._settlements.append((channel, tag, settlement))
         if self._link.in_own_thread:
-            self._settle(channel, tag, settlement)
+            self._settle()
         else:
-            self._link.call(partial(self._settle, channel, tag, settlement))
+            # The first of several calls settles for all of them.
+            self._link.call(self._settle)
 
-    def _settle(self, channel: Optional[Channel], tag: int, settlement: Settlement) -> None:
-        if channel is not self._channel or channel is None or not channel.is_open:
-            return  # of a connection that is gone: the broker delivers the message again
-        if settlement is Settlement.ACK:
-            channel.basic_ack(tag)
-        else:
-            channel.basic_reject(tag, requeue=settlement is Settlement.REQUEUE)
-        self._unsettled -= 1
+    def _settle(self) -> None:
+        current, acked = self._channel, set()
+        while self._settlements:
+            channel, tag, settlement = self._settlements.popleft()
+            if current is None or channel is not current or not current.is_open:
+                continue  # of a connection that is gone: the broker delivers the message again
+            if settlement is Settlement.ACK:
+                acked.add(tag)
+            else:
+                current.basic_reject(tag, requeue=settlement is Settlement.REQUEUE)
+                self._unsettled.pop(tag, None)
+        if current is not None and acked:
+            self._acknowledge(current, acked)
         self._close_if_done()
+
+    def _acknowledge(self, channel: Channel, tags: set[int]) -> None:
+        """Acknowledge with one word all before the first message that is still worked on, and others one by one.
+
+        A quorum queue writes each word to its log.
+        """
+        together = list(takewhile(tags.__contains__, self._unsettled))
+        if together:
+            channel.basic_ack(together[-1], multiple=True)
+        for tag in sorted(tags.difference(together)):
+            channel.basic_ack(tag)
+        for tag in tags:
+            self._unsettled.pop(tag, None)
 
     def _cancel(self) -> None:
         channel = self._channel

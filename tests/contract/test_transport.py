@@ -496,6 +496,25 @@ def test_a_closed_transport_refuses_everything_and_gives_back_what_was_not_settl
     held.deliveries[0].ack()  # does nothing
 
 
+def test_only_what_was_not_settled_comes_back_in_whatever_order_the_rest_was(bench: Bench) -> None:  # noqa: F811
+    leaving, staying = bench.transport(), bench.transport()
+    leaving.declare(BASE)
+    held = Inbox(settle=None)
+    leaving.consume("work", held, prefetch=20)
+    for future in [leaving.publish(to_work(b"%d" % number)) for number in range(12)]:
+        future.result(10)
+    deliveries = held.wait_for(12)
+    for number in (1, 3, 0, 5, 2, 11, 6, 9, 8):
+        deliveries[number].ack()
+    deliveries[4].reject("unreadable")
+    leaving.close()
+    rest = Inbox()
+    staying.consume("work", rest, prefetch=20)
+    rest.wait_for(2)
+    depth_is(staying, "work", 0)
+    assert sorted(rest.bodies) == [b"10", b"7"]
+
+
 def test_closing_ends_every_future(bench: Bench) -> None:  # noqa: F811
     transport = bench.transport()
     transport.declare(BASE)

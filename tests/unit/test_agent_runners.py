@@ -88,7 +88,7 @@ def test_collecting_a_dead_runner_does_not_lose_the_one_that_just_took_its_place
 
     monkeypatch.setattr(processes, "alive", be_overtaken)
     runners.tidy()
-    assert runners.live(spec) == fresh
+    assert runners.known(spec) == fresh
 
 
 def test_a_runner_that_cannot_be_started_leaves_no_folder(
