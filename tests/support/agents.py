@@ -207,10 +207,10 @@ class Stage:
         self.agent.start()
         return self.agent
 
-    def stop_agent(self) -> None:
-        """Stop the agent as a restart does: operations and runners go on."""
+    def stop_agent(self, *, end_runners: bool = False) -> None:
+        """Stop the agent as a restart does: operations and runners go on, or `end_runners`."""
         assert self.agent is not None
-        self.agent.stop()
+        self.agent.stop(end_runners=end_runners)
         self._transports.pop().close()
         self.agent = None
 
