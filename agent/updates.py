@@ -43,6 +43,10 @@ class _Spool:
         self.changes: Optional[tuple[PropertyChange, ...]] = None
         self.under_way = False
         self.not_before = 0.0
+        #: How much of the file is read at once; less where the broker takes less.
+        self.batch_bytes = _BATCH_BYTES
+        #: The number of a record that is too large for the broker by itself.
+        self.unsendable = 0
         #: Set when the operation has ended: the number that the last record has.
         self.last_sequence: Optional[int] = None
 
@@ -153,7 +157,7 @@ class UpdateShipper:
     def _ship(self, spool: _Spool) -> None:
         # Asked before reading: what is written between the two is not missing.
         ended = spool.last_sequence is not None
-        records, offset = read_records(spool.folder.updates, spool.confirmed.offset, limit_bytes=_BATCH_BYTES)
+        records, offset = read_records(spool.folder.updates, spool.confirmed.offset, limit_bytes=spool.batch_bytes)
         if not records:
             if ended and not spool.complete:
                 # The file has less than the result says: a full disk, or a lost one. Nothing more will come.
@@ -162,6 +166,8 @@ class UpdateShipper:
             return
         spool.under_way = True
         reached = Shipped(offset, int(records[-1]["sequence"]))
+        if spool.unsendable == reached.sequence:
+            records = [_in_place_of(records[-1], offset - spool.confirmed.offset)]
         changes = _changes_in(records)
         if changes:
             changes = (*spool.sent_changes(), *changes)
@@ -171,21 +177,22 @@ class UpdateShipper:
                 Outgoing(topology.UPDATES, f"{self._agent_id}.update", body, mandatory=True)
             )
         except MessagingError:
-            self._published(spool, reached, changes, confirmed=False)
+            self._published(spool, reached, changes, Confirmation.UNKNOWN)
             return
-        future.add_done_callback(
-            lambda finished: self._published(spool, reached, changes, confirmed=_confirmed(finished))
-        )
+        future.add_done_callback(lambda finished: self._published(spool, reached, changes, _outcome(finished)))
 
     def _published(
-        self, spool: _Spool, reached: Shipped, changes: tuple[PropertyChange, ...], *, confirmed: bool
+        self, spool: _Spool, reached: Shipped, changes: tuple[PropertyChange, ...], outcome: Confirmation
     ) -> None:
+        confirmed = outcome is Confirmation.CONFIRMED
         if confirmed:
             spool.confirmed = reached
             if changes:
                 spool.changes = _newest(changes)
             if not spool.complete:
                 spool.folder.note_shipped(reached)
+        elif outcome is Confirmation.TOO_LARGE:
+            self._shorten(spool, reached)
         else:
             # Also a full queue on the broker (it refuses): the spool waits.
             spool.not_before = time.monotonic() + _RETRY_SECONDS
@@ -197,6 +204,15 @@ class UpdateShipper:
                 self._urgent = True
                 self._condition.notify()
 
+    def _shorten(self, spool: _Spool, reached: Shipped) -> None:
+        """Have the next try carry less, since as it is it would never arrive: no repetition, fewer records, a note."""
+        if spool.changes:
+            spool.changes = ()
+        elif reached.sequence > spool.confirmed.sequence + 1:
+            spool.batch_bytes = max(spool.batch_bytes // 2, 1)
+        else:
+            spool.unsendable = reached.sequence
+
     def _forget(self, spool: _Spool) -> None:
         with self._condition:
             known = self._spools.pop(spool.task.attempt_id, None)
@@ -204,8 +220,19 @@ class UpdateShipper:
             self._complete(spool.task.attempt_id)
 
 
-def _confirmed(future: Future[Confirmation]) -> bool:
-    return not future.cancelled() and future.exception() is None and future.result() is Confirmation.CONFIRMED
+def _outcome(future: Future[Confirmation]) -> Confirmation:
+    failed = future.cancelled() or future.exception() is not None
+    return Confirmation.UNKNOWN if failed else future.result()
+
+
+def _in_place_of(record: dict[str, Any], size: int) -> dict[str, Any]:
+    """Return what is sent instead of a record that the broker does not take.
+
+    A change of properties comes with the result, which says for itself whether it is too large.
+    """
+    text = f"a record of {size} bytes ({record['kind']}) is larger than the broker's max_message_size, and was not sent"
+    own = {"kind": "log", "time": time.time(), "level": "warning", "logger": "outrider", "message": text}
+    return {"sequence": record["sequence"], **own}
 
 
 def _changes_in(records: list[dict[str, Any]]) -> tuple[PropertyChange, ...]:

@@ -32,13 +32,19 @@ class Broker:
 
     connected = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, largest: int = 1 << 30) -> None:
         self.batches: list[OperationUpdate] = []
+        self.refused = 0
+        self._largest = largest
 
     def publish(self, message: Outgoing) -> Future[Confirmation]:
-        self.batches.append(cast("OperationUpdate", decode(message.body)))
         future: Future[Confirmation] = Future()
-        future.set_result(Confirmation.CONFIRMED)
+        if len(message.body) > self._largest:
+            self.refused += 1
+            future.set_result(Confirmation.TOO_LARGE)
+        else:
+            self.batches.append(cast("OperationUpdate", decode(message.body)))
+            future.set_result(Confirmation.CONFIRMED)
         return future
 
     def changes(self, batch: int) -> list[int]:
@@ -108,6 +114,38 @@ def test_large_changes_are_repeated_as_far_as_there_is_room(
             write(folder, sequence, size=600)
             shipped(broker, folder, sequence, sequence)
     assert [broker.changes(each) for each in range(3)] == [[1], [1, 2], [2, 3]]
+
+
+def test_a_batch_that_the_broker_finds_too_large_is_sent_in_parts(folder: AttemptFolder) -> None:
+    broker = Broker(largest=3000)
+    for sequence in range(1, 21):
+        write(folder, sequence, size=600)
+    with shipping(broker, folder):
+        wait_until(lambda: folder.shipped().sequence == 20, describe="the confirmation of all records")
+    assert broker.refused
+    assert {change.sequence for batch in broker.batches for change in batch.properties} == set(range(1, 21))
+    assert not any(batch.logs for batch in broker.batches)
+
+
+def test_a_record_that_the_broker_finds_too_large_is_named_and_those_around_it_arrive(
+    folder: AttemptFolder,
+) -> None:
+    broker = Broker(largest=3000)
+    write(folder, 1)
+    write(folder, 2, size=5000)
+    write(folder, 3)
+    write(folder, 4, "log")
+    complete = threading.Event()
+    shipper = UpdateShipper(AGENT_ID, cast("Transport", broker), lambda _id: complete.set(), interval_seconds=0.01)
+    shipper.start()
+    shipper.watch(TASK, folder)
+    shipper.finish(TASK.attempt_id, 4)
+    assert complete.wait(30)
+    shipper.close()
+    assert {change.sequence for batch in broker.batches for change in batch.properties} == {1, 3}
+    told = {log.sequence: log.message for batch in broker.batches for log in batch.logs}
+    assert sorted(told) == [2, 4]
+    assert "(property) is larger than the broker's max_message_size" in told[2]
 
 
 def test_what_an_operation_writes_and_ends_with_while_its_file_is_looked_at_is_not_missed(
