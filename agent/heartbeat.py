@@ -20,7 +20,7 @@ from outrider.messaging import topology
 from outrider.messaging.codec import encode
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import AgentHeartbeat
-from outrider.messaging.transport import Confirmation, Outgoing, Transport
+from outrider.messaging.transport import Confirmation, Outgoing, Transport, confirmation_of
 from outrider.messaging.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class Heart:
         future.add_done_callback(lambda finished: self._sent(sent_at, finished))
 
     def _sent(self, sent_at: float, future: Future[Confirmation]) -> None:
-        if future.cancelled() or future.exception() is not None or future.result() is not Confirmation.CONFIRMED:
+        if confirmation_of(future) is not Confirmation.CONFIRMED:
             return
         self._lease.confirm(sent_at)
 

@@ -15,7 +15,7 @@ from outrider.agent.journal import Journal
 from outrider.agent.verdicts import shortened
 from outrider.messaging import topology
 from outrider.messaging.errors import MessagingError
-from outrider.messaging.transport import Confirmation, Outgoing, Transport
+from outrider.messaging.transport import Confirmation, Outgoing, Transport, confirmation_of
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +96,7 @@ class ResultOutbox:
         future.add_done_callback(lambda finished: self._published(attempt_id, finished))
 
     def _published(self, attempt_id: str, future: Future[Confirmation]) -> None:
-        failed = future.cancelled() or future.exception() is not None
-        outcome = Confirmation.UNKNOWN if failed else future.result()
+        outcome = confirmation_of(future)
         if outcome is not Confirmation.CONFIRMED:
             logger.debug("the result of attempt %s was not confirmed (%s); it is sent again", attempt_id, outcome.value)
             if outcome is Confirmation.TOO_LARGE:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import Future
 from typing import Any, Callable, Optional
 
 from outrider.agent.folder import NOTHING_SHIPPED, AttemptFolder, Shipped, read_records
@@ -20,7 +19,7 @@ from outrider.messaging import topology
 from outrider.messaging.codec import encode
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import EventRecord, LogRecord, OperationTask, OperationUpdate, PropertyChange
-from outrider.messaging.transport import Confirmation, Outgoing, Transport
+from outrider.messaging.transport import Confirmation, Outgoing, Transport, confirmation_of
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +178,7 @@ class UpdateShipper:
         except MessagingError:
             self._published(spool, reached, changes, Confirmation.UNKNOWN)
             return
-        future.add_done_callback(lambda finished: self._published(spool, reached, changes, _outcome(finished)))
+        future.add_done_callback(lambda finished: self._published(spool, reached, changes, confirmation_of(finished)))
 
     def _published(
         self, spool: _Spool, reached: Shipped, changes: tuple[PropertyChange, ...], outcome: Confirmation
@@ -218,11 +217,6 @@ class UpdateShipper:
             known = self._spools.pop(spool.task.attempt_id, None)
         if known is not None:
             self._complete(spool.task.attempt_id)
-
-
-def _outcome(future: Future[Confirmation]) -> Confirmation:
-    failed = future.cancelled() or future.exception() is not None
-    return Confirmation.UNKNOWN if failed else future.result()
 
 
 def _in_place_of(record: dict[str, Any], size: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from outrider.dispatcher.store.attempts import AttemptState
 from outrider.dispatcher.turn import Turn
 from outrider.messaging.errors import MessagingError
 from outrider.messaging.messages import Verdict
-from outrider.messaging.transport import Confirmation, Outgoing, Transport
+from outrider.messaging.transport import Confirmation, Outgoing, Transport, confirmation_of
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,6 @@ class Outbox:
             return None
 
     def _confirmed(self, attempt_id: str, future: Future[Confirmation]) -> None:
-        failed = future.cancelled() or future.exception() is not None
-        confirmation = Confirmation.UNKNOWN if failed else future.result()
+        confirmation = confirmation_of(future)
         # That all went well is noted when there is time: most operations have ended by then, and nobody asks any more.
         self._inbox.put(Published(attempt_id, confirmation), patient=confirmation is Confirmation.CONFIRMED)

@@ -102,6 +102,10 @@ _ENOUGH = 16
 _UNHURRIED = (ResultArrived, UpdateArrived, HeartbeatArrived)
 
 
+def _hurries(signal: Signal) -> bool:
+    return not isinstance(signal, _UNHURRIED)
+
+
 class Inbox:
     """A queue with one reader, which takes everything that is there at once."""
 
@@ -109,7 +113,6 @@ class Inbox:
         self._signals: deque[Signal] = deque()
         #: Signals that wait for company, each with the time of its coming.
         self._patient: deque[tuple[float, Signal]] = deque()
-        self._hurried = False
         self._filled = threading.Condition()
 
     def put(self, signal: Signal, *, patient: bool = False) -> None:
@@ -119,9 +122,7 @@ class Inbox:
                 self._patient.append((time.monotonic(), signal))
                 return
             self._signals.append(signal)
-            hurries = not isinstance(signal, _UNHURRIED)
-            self._hurried |= hurries
-            if hurries or len(self._signals) in (1, _ENOUGH):
+            if _hurries(signal) or len(self._signals) in (1, _ENOUGH):
                 self._filled.notify()
 
     def take(self, *, limit: int, timeout_seconds: float, company_seconds: float = 0.0) -> list[Signal]:
@@ -138,9 +139,10 @@ class Inbox:
                 self._filled.wait(left)
             if company_seconds and self._signals:
                 enough = min(limit, _ENOUGH)
-                self._filled.wait_for(lambda: self._hurried or len(self._signals) >= enough, company_seconds)
+                self._filled.wait_for(
+                    lambda: len(self._signals) >= enough or any(map(_hurries, self._signals)), company_seconds
+                )
             taken = [self._signals.popleft() for _ in range(min(limit, len(self._signals)))]
-            self._hurried = self._hurried and bool(self._signals)
             if self._patient and (not taken or self._patient[0][0] < time.monotonic() - _PATIENCE_SECONDS):
                 taken += [self._patient.popleft()[1] for _ in range(min(limit, len(self._patient)))]
             return taken

@@ -29,6 +29,12 @@ class Confirmation(str, Enum):
     UNKNOWN = "unknown"
 
 
+def confirmation_of(published: Future[Confirmation]) -> Confirmation:
+    """Return what `Transport.publish` came to: UNKNOWN also where it was given up, or failed."""
+    failed = published.cancelled() or published.exception() is not None
+    return Confirmation.UNKNOWN if failed else published.result()
+
+
 class ExchangeKind(str, Enum):
     """How an exchange routes."""
 

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Optional
 
 import pytest
 
@@ -30,7 +29,7 @@ class Child:
             os.read(self._told, 1)
             os._exit(0)
         #: Its own end, as a process that outlived it would have it.
-        self.theirs: Optional[socket.socket] = theirs
+        self.theirs = theirs
         identity = {
             "pid": self.pid, "start_ticks": processes.start_ticks(self.pid), "boot_id": processes.boot_id(),
             "group": None,
@@ -43,15 +42,14 @@ class Child:
         os.write(self._tell, b"x")
         os.waitpid(self.pid, 0)
         self._waited = True
-        if connection and self.theirs is not None:
+        if connection:
             self.theirs.close()
 
     def close(self) -> None:
         if not self._waited:
             self.end()
-        for each in (self.connection, self.theirs):
-            if each is not None:
-                each.close()
+        self.connection.close()
+        self.theirs.close()
         os.close(self._told)
         os.close(self._tell)
 
@@ -76,7 +74,6 @@ def test_what_the_child_said_before_it_died_is_heard(
     child: Child, interrupt: tuple[int, int], monkeypatch: pytest.MonkeyPatch, soon: int
 ) -> None:
     monkeypatch.setattr(ending, "_SOON_MILLISECONDS", soon)
-    assert child.theirs is not None
     protocol.send_frame(child.theirs, {"lingering": False, "result": {"verdict": "succeeded"}})
     child.end()
     assert await_end(child.tree, child.connection, UNLIMITED, interrupt[0]) == {"verdict": "succeeded"}
